@@ -1,0 +1,50 @@
+# The two commands that matter: `make run` and `make test`. Both install what they need and can be run again.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+
+.PHONY: help
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## from nothing to a portal on http://127.0.0.1:8000 with a demo cloud (HOST=, PORT=)
+	@scripts/run.sh
+
+.PHONY: test
+test: ## from nothing to a green suite, PostgreSQL and Chromium included
+	@scripts/test.sh
+
+.PHONY: check
+check: ## format, lint, types and floors
+	@scripts/bootstrap.sh test
+	@scripts/check.sh
+
+.PHONY: e2e
+e2e: ## the browser stories alone
+	@scripts/bootstrap.sh test
+	@$(BIN)/pytest e2e
+
+.PHONY: bench
+bench: ## measure against the limits (CASE=, SCALE=)
+	@scripts/bootstrap.sh test
+	@$(BIN)/plumbline bench $(CASE) $(if $(SCALE),--scale $(SCALE))
+
+.PHONY: install
+install: ## install what the portal needs to run, and .venv/bin/plumbline
+	@scripts/bootstrap.sh run
+
+.PHONY: format
+format: ## put every file into its form
+	@scripts/bootstrap.sh test
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+.PHONY: lock
+lock: ## pin the requirements anew, with hashes (UPGRADE=1 takes newer versions)
+	@scripts/bootstrap.sh test
+	@scripts/lock.sh $(if $(UPGRADE),--upgrade)
+
+.PHONY: clean
+clean: ## remove .venv, artifacts and caches; the data in instance/ stays
+	rm -rf .venv artifacts .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
