@@ -1,0 +1,1 @@
+"""What we say they owe: drafts, issue with gapless numbers, tax on the document, settlement, frozen documents."""

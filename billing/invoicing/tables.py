@@ -1,0 +1,175 @@
+"""Tables of what we say they owe."""
+
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from billing.storage.columns import (
+    APPEND_ONLY,
+    Base,
+    Blob,
+    Code,
+    Count,
+    Day,
+    Hash,
+    Ident,
+    Instant,
+    Json,
+    Minor,
+    Quantity,
+    Words,
+    table_args,
+)
+
+_ISSUED = "OLD.number IS NOT NULL"
+
+
+class InvoiceHeader(Base):
+    """An invoice or credit note. A draft has an id and no number; once issued the row never changes (IV4).
+
+    Settlement (part paid, paid, overdue) is read from `invoice_settlements`, the due date and `invoice_events`.
+    """
+
+    __tablename__ = "invoice_headers"
+
+    id: Mapped[str] = mapped_column(Ident, primary_key=True)
+    kind: Mapped[str] = mapped_column(Code)
+    number: Mapped[str | None] = mapped_column(Code, unique=True)
+    state: Mapped[str] = mapped_column(Code)
+    billing_account_id: Mapped[str] = mapped_column(ForeignKey("billing_accounts.id"))
+    seller_id: Mapped[str] = mapped_column(ForeignKey("sellers.id"))
+    billing_period_id: Mapped[str | None] = mapped_column(ForeignKey("billing_periods.id"))
+    corrects_id: Mapped[str | None] = mapped_column(ForeignKey("invoice_headers.id"))
+    currency: Mapped[str] = mapped_column(Code)
+    net_minor: Mapped[int] = mapped_column(Minor)
+    tax_minor: Mapped[int] = mapped_column(Minor)
+    total_minor: Mapped[int] = mapped_column(Minor)
+    prepaid_minor: Mapped[int] = mapped_column(Minor, default=0)  # BT-113: wallet used at issue
+    reason: Mapped[str | None] = mapped_column(Words)
+    drafted_at: Mapped[datetime] = mapped_column(Instant)
+    approved_at: Mapped[datetime | None] = mapped_column(Instant)
+    approved_by: Mapped[str | None] = mapped_column(Code)
+    issued_at: Mapped[datetime | None] = mapped_column(Instant)
+    issued_on: Mapped[date | None] = mapped_column(Day)
+    due_on: Mapped[date | None] = mapped_column(Day)
+    snapshot: Mapped[dict[str, Any] | None] = mapped_column(Json)  # parties, texts, tax: all that the document says
+    snapshot_hash: Mapped[str | None] = mapped_column(Hash)
+    transaction_id: Mapped[str | None] = mapped_column(ForeignKey("ledger_transactions.id"))
+
+    __table_args__ = table_args(
+        CheckConstraint("kind IN ('invoice', 'credit_note')", name="kind"),
+        CheckConstraint("state IN ('draft', 'approved', 'issued', 'void')", name="state"),
+        CheckConstraint("net_minor + tax_minor = total_minor", name="total"),
+        CheckConstraint("(state = 'issued') = (number IS NOT NULL)", name="number"),
+        CheckConstraint("(number IS NULL) OR (snapshot_hash IS NOT NULL AND transaction_id IS NOT NULL)", name="evidence"),
+        CheckConstraint("(kind = 'credit_note') = (corrects_id IS NOT NULL)", name="corrects"),
+        Index("ix_invoice_headers_billing_account_id", "billing_account_id", "id"),
+        Index("ix_invoice_headers_billing_period_id", "billing_period_id"),
+        guard=_ISSUED,
+    )
+
+
+class InvoiceLine(Base):
+    """One line; of a draft it may be replaced, of an issued document never (the guard is `issued_at`, set at issue)."""
+
+    __tablename__ = "invoice_lines"
+
+    id: Mapped[str] = mapped_column(Ident, primary_key=True)
+    invoice_id: Mapped[str] = mapped_column(ForeignKey("invoice_headers.id"))
+    seq: Mapped[int] = mapped_column(Count)
+    charge_id: Mapped[str | None] = mapped_column(ForeignKey("charges.id"))
+    corrects_line_id: Mapped[str | None] = mapped_column(ForeignKey("invoice_lines.id"))
+    sku_code: Mapped[str | None] = mapped_column(Code)
+    project_id: Mapped[str | None] = mapped_column(ForeignKey("projects.id"))
+    description: Mapped[str] = mapped_column(Words)
+    quantity_base: Mapped[int | None] = mapped_column(Quantity)
+    quantity_text: Mapped[str] = mapped_column(Words)  # decimal, in the unit printed
+    unit: Mapped[str] = mapped_column(Words)
+    unit_price_text: Mapped[str] = mapped_column(Words)
+    amount_minor: Mapped[int] = mapped_column(Minor)
+    tax_category: Mapped[str] = mapped_column(Code)
+    tax_rate_bp: Mapped[int] = mapped_column(Count)  # basis points: 19 % = 1900
+    issued_at: Mapped[datetime | None] = mapped_column(Instant)
+
+    __table_args__ = table_args(
+        UniqueConstraint("invoice_id", "seq"),
+        CheckConstraint("tax_category IN ('S', 'Z', 'E', 'AE', 'K', 'G', 'O')", name="tax_category"),
+        Index("ix_invoice_lines_charge_id", "charge_id"),
+        guard="OLD.issued_at IS NOT NULL",
+    )
+
+
+class InvoiceTax(Base):
+    """VAT of one category and rate on one document, rounded once per group (BR-CO-17)."""
+
+    __tablename__ = "invoice_taxes"
+
+    invoice_id: Mapped[str] = mapped_column(ForeignKey("invoice_headers.id"), primary_key=True)
+    category: Mapped[str] = mapped_column(Code, primary_key=True)
+    rate_bp: Mapped[int] = mapped_column(Count, primary_key=True)
+    jurisdiction: Mapped[str] = mapped_column(Code)
+    taxable_minor: Mapped[int] = mapped_column(Minor)
+    tax_minor: Mapped[int] = mapped_column(Minor)
+    reason: Mapped[str | None] = mapped_column(Words)
+    issued_at: Mapped[datetime | None] = mapped_column(Instant)
+
+    __table_args__ = table_args(guard="OLD.issued_at IS NOT NULL")
+
+
+class NumberSeries(Base):
+    """The next number of one series of one seller: locked in the issuing transaction, so there are no gaps (IV3)."""
+
+    __tablename__ = "number_series"
+
+    seller_id: Mapped[str] = mapped_column(ForeignKey("sellers.id"), primary_key=True)
+    series: Mapped[str] = mapped_column(Code, primary_key=True)  # prefix such as "INV-2026-"
+    last_number: Mapped[int] = mapped_column(Count)
+    last_issued_on: Mapped[date | None] = mapped_column(Day)
+
+    __table_args__ = table_args()
+
+
+class InvoiceEvent(Base):
+    """What happened to a document, by whom: drafted, approved, issued, rendered, sent, voided, paid, credited."""
+
+    __tablename__ = "invoice_events"
+
+    id: Mapped[str] = mapped_column(Ident, primary_key=True)
+    invoice_id: Mapped[str] = mapped_column(ForeignKey("invoice_headers.id"))
+    type: Mapped[str] = mapped_column(Code)
+    happened_at: Mapped[datetime] = mapped_column(Instant)
+    actor: Mapped[str] = mapped_column(Code)
+    facts: Mapped[dict[str, Any]] = mapped_column(Json)
+
+    __table_args__ = table_args(Index("ix_invoice_events_invoice_id", "invoice_id", "id"), guard=APPEND_ONLY)
+
+
+class InvoiceSettlement(Base):
+    """Part of an invoice that money or a credit note has settled, each from one ledger transaction; negative when undone."""
+
+    __tablename__ = "invoice_settlements"
+
+    id: Mapped[str] = mapped_column(Ident, primary_key=True)
+    invoice_id: Mapped[str] = mapped_column(ForeignKey("invoice_headers.id"))
+    transaction_id: Mapped[str] = mapped_column(ForeignKey("ledger_transactions.id"))
+    kind: Mapped[str] = mapped_column(Code)  # wallet, payment, credit_note
+    amount_minor: Mapped[int] = mapped_column(Minor)
+    settled_at: Mapped[datetime] = mapped_column(Instant)
+
+    __table_args__ = table_args(UniqueConstraint("invoice_id", "transaction_id", "kind"), guard=APPEND_ONLY)
+
+
+class InvoiceDocument(Base):
+    """Rendered bytes, made once after issue and the same for ever."""
+
+    __tablename__ = "invoice_documents"
+
+    invoice_id: Mapped[str] = mapped_column(ForeignKey("invoice_headers.id"), primary_key=True)
+    format: Mapped[str] = mapped_column(Code, primary_key=True)
+    sha256: Mapped[str] = mapped_column(Hash)
+    content: Mapped[bytes] = mapped_column(Blob)
+    rendered_at: Mapped[datetime] = mapped_column(Instant)
+
+    __table_args__ = table_args(guard=APPEND_ONLY)

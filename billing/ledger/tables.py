@@ -1,0 +1,143 @@
+"""Tables of the books: a row shape in which an unbalanced, cross-tenant or cross-currency entry cannot be written (Law 3)."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from billing.storage.columns import APPEND_ONLY, Base, Code, Count, Hash, Ident, Instant, Json, Minor, Words, table_args
+
+HOUSE = "house"
+
+
+class LedgerAccount(Base):
+    """A book account. Owner is a billing account's id, or `house`; the name says what it holds (`wallet`, `revenue:compute`).
+
+    The id is readable: `{billing account id}/{name}/{currency}` or `house/{seller code}/{name}/{currency}`.
+    """
+
+    __tablename__ = "ledger_accounts"
+
+    id: Mapped[str] = mapped_column(Ident, primary_key=True)
+    owner: Mapped[str] = mapped_column(Ident)
+    seller_id: Mapped[str] = mapped_column(ForeignKey("sellers.id"))
+    name: Mapped[str] = mapped_column(Code)
+    currency: Mapped[str] = mapped_column(Code)
+    created_at: Mapped[datetime] = mapped_column(Instant)
+
+    __table_args__ = table_args(
+        UniqueConstraint("id", "currency", "owner"),
+        UniqueConstraint("owner", "seller_id", "name", "currency"),
+        CheckConstraint("length(currency) = 3", name="currency"),
+        guard=APPEND_ONLY,
+    )
+
+
+class AccountingPeriod(Base):
+    """A UTC month of a seller; closed by hand. Posters lock it FOR SHARE, the closer FOR UPDATE."""
+
+    __tablename__ = "accounting_periods"
+
+    id: Mapped[str] = mapped_column(Ident, primary_key=True)
+    seller_id: Mapped[str] = mapped_column(ForeignKey("sellers.id"))
+    month: Mapped[str] = mapped_column(Code)  # "2026-11"
+    state: Mapped[str] = mapped_column(Code)
+    closed_at: Mapped[datetime | None] = mapped_column(Instant)
+
+    __table_args__ = table_args(
+        UniqueConstraint("seller_id", "month"), CheckConstraint("state IN ('open', 'closed')", name="state")
+    )
+
+
+class LedgerTransaction(Base):
+    """One act in one billing account's chain. Its entries, or what it anchors, are covered by `hash` (Law 4)."""
+
+    __tablename__ = "ledger_transactions"
+
+    id: Mapped[str] = mapped_column(Ident, primary_key=True)
+    billing_account_id: Mapped[str] = mapped_column(ForeignKey("billing_accounts.id"))
+    chain_seq: Mapped[int] = mapped_column(Count)
+    type: Mapped[str] = mapped_column(Code)
+    source_type: Mapped[str] = mapped_column(Code)
+    source_id: Mapped[str] = mapped_column(Code)
+    content_hash: Mapped[str] = mapped_column(Hash)  # of what was asked: a repeat with other content is refused
+    anchor_hash: Mapped[str | None] = mapped_column(Hash)  # Merkle root of rated lines, or an invoice snapshot's hash
+    accounting_period_id: Mapped[str] = mapped_column(ForeignKey("accounting_periods.id"))
+    occurred_at: Mapped[datetime] = mapped_column(Instant)
+    effective_at: Mapped[datetime] = mapped_column(Instant)
+    recorded_at: Mapped[datetime] = mapped_column(Instant)
+    reverses_id: Mapped[str | None] = mapped_column(ForeignKey("ledger_transactions.id"))
+    linked_id: Mapped[str | None] = mapped_column(ForeignKey("ledger_transactions.id"))
+    actor: Mapped[str] = mapped_column(Code)
+    memo: Mapped[str] = mapped_column(Words)
+    correlation_id: Mapped[str | None] = mapped_column(Code)
+    entry_count: Mapped[int] = mapped_column(Count)
+    prev_hash: Mapped[str] = mapped_column(Hash)
+    hash: Mapped[str] = mapped_column(Hash)
+
+    __table_args__ = table_args(
+        UniqueConstraint("billing_account_id", "chain_seq"),
+        UniqueConstraint("type", "source_type", "source_id"),
+        UniqueConstraint("id", "billing_account_id"),
+        UniqueConstraint("reverses_id"),
+        CheckConstraint("chain_seq > 0", name="chain_seq"),
+        Index("ix_ledger_transactions_correlation_id", "correlation_id"),
+        guard=APPEND_ONLY,
+    )
+
+
+class LedgerEntry(Base):
+    """One movement: debit one book account, credit another, the same positive amount and currency."""
+
+    __tablename__ = "ledger_entries"
+
+    id: Mapped[str] = mapped_column(Ident, primary_key=True)
+    transaction_id: Mapped[str] = mapped_column(Ident)
+    billing_account_id: Mapped[str] = mapped_column(Ident)
+    chain_seq: Mapped[int] = mapped_column(Count)  # the transaction's: balances read (account, chain, seq) from one index
+    seq: Mapped[int] = mapped_column(Count)
+    kind: Mapped[str] = mapped_column(Code)
+    debit_account_id: Mapped[str] = mapped_column(Ident)
+    debit_owner: Mapped[str] = mapped_column(Ident)
+    credit_account_id: Mapped[str] = mapped_column(Ident)
+    credit_owner: Mapped[str] = mapped_column(Ident)
+    amount_minor: Mapped[int] = mapped_column(Minor)
+    currency: Mapped[str] = mapped_column(Code)
+    detail: Mapped[dict[str, Any]] = mapped_column(Json)  # ids only: charge, invoice, payment
+
+    __table_args__ = table_args(
+        UniqueConstraint("transaction_id", "seq"),
+        ForeignKeyConstraint(
+            ["transaction_id", "billing_account_id"], ["ledger_transactions.id", "ledger_transactions.billing_account_id"]
+        ),
+        ForeignKeyConstraint(
+            ["debit_account_id", "currency", "debit_owner"],
+            ["ledger_accounts.id", "ledger_accounts.currency", "ledger_accounts.owner"],
+        ),
+        ForeignKeyConstraint(
+            ["credit_account_id", "currency", "credit_owner"],
+            ["ledger_accounts.id", "ledger_accounts.currency", "ledger_accounts.owner"],
+        ),
+        CheckConstraint("amount_minor > 0", name="amount"),
+        CheckConstraint("debit_account_id <> credit_account_id", name="sides"),
+        CheckConstraint(f"debit_owner IN ('{HOUSE}', billing_account_id)", name="debit_owner"),
+        CheckConstraint(f"credit_owner IN ('{HOUSE}', billing_account_id)", name="credit_owner"),
+        Index("ix_ledger_entries_debit", "debit_account_id", "billing_account_id", "chain_seq"),
+        Index("ix_ledger_entries_credit", "credit_account_id", "billing_account_id", "chain_seq"),
+        guard=APPEND_ONLY,
+    )
+
+
+class BalanceCheckpoint(Base):
+    """The sum (credits - debits) of one book account in one chain up to a transaction: a balance is this plus the tail (Law 5)."""
+
+    __tablename__ = "balance_checkpoints"
+
+    ledger_account_id: Mapped[str] = mapped_column(ForeignKey("ledger_accounts.id"), primary_key=True)
+    billing_account_id: Mapped[str] = mapped_column(ForeignKey("billing_accounts.id"), primary_key=True)
+    through_chain_seq: Mapped[int] = mapped_column(Count, primary_key=True)
+    sum_minor: Mapped[int] = mapped_column(Minor)
+    recorded_at: Mapped[datetime] = mapped_column(Instant)
+
+    __table_args__ = table_args(guard=APPEND_ONLY)

@@ -1,0 +1,144 @@
+"""Tables of money in and out."""
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from billing.storage.columns import Base, Code, Count, Ident, Instant, Minor, Words, table_args
+
+
+class ProviderCustomer(Base):
+    """Our billing account as the provider knows it."""
+
+    __tablename__ = "billing_provider_customers"
+
+    billing_account_id: Mapped[str] = mapped_column(ForeignKey("billing_accounts.id"), primary_key=True)
+    provider: Mapped[str] = mapped_column(Code, primary_key=True)
+    customer_id: Mapped[str] = mapped_column(Code)
+    created_at: Mapped[datetime] = mapped_column(Instant)
+
+    __table_args__ = table_args(UniqueConstraint("provider", "customer_id"))
+
+
+class PaymentSession(Base):
+    """Our intent to be paid, committed before the redirect. The provider's objects are looked up by its id (Law 6)."""
+
+    __tablename__ = "payment_sessions"
+
+    id: Mapped[str] = mapped_column(Ident, primary_key=True)
+    billing_account_id: Mapped[str] = mapped_column(ForeignKey("billing_accounts.id"))
+    provider: Mapped[str] = mapped_column(Code)
+    purpose: Mapped[str] = mapped_column(Code)
+    invoice_id: Mapped[str | None] = mapped_column(ForeignKey("invoice_headers.id"))
+    amount_minor: Mapped[int] = mapped_column(Minor)
+    currency: Mapped[str] = mapped_column(Code)
+    state: Mapped[str] = mapped_column(Code)
+    form_key: Mapped[str] = mapped_column(Code)  # made when the form was rendered: two clicks are one intent
+    provider_session_id: Mapped[str | None] = mapped_column(Code)
+    redirect_url: Mapped[str | None] = mapped_column(Words)
+    failure: Mapped[str | None] = mapped_column(Words)
+    created_by: Mapped[str] = mapped_column(Code)
+    created_at: Mapped[datetime] = mapped_column(Instant)
+    updated_at: Mapped[datetime] = mapped_column(Instant)
+
+    __table_args__ = table_args(
+        UniqueConstraint("billing_account_id", "form_key"),
+        UniqueConstraint("provider", "provider_session_id"),
+        CheckConstraint("amount_minor > 0", name="amount"),
+        CheckConstraint("purpose IN ('top_up', 'invoice')", name="purpose"),
+        CheckConstraint("(purpose = 'invoice') = (invoice_id IS NOT NULL)", name="invoice"),
+        CheckConstraint("state IN ('created', 'open', 'unknown', 'paid', 'failed', 'expired')", name="state"),
+        Index("ix_payment_sessions_billing_account_id", "billing_account_id", "id"),
+        Index("ix_payment_sessions_state", "state", "updated_at"),
+    )
+
+
+class Payment(Base):
+    """Money received, once per provider payment. `refunded_minor` is held at most the amount by the database."""
+
+    __tablename__ = "payments"
+
+    id: Mapped[str] = mapped_column(Ident, primary_key=True)
+    billing_account_id: Mapped[str] = mapped_column(ForeignKey("billing_accounts.id"))
+    session_id: Mapped[str] = mapped_column(ForeignKey("payment_sessions.id"), unique=True)
+    provider: Mapped[str] = mapped_column(Code)
+    provider_payment_id: Mapped[str] = mapped_column(Code)
+    amount_minor: Mapped[int] = mapped_column(Minor)
+    currency: Mapped[str] = mapped_column(Code)
+    refunded_minor: Mapped[int] = mapped_column(Minor, default=0)  # approved and not failed
+    transaction_id: Mapped[str] = mapped_column(ForeignKey("ledger_transactions.id"), unique=True)
+    method_label: Mapped[str | None] = mapped_column(Words)  # "visa ending 4242"
+    received_at: Mapped[datetime] = mapped_column(Instant)
+
+    __table_args__ = table_args(
+        UniqueConstraint("provider", "provider_payment_id"),
+        CheckConstraint("amount_minor > 0", name="amount"),
+        CheckConstraint("refunded_minor >= 0 AND refunded_minor <= amount_minor", name="refunded"),
+        Index("ix_payments_billing_account_id", "billing_account_id", "id"),
+    )
+
+
+class ProviderEvent(Base):
+    """A webhook as it came, stored once; its effect and its `processed` mark are one transaction."""
+
+    __tablename__ = "stripe_events"
+
+    id: Mapped[str] = mapped_column(Ident, primary_key=True)
+    provider: Mapped[str] = mapped_column(Code)
+    event_id: Mapped[str] = mapped_column(Code)
+    type: Mapped[str] = mapped_column(Code)
+    body: Mapped[str] = mapped_column(Words)
+    state: Mapped[str] = mapped_column(Code)
+    attempts: Mapped[int] = mapped_column(Count, default=0)
+    note: Mapped[str | None] = mapped_column(Words)  # why it was ignored, or the last error
+    received_at: Mapped[datetime] = mapped_column(Instant)
+    processed_at: Mapped[datetime | None] = mapped_column(Instant)
+    correlation_id: Mapped[str | None] = mapped_column(Code)
+
+    __table_args__ = table_args(
+        UniqueConstraint("provider", "event_id"),
+        CheckConstraint("state IN ('received', 'processed', 'ignored', 'failed')", name="state"),
+        Index("ix_stripe_events_state", "state", "received_at"),
+    )
+
+
+class RefundRequest(Base):
+    """A refund from request to outcome; the second person is never the first."""
+
+    __tablename__ = "refund_requests"
+
+    id: Mapped[str] = mapped_column(Ident, primary_key=True)
+    billing_account_id: Mapped[str] = mapped_column(ForeignKey("billing_accounts.id"))
+    payment_id: Mapped[str | None] = mapped_column(ForeignKey("payments.id"))
+    invoice_id: Mapped[str | None] = mapped_column(ForeignKey("invoice_headers.id"))
+    mode: Mapped[str] = mapped_column(Code)  # card: back through the provider; credit: a credit note into the wallet
+    amount_minor: Mapped[int] = mapped_column(Minor)
+    currency: Mapped[str] = mapped_column(Code)
+    reason: Mapped[str] = mapped_column(Words)
+    state: Mapped[str] = mapped_column(Code)
+    form_key: Mapped[str] = mapped_column(Code)
+    requested_by: Mapped[str] = mapped_column(Code)
+    requested_at: Mapped[datetime] = mapped_column(Instant)
+    decided_by: Mapped[str | None] = mapped_column(Code)
+    decided_at: Mapped[datetime | None] = mapped_column(Instant)
+    decision_note: Mapped[str | None] = mapped_column(Words)
+    credit_note_id: Mapped[str | None] = mapped_column(ForeignKey("invoice_headers.id"))
+    provider_refund_id: Mapped[str | None] = mapped_column(Code)
+    sent_at: Mapped[datetime | None] = mapped_column(Instant)
+    ended_at: Mapped[datetime | None] = mapped_column(Instant)
+    failure: Mapped[str | None] = mapped_column(Words)
+
+    __table_args__ = table_args(
+        UniqueConstraint("billing_account_id", "form_key"),
+        CheckConstraint("amount_minor > 0", name="amount"),
+        CheckConstraint("mode IN ('card', 'credit')", name="mode"),
+        CheckConstraint("(mode = 'card') = (payment_id IS NOT NULL)", name="payment"),
+        CheckConstraint("(mode = 'credit') = (invoice_id IS NOT NULL)", name="invoice"),
+        CheckConstraint("decided_by IS NULL OR decided_by <> requested_by", name="second_person"),
+        CheckConstraint(
+            "state IN ('requested', 'approved', 'sent', 'succeeded', 'failed', 'rejected', 'unknown')", name="state"
+        ),
+        Index("ix_refund_requests_state", "state", "id"),
+        Index("ix_refund_requests_payment_id", "payment_id"),
+    )

@@ -1,0 +1,199 @@
+"""Charts as SVG made on the server: no script, no inline style, coordinates computed exactly.
+
+The drawing stretches with the page while its words stay words: axis labels and legend are HTML beside the SVG, so that they read as
+well at 320 pixels as at 1,280. Colours are classes (`s1` to `s9`, `s0` for "Other") that the stylesheet fills for light and dark.
+Every chart has a title and a description; the page puts the same numbers in a table below it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+
+from markupsafe import Markup, escape
+
+Exact = int | Decimal | Fraction
+MOST_SERIES = 9
+_HEIGHT = 200
+_SLOT = 20
+_TICKS = 4
+_LABELS = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """One named row of values, one value for each label of its chart."""
+
+    name: str
+    values: tuple[Exact, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """What is drawn: a unique id, words for those who do not see it, labels along the bottom, and how a value is written."""
+
+    id: str
+    title: str
+    description: str
+    labels: tuple[str, ...]
+    series: tuple[Series, ...]
+    tick: Callable[[Fraction], str]
+
+    def __post_init__(self) -> None:
+        for row in self.series:
+            if len(row.values) != len(self.labels):
+                raise ValueError(f"series {row.name!r} has {len(row.values)} values for {len(self.labels)} labels")
+            if any(isinstance(value, float) for value in row.values):
+                raise TypeError(f"series {row.name!r} holds a float")
+
+
+def fold(series: Sequence[Series]) -> tuple[Series, ...]:
+    """At most nine series, largest first, the rest summed as "Other"; with ten or fewer words the names stay as given."""
+    ordered = sorted(series, key=lambda row: (-abs(sum(map(Fraction, row.values))), row.name))
+    if len(ordered) <= MOST_SERIES:
+        return tuple(ordered)
+    rest = [[Fraction(value) for value in row.values] for row in ordered[MOST_SERIES:]]
+    other = Series(name="Other", values=tuple(sum(column, Fraction(0)) for column in zip(*rest, strict=True)))
+    return (*ordered[:MOST_SERIES], other)
+
+
+def stacked_bars(chart: Chart) -> Markup:
+    """A bar for each label, its series stacked; negative values hang below the zero line."""
+    series = fold(chart.series)
+    columns = [[Fraction(row.values[i]) for row in series] for i in range(len(chart.labels))]
+    top = max((sum((v for v in column if v > 0), Fraction(0)) for column in columns), default=Fraction(0))
+    bottom = min((sum((v for v in column if v < 0), Fraction(0)) for column in columns), default=Fraction(0))
+    axis = _Axis.spanning(bottom, top)
+    parts: list[str] = []
+    for i, column in enumerate(columns):
+        above = below = Fraction(0)
+        for k, value in enumerate(column):
+            if not value:
+                continue
+            low, high = (above, above + value) if value > 0 else (below + value, below)
+            above, below = (high, below) if value > 0 else (above, low)
+            words = f"{chart.labels[i]}, {series[k].name}: {chart.tick(value)}"
+            parts.append(
+                f'<rect class="{_colour(series, k)}" x="{i * _SLOT + 3}" y="{_n(axis.y(high))}" width="{_SLOT - 6}"'
+                f' height="{_n(axis.y(low) - axis.y(high))}"><title>{escape(words)}</title></rect>'
+            )
+    return _frame(chart, series, axis, "".join(parts))
+
+
+def lines(chart: Chart) -> Markup:
+    """A line for each series over the labels, on one zero-based axis."""
+    series = fold(chart.series)
+    values = [Fraction(value) for row in series for value in row.values]
+    axis = _Axis.spanning(min(values, default=Fraction(0)), max(values, default=Fraction(0)))
+    parts = []
+    for k, row in enumerate(series):
+        points = " ".join(f"{_n(Fraction(2 * i + 1, 2) * _SLOT)},{_n(axis.y(Fraction(v)))}" for i, v in enumerate(row.values))
+        parts.append(f'<polyline class="line {_colour(series, k)}" points="{points}"><title>{escape(row.name)}</title></polyline>')
+    return _frame(chart, series, axis, "".join(parts))
+
+
+def sparkline(id: str, title: str, values: Sequence[Exact]) -> Markup:
+    """A small line without axes beside a figure; `title` says in words what it shows."""
+    exact = [Fraction(value) for value in values]
+    low, high = min(exact, default=Fraction(0)), max(exact, default=Fraction(0))
+    span = (high - low) or Fraction(1)
+    points = " ".join(f"{i * 10},{_n(2 + 28 * (high - value) / span)}" for i, value in enumerate(exact))
+    width = max(10, 10 * (len(exact) - 1))
+    return Markup(
+        '<svg class="sparkline" role="img" aria-labelledby="{id}-title" viewBox="0 0 {width} 32" preserveAspectRatio="none">'
+        '<title id="{id}-title">{title}</title><polyline class="line s1" points="{points}"/></svg>'
+    ).format(id=id, width=width, title=title, points=Markup(points))
+
+
+def level(used: Exact, limit: Exact, *, title: str, marks: Sequence[int] = ()) -> Markup:
+    """A bar of how much of a limit is used, with marks at percentages of the limit; what is over the limit is drawn as over.
+
+    `title` says it in words. The scale ends at the limit, or at what is used when that is more.
+    """
+    end = max(Fraction(used), Fraction(limit), Fraction(1, 10**12))
+    within = min(max(Fraction(used), Fraction(0)), Fraction(limit)) / end * 1000
+    over = max(Fraction(used) - Fraction(limit), Fraction(0)) / end * 1000
+    ratio = Fraction(used) / Fraction(limit) * 100 if limit else Fraction(0)
+    crossed = sum(1 for mark in marks if ratio >= mark)
+    tone = "level-over" if over or (marks and crossed == len(marks)) else "level-near" if crossed else "level-within"
+    lines_at = "".join(
+        f'<line class="level-mark" x1="{_n(x)}" x2="{_n(x)}" y1="0" y2="10"/>'
+        for x in (Fraction(mark, 100) * Fraction(limit) / end * 1000 for mark in marks)
+        if 0 < x < 1000
+    )
+    return Markup(
+        '<svg class="level-bar {tone}" role="img" aria-label="{title}" viewBox="0 0 1000 10" preserveAspectRatio="none">'
+        '<rect class="level-ground" width="1000" height="10"/><rect class="level-used" width="{within}" height="10"/>'
+        '<rect class="level-beyond" x="{within}" width="{over}" height="10"/>{marks}</svg>'
+    ).format(tone=tone, title=title, within=_n(within), over=_n(over), marks=Markup(lines_at))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Axis:
+    """A vertical axis of even steps that holds zero; `y` turns a value into a coordinate."""
+
+    low: Fraction
+    high: Fraction
+    step: Fraction
+
+    @classmethod
+    def spanning(cls, bottom: Fraction, top: Fraction) -> "_Axis":
+        bottom, top = min(bottom, Fraction(0)), max(top, Fraction(0))
+        step = _round_step((top - bottom) / _TICKS or Fraction(1, _TICKS))
+        return cls(low=bottom // step * step, high=-(-top // step) * step or step, step=step)
+
+    def y(self, value: Fraction) -> Fraction:
+        return (self.high - value) / (self.high - self.low) * _HEIGHT
+
+    def ticks(self) -> list[Fraction]:
+        count = int((self.high - self.low) / self.step)
+        return [self.high - i * self.step for i in range(count + 1)]
+
+
+def _round_step(least: Fraction) -> Fraction:
+    """The smallest of 1, 2, 2.5 or 5 times a power of ten that is not below `least`."""
+    power = Fraction(1)
+    while power * 10 <= least:
+        power *= 10
+    while power > least:
+        power /= 10
+    return next(m * power for m in (Fraction(1), Fraction(2), Fraction(5, 2), Fraction(5), Fraction(10)) if m * power >= least)
+
+
+def _frame(chart: Chart, series: Sequence[Series], axis: _Axis, drawing: str) -> Markup:
+    """The drawing with grid, axis words and legend; everything but the figures is hidden from none."""
+    width = max(1, len(chart.labels)) * _SLOT
+    grid = "".join(
+        f'<line class="{"zero" if tick == 0 else "grid"}" x1="0" x2="{width}" y1="{_n(axis.y(tick))}" y2="{_n(axis.y(tick))}"/>'
+        for tick in axis.ticks()
+    )
+    every = -(-len(chart.labels) // _LABELS) or 1
+    words = Markup("").join(
+        Markup("<span>{}</span>").format(label if i % every == 0 else "") for i, label in enumerate(chart.labels)
+    )
+    ticks = Markup("").join(Markup("<span>{}</span>").format(chart.tick(tick)) for tick in axis.ticks())
+    legend = Markup("").join(
+        Markup('<li><svg class="key" viewBox="0 0 10 10" aria-hidden="true"><rect class="{}" width="10" height="10" rx="2"/></svg>{}</li>').format(
+            _colour(series, k), row.name
+        )
+        for k, row in enumerate(series)
+    )
+    return Markup(
+        '<div class="chart"><div class="chart-y" aria-hidden="true">{ticks}</div>'
+        '<svg class="chart-plot" role="img" aria-labelledby="{id}-title {id}-desc" viewBox="0 0 {width} {height}" preserveAspectRatio="none">'
+        '<title id="{id}-title">{title}</title><desc id="{id}-desc">{desc}</desc>{drawing}</svg>'
+        '<div class="chart-x" aria-hidden="true">{words}</div><ul class="chart-legend">{legend}</ul></div>'
+    ).format(
+        id=chart.id, title=chart.title, desc=chart.description, width=width, height=_HEIGHT, ticks=ticks, words=words,
+        legend=legend, drawing=Markup(grid + drawing),
+    )  # fmt: skip
+
+
+def _colour(series: Sequence[Series], k: int) -> str:
+    return "s0" if k == MOST_SERIES else f"s{k + 1}"
+
+
+def _n(value: Fraction) -> str:
+    """A coordinate in hundredths, without a float."""
+    hundredths = int(value * 100)
+    return f"{'-' if hundredths < 0 else ''}{abs(hundredths) // 100}.{abs(hundredths) % 100:02d}"

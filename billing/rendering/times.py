@@ -1,0 +1,137 @@
+"""Dates, instants, periods and durations as text. An instant always names its zone; a range of days says its last day."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from babel import dates, units
+
+from billing.rendering.numbers import EN_DASH, NBSP, locale_of
+
+# English without a country is written day first, as GOV.UK does: "1 Oct 2026" cannot be read as the tenth of January.
+_DAY_FIRST = {"en": "en_GB"}
+_SHORT_EN = {"hour": "h", "minute": "min", "second": "s"}
+_TO = {"en": "to", "de": "bis", "fr": "à", "ja": "～"}
+_SIZES = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
+
+
+def day(on: date, *, locale: str = "en", long: bool = False) -> str:
+    """A date: "1 Oct 2026", with `long` "1 October 2026"."""
+    return dates.format_date(on, "long" if long else "medium", locale=_locale(locale))
+
+
+def month(on: date, *, locale: str = "en") -> str:
+    """The month of a date by name: "October 2026"."""
+    return dates.format_skeleton("yMMMM", on.replace(day=1), locale=_locale(locale))
+
+
+def instant(at: datetime, *, zone: str = "UTC", locale: str = "en", seconds: bool = False) -> str:
+    """An aware instant in a named zone: "21 Nov 2026, 14:05 CET". Raises ValueError for a naive one."""
+    local = _local(at, zone)
+    return f"{day(local.date(), locale=locale)}, {_clock(local, seconds)}{NBSP}{zone_name(local, zone)}"
+
+
+def clock(at: datetime, *, zone: str = "UTC", seconds: bool = False) -> str:
+    """The time of day of an instant in a named zone: "14:05 CET"."""
+    local = _local(at, zone)
+    return f"{_clock(local, seconds)}{NBSP}{zone_name(local, zone)}"
+
+
+def iso(at: datetime) -> str:
+    """The instant for a `datetime` attribute or a title, in UTC: "2026-11-21T13:05:00Z"; fractions only if there are any."""
+    return _local(at, "UTC").replace(tzinfo=None).isoformat() + "Z"
+
+
+def period(
+    start_at: datetime, end_at: datetime, *, zone: str = "UTC", locale: str = "en", name_zone: bool = False
+) -> str:
+    """The half-open window [start_at, end_at) in words.
+
+    Whole local days are inclusive: "1 to 31 October 2026". Anything else shows both instants and the zone:
+    "1 Oct 2026, 05:00 to 05:50 UTC". `name_zone` adds the zone to whole days too.
+    """
+    start, end = _local(start_at, zone), _local(end_at, zone)
+    if start.time() == time(0) == end.time() and start.date() < end.date():
+        words = days(start.date(), end.date() - timedelta(days=1), locale=locale)
+        return f"{words} ({zone})" if name_zone else words
+    seconds = bool(start.second or end.second)
+    to = _TO.get(locale_of(locale).language, EN_DASH)
+    head = f"{day(start.date(), locale=locale)}, {_clock(start, seconds)}"
+    if start.utcoffset() != end.utcoffset():
+        head += NBSP + zone_name(start, zone)
+    tail = _clock(end, seconds) + NBSP + zone_name(end, zone)
+    if start.date() != end.date():
+        tail = f"{day(end.date(), locale=locale)}, {tail}"
+    return f"{head} {to} {tail}"
+
+
+def days(first_on: date, last_on: date, *, locale: str = "en") -> str:
+    """A range of days with both ends in it: "1 to 31 October 2026", "28 September to 3 October 2026", or the single day."""
+    last = day(last_on, locale=locale, long=True)
+    if first_on == last_on:
+        return last
+    language = locale_of(locale).language
+    first = day(first_on, locale=locale, long=True)
+    if language == "en" and first_on.year == last_on.year:
+        first = str(first_on.day) if first_on.month == last_on.month else first.removesuffix(f" {first_on.year}")
+    return f"{first} {_TO.get(language, EN_DASH)} {last}"
+
+
+def duration(length: timedelta | int, *, locale: str = "en") -> str:
+    """A length of time in its two largest units: "2 h 13 min", "3 days 4 h", "50 s". An int is whole seconds."""
+    left = _whole_seconds(length)
+    shown: list[str] = []
+    for size, name in _SIZES:
+        count, rest = divmod(left, size)
+        if count or (name == "second" and not shown):
+            shown.append(_unit(count, name, "short", locale))
+            if len(shown) == 2:
+                break
+        elif shown:
+            break
+        left = rest
+    return " ".join(shown)
+
+
+def age(length: timedelta | int, *, locale: str = "en") -> str:
+    """How old something is, in its largest unit, in full: "3 hours", "1 day"."""
+    left = _whole_seconds(length)
+    size, name = next(((size, name) for size, name in _SIZES if left >= size), _SIZES[-1])
+    return _unit(left // size, name, "long", locale)
+
+
+def zone_name(local: datetime, zone: str) -> str:
+    """The short name in force at a local time (CET, CEST); the zone itself where that is only an offset ("+03")."""
+    short = local.tzname() or zone
+    return short if short.isalpha() else zone
+
+
+def _clock(local: datetime, seconds: bool) -> str:
+    """Twenty-four hours everywhere: columns of times line up, and no am is read as pm."""
+    return f"{local:%H:%M:%S}" if seconds else f"{local:%H:%M}"
+
+
+def _unit(count: int, name: str, length: Literal["short", "long"], locale: str) -> str:
+    found = locale_of(locale)
+    if length == "short" and found.language == "en":
+        return f"{count}{NBSP}{_SHORT_EN.get(name) or ('day' if count == 1 else 'days')}"
+    # Babel has no long form for some languages (Japanese) and then gives its own key back.
+    text = units.format_unit(count, f"duration-{name}", length, locale=found)
+    if "duration-" in text:
+        text = units.format_unit(count, f"duration-{name}", "short", locale=found)
+    return text.replace(" ", NBSP)
+
+
+def _whole_seconds(length: timedelta | int) -> int:
+    return max(0, length if isinstance(length, int) else length.days * 86_400 + length.seconds)
+
+
+def _local(at: datetime, zone: str) -> datetime:
+    if at.tzinfo is None:
+        raise ValueError("a naive time has no place on a page: instants are aware")
+    return at.astimezone(UTC if zone == "UTC" else ZoneInfo(zone))
+
+
+def _locale(code: str) -> str:
+    found = str(locale_of(code))
+    return _DAY_FIRST.get(found, found)

@@ -1,0 +1,69 @@
+"""Bring a database to the present schema: migrations, then guards, then grants, in that order, as the owner."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import make_url, text
+
+from billing.storage.database import DatabaseUrls, owner_engine
+
+_ROOT = Path(__file__).resolve().parents[2]
+_ADVISORY_LOCK = 7_236_001
+
+
+def upgrade(urls: DatabaseUrls, revision: str = "head") -> None:
+    """Apply what is missing. Several migrators at once wait for each other; a repeat changes nothing.
+
+    Guards are installed anew after the migrations, because a table rebuild on SQLite drops triggers silently.
+    """
+    _prepare_sqlite_folder(urls)
+    engine = owner_engine(urls)
+    try:
+        with engine.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+            command.upgrade(alembic_config(connection=connection, urls=urls), revision)
+    finally:
+        engine.dispose()
+
+
+def current_revision(urls: DatabaseUrls) -> str | None:
+    """The revision the database is at, None for an empty one."""
+    engine = owner_engine(urls)
+    try:
+        with engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+    finally:
+        engine.dispose()
+
+
+def head_revision() -> str:
+    """The newest revision the code knows."""
+    head = ScriptDirectory.from_config(alembic_config()).get_current_head()
+    if head is None:
+        raise RuntimeError("no migrations found")
+    return head
+
+
+def alembic_config(**attributes: object) -> Config:
+    """Alembic's configuration without an ini file; `attributes` reach `migrations/env.py`."""
+    config = Config()
+    config.set_main_option("script_location", str(_ROOT / "migrations"))
+    config.set_main_option("prepend_sys_path", str(_ROOT))
+    config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
+    config.attributes.update(attributes)
+    return config
+
+
+def role_names(urls: DatabaseUrls) -> tuple[str | None, str | None]:
+    """(web, jobs) user names of the PostgreSQL URLs."""
+    return make_url(urls.web).username, make_url(urls.jobs or urls.web).username
+
+
+def _prepare_sqlite_folder(urls: DatabaseUrls) -> None:
+    url = make_url(urls.owner or urls.web)
+    if url.get_backend_name() == "sqlite" and url.database:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)

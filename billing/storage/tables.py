@@ -1,0 +1,115 @@
+"""Tables that every room shares: audit, outbox, idempotency keys, job runs, the scheduler's lease, system settings."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from billing.storage.columns import APPEND_ONLY, Base, Code, Count, Ident, Instant, Json, Words, table_args
+
+
+class AuditRecord(Base):
+    """Who did what to which object, written in the act's own transaction. Names and free text stay out of `facts`."""
+
+    __tablename__ = "audit_log"
+
+    id: Mapped[str] = mapped_column(Ident, primary_key=True)
+    recorded_at: Mapped[datetime] = mapped_column(Instant)
+    actor: Mapped[str] = mapped_column(Code)  # a user id, "job:<name>", "cli:<login>", "provider:<name>" or "apikey:<id>"
+    act: Mapped[str] = mapped_column(Code)
+    subject_type: Mapped[str] = mapped_column(Code)
+    subject_id: Mapped[str] = mapped_column(Ident)
+    billing_account_id: Mapped[str | None] = mapped_column(Ident)
+    facts: Mapped[dict[str, Any]] = mapped_column(Json)
+    correlation_id: Mapped[str | None] = mapped_column(Code)
+
+    __table_args__ = table_args(
+        Index("ix_audit_log_subject", "subject_type", "subject_id", "id"),
+        Index("ix_audit_log_billing_account_id", "billing_account_id", "id"),
+        Index("ix_audit_log_correlation_id", "correlation_id"),
+        guard=APPEND_ONLY,
+    )
+
+
+class OutboxMessage(Base):
+    """A notice decided inside a transaction, to be delivered after it by the relay."""
+
+    __tablename__ = "outbox_messages"
+
+    id: Mapped[str] = mapped_column(Ident, primary_key=True)
+    topic: Mapped[str] = mapped_column(Code)
+    billing_account_id: Mapped[str | None] = mapped_column(Ident)
+    dedup_key: Mapped[str] = mapped_column(Code)
+    payload: Mapped[dict[str, Any]] = mapped_column(Json)
+    created_at: Mapped[datetime] = mapped_column(Instant)
+    next_attempt_at: Mapped[datetime] = mapped_column(Instant)
+    attempts: Mapped[int] = mapped_column(Count, default=0)
+    delivered_at: Mapped[datetime | None] = mapped_column(Instant)
+    last_error: Mapped[str | None] = mapped_column(Words)
+    correlation_id: Mapped[str | None] = mapped_column(Code)
+
+    __table_args__ = table_args(
+        UniqueConstraint("dedup_key"), Index("ix_outbox_messages_due", "delivered_at", "next_attempt_at")
+    )
+
+
+class IdempotencyKey(Base):
+    """The stored answer to a keyed request: a repeat gets it again, other content under the key is refused."""
+
+    __tablename__ = "idempotency_keys"
+
+    scope: Mapped[str] = mapped_column(Code, primary_key=True)
+    key: Mapped[str] = mapped_column(Code, primary_key=True)
+    request_hash: Mapped[str] = mapped_column(Ident)
+    status: Mapped[int] = mapped_column(Count)
+    body: Mapped[str] = mapped_column(Words)
+    created_at: Mapped[datetime] = mapped_column(Instant)
+
+    __table_args__ = table_args(guard=APPEND_ONLY)
+
+
+class JobRun(Base):
+    """One run of one job: started, then its result. A run without an end belongs to a process that died."""
+
+    __tablename__ = "job_runs"
+
+    id: Mapped[str] = mapped_column(Ident, primary_key=True)
+    job: Mapped[str] = mapped_column(Code)
+    trigger: Mapped[str] = mapped_column(Code)  # schedule, manual
+    started_at: Mapped[datetime] = mapped_column(Instant)
+    ended_at: Mapped[datetime | None] = mapped_column(Instant)
+    result: Mapped[str | None] = mapped_column(Code)  # succeeded, failed, abandoned
+    done_count: Mapped[int] = mapped_column(Count, default=0)
+    detail: Mapped[str | None] = mapped_column(Words)
+    holder: Mapped[str] = mapped_column(Code)
+
+    __table_args__ = table_args(
+        CheckConstraint("result IS NULL OR result IN ('succeeded', 'failed', 'abandoned')", name="result"),
+        Index("ix_job_runs_job", "job", "started_at"),
+    )
+
+
+class Lease(Base):
+    """Who leads: at most one holder until `expires_at`; `term` rises with every change of holder (a fencing token)."""
+
+    __tablename__ = "leases"
+
+    name: Mapped[str] = mapped_column(Code, primary_key=True)
+    holder: Mapped[str] = mapped_column(Code)
+    term: Mapped[int] = mapped_column(Count)
+    expires_at: Mapped[datetime] = mapped_column(Instant)
+
+    __table_args__ = table_args()
+
+
+class Setting(Base):
+    """One fact about this installation, such as when the demo was loaded."""
+
+    __tablename__ = "settings"
+
+    name: Mapped[str] = mapped_column(Code, primary_key=True)
+    value: Mapped[str] = mapped_column(Words)
+    updated_at: Mapped[datetime] = mapped_column(Instant)
+
+    __table_args__ = table_args()
