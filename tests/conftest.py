@@ -1,0 +1,63 @@
+"""Fixtures for all floors: a database per test on either engine, the shared data, and the self-check afterwards."""
+
+import importlib.util
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from billing.storage.database import Database, DatabaseUrls
+from tests import databases
+from tests.session import run_dir
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(params=databases.chosen_engines())
+def engine(request: pytest.FixtureRequest) -> str:
+    """Each test that needs a database runs on both engines."""
+    return str(request.param)
+
+
+@pytest.fixture
+def database_urls(engine: str, tmp_path: Path) -> Iterator[DatabaseUrls]:
+    """The URLs of a migrated database of this test's own, for tests that start processes."""
+    with databases.fresh(engine, run_dir(), tmp_path) as urls:
+        yield urls
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest, database_urls: DatabaseUrls) -> Iterator[Database]:
+    """A migrated database of this test's own. Afterwards the self-check must find nothing, unless the test `tampers`."""
+    with databases.opened(database_urls) as opened:
+        yield opened
+        if request.node.get_closest_marker("tampers") is None:
+            _check_books(opened)
+
+
+@pytest.fixture
+def empty_database_urls(engine: str, tmp_path: Path) -> Iterator[DatabaseUrls]:
+    """The URLs of a database without tables, for tests of the migrations themselves."""
+    with databases.empty(engine, run_dir(), tmp_path) as urls:
+        yield urls
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The shared real input, `PLUMBLINE_DATA`. Tests that need it are skipped where it is absent, which CI does not accept."""
+    path = Path(os.environ.get("PLUMBLINE_DATA", ROOT / ".." / "shared" / "data")).resolve()
+    if not (path / "MANIFEST.csv").exists():
+        pytest.skip(f"the shared data is absent: PLUMBLINE_DATA={path}")
+    return path
+
+
+def _check_books(database: Database) -> None:
+    if importlib.util.find_spec("billing.assurance.selfcheck") is None:
+        return
+    from billing.assurance import selfcheck
+
+    with database.reading("jobs") as session:
+        found = selfcheck.run(session, now=datetime.now(UTC))
+    assert found.differences == (), f"the self-check found differences after the test: {found.differences}"

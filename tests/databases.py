@@ -1,0 +1,108 @@
+"""Migrated databases for tests: the real migrations run once a run and engine, every test gets a copy of its own."""
+
+import itertools
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from billing.storage import migrate
+from billing.storage.database import Database, DatabaseUrls
+from tests import postgres
+from tests.session import is_ci
+
+ENGINES = ("sqlite", "postgresql")
+
+_numbers = itertools.count(1)
+
+
+def chosen_engines() -> tuple[str, ...]:
+    """Both engines; `PLUMBLINE_TEST_ENGINES=sqlite` narrows them while one develops, which CI does not accept."""
+    chosen = tuple(os.environ.get("PLUMBLINE_TEST_ENGINES", "").replace(",", " ").split())
+    unknown = set(chosen) - set(ENGINES)
+    if unknown:
+        raise ValueError(f"PLUMBLINE_TEST_ENGINES knows sqlite and postgresql, not {', '.join(sorted(unknown))}")
+    if is_ci() and chosen and set(chosen) != set(ENGINES):
+        raise ValueError("CI runs on both engines: PLUMBLINE_TEST_ENGINES is for development")
+    return chosen or ENGINES
+
+
+@contextmanager
+def fresh(engine: str, run_dir: Path, directory: Path) -> Iterator[DatabaseUrls]:
+    """A migrated database that nobody else sees: a file in `directory`, or a PostgreSQL database dropped at the end."""
+    if engine == "sqlite":
+        yield _sqlite_copy(run_dir, directory / f"plumbline-{next(_numbers)}.db")
+        return
+    template = _postgres_template(run_dir)
+    with _postgres_database(run_dir, template) as urls:
+        yield urls
+
+
+@contextmanager
+def empty(engine: str, run_dir: Path, directory: Path) -> Iterator[DatabaseUrls]:
+    """A database without a single table, for tests of the migrations themselves."""
+    if engine == "sqlite":
+        yield DatabaseUrls(web=f"sqlite:///{directory / f'empty-{next(_numbers)}.db'}")
+        return
+    with postgres.locked(run_dir, "cluster"):
+        postgres.start(run_dir)
+    with _postgres_database(run_dir, None) as urls:
+        yield urls
+
+
+@contextmanager
+def opened(urls: DatabaseUrls) -> Iterator[Database]:
+    """The application's view of a database; its connections are closed at the end."""
+    database = Database(urls)
+    try:
+        yield database
+    finally:
+        database.dispose()
+
+
+def _sqlite_copy(run_dir: Path, path: Path) -> DatabaseUrls:
+    template = run_dir / "template.db"
+    with postgres.locked(run_dir, "sqlite"):
+        if not template.exists():
+            making = run_dir / "making.db"
+            migrate.upgrade(DatabaseUrls(web=f"sqlite:///{making}"))
+            with closing(sqlite3.connect(making)) as connection:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            making.rename(template)
+    shutil.copyfile(template, path)
+    return DatabaseUrls(web=f"sqlite:///{path}")
+
+
+def _postgres_template(run_dir: Path) -> str:
+    name = "template_migrated"
+    with postgres.locked(run_dir, "cluster"):
+        postgres.start(run_dir)
+        done = run_dir / "pg-template-made"
+        if not done.exists():
+            with postgres.administration(run_dir) as connection:
+                postgres.drop_database(connection, name)
+                postgres.create_database(connection, name)
+            migrate.upgrade(_postgres_urls(run_dir, name))
+            done.touch()
+    return name
+
+
+@contextmanager
+def _postgres_database(run_dir: Path, template: str | None) -> Iterator[DatabaseUrls]:
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    with postgres.administration(run_dir) as connection:
+        postgres.create_database(connection, name, template)
+        try:
+            yield _postgres_urls(run_dir, name)
+        finally:
+            postgres.drop_database(connection, name)
+
+
+def _postgres_urls(run_dir: Path, name: str) -> DatabaseUrls:
+    return DatabaseUrls(
+        web=postgres.url(run_dir, name, postgres.WEB),
+        jobs=postgres.url(run_dir, name, postgres.JOBS),
+        owner=postgres.url(run_dir, name, postgres.OWNER),
+    )

@@ -1,0 +1,87 @@
+"""What one run of pytest shares, however many workers it has: a scratch directory, and the rule that CI skips nothing.
+
+Loaded by name from pyproject.toml, so that it also holds for the browser stories in e2e/.
+"""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from tests import postgres
+
+RUN_DIR_VARIABLE = "PLUMBLINE_TEST_RUN_DIR"
+
+_skipped: list[str] = []
+
+# A slow machine is no defect. On the build server the examples are the same in every run, so that a red one can be looked into.
+settings.register_profile("local", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)
+
+
+def is_ci() -> bool:
+    """Whether this is the build server, where a skipped test is a failed one."""
+    return os.environ.get("CI", "").lower() in ("1", "true", "yes")
+
+
+def run_dir() -> Path:
+    """The scratch directory of this run; xdist's workers get the controller's through the environment."""
+    return Path(os.environ[RUN_DIR_VARIABLE])
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the scratch directory, in the process that started the run."""
+    settings.load_profile("ci" if is_ci() else "local")
+    if not _is_worker(config):
+        # A socket's path may have 107 bytes, so the directory is short whatever TMPDIR says.
+        made = tempfile.mkdtemp(prefix="plumbline-", dir=None if len(tempfile.gettempdir()) < 60 else "/tmp")
+        if os.geteuid() == 0:
+            os.chmod(made, 0o711)  # the server runs as another user, who passes through
+        (Path(made) / postgres.CONTROLLER_FILE).write_text(str(os.getpid()))
+        os.environ[RUN_DIR_VARIABLE] = made
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop what the run started, and leave nothing behind."""
+    if not _is_worker(config):
+        postgres.stop(run_dir())
+        shutil.rmtree(run_dir(), ignore_errors=True)
+
+
+def _note_skip(nodeid: str, longrepr: object) -> None:
+    reason = longrepr[2] if isinstance(longrepr, tuple) else str(longrepr)
+    _skipped.append(f"{nodeid}: {reason}")
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Remember each skipped test; an expected failure is not one."""
+    if report.skipped and not hasattr(report, "wasxfail"):
+        _note_skip(report.nodeid, report.longrepr)
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    """Remember each module that was skipped as a whole."""
+    if report.skipped:
+        _note_skip(report.nodeid, report.longrepr)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Under CI a run with a skipped test has failed."""
+    if is_ci() and _skipped and not _is_worker(session.config) and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name what was skipped and must not have been."""
+    if is_ci() and _skipped:
+        terminalreporter.section("skipped under CI, which counts as failed", red=True)
+        for line in _skipped:
+            terminalreporter.line(line)
