@@ -22,9 +22,9 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def database_urls(engine: str, tmp_path: Path) -> Iterator[DatabaseUrls]:
+def database_urls(engine: str) -> Iterator[DatabaseUrls]:
     """The URLs of a migrated database of this test's own, for tests that start processes."""
-    with databases.fresh(engine, run_dir(), tmp_path) as urls:
+    with databases.fresh(engine, run_dir()) as urls:
         yield urls
 
 
@@ -38,9 +38,9 @@ def database(request: pytest.FixtureRequest, database_urls: DatabaseUrls) -> Ite
 
 
 @pytest.fixture
-def empty_database_urls(engine: str, tmp_path: Path) -> Iterator[DatabaseUrls]:
+def empty_database_urls(engine: str) -> Iterator[DatabaseUrls]:
     """The URLs of a database without tables, for tests of the migrations themselves."""
-    with databases.empty(engine, run_dir(), tmp_path) as urls:
+    with databases.empty(engine, run_dir()) as urls:
         yield urls
 
 

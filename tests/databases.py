@@ -30,21 +30,23 @@ def chosen_engines() -> tuple[str, ...]:
 
 
 @contextmanager
-def fresh(engine: str, run_dir: Path, directory: Path) -> Iterator[DatabaseUrls]:
-    """A migrated database that nobody else sees: a file in `directory`, or a PostgreSQL database dropped at the end."""
+def fresh(engine: str, run_dir: Path) -> Iterator[DatabaseUrls]:
+    """A migrated database that nobody else sees, removed at the end."""
     if engine == "sqlite":
-        yield _sqlite_copy(run_dir, directory / f"plumbline-{next(_numbers)}.db")
+        with _sqlite_file(run_dir) as path:
+            shutil.copyfile(_sqlite_template(run_dir), path)
+            yield DatabaseUrls(web=f"sqlite:///{path}")
         return
-    template = _postgres_template(run_dir)
-    with _postgres_database(run_dir, template) as urls:
+    with _postgres_database(run_dir, _postgres_template(run_dir)) as urls:
         yield urls
 
 
 @contextmanager
-def empty(engine: str, run_dir: Path, directory: Path) -> Iterator[DatabaseUrls]:
+def empty(engine: str, run_dir: Path) -> Iterator[DatabaseUrls]:
     """A database without a single table, for tests of the migrations themselves."""
     if engine == "sqlite":
-        yield DatabaseUrls(web=f"sqlite:///{directory / f'empty-{next(_numbers)}.db'}")
+        with _sqlite_file(run_dir) as path:
+            yield DatabaseUrls(web=f"sqlite:///{path}")
         return
     with postgres.locked(run_dir, "cluster"):
         postgres.start(run_dir)
@@ -62,17 +64,27 @@ def opened(urls: DatabaseUrls) -> Iterator[Database]:
         database.dispose()
 
 
-def _sqlite_copy(run_dir: Path, path: Path) -> DatabaseUrls:
+@contextmanager
+def _sqlite_file(run_dir: Path) -> Iterator[Path]:
+    directory = run_dir / f"sqlite-{os.getpid()}-{next(_numbers)}"
+    directory.mkdir()
+    try:
+        yield directory / "plumbline.db"
+    finally:
+        shutil.rmtree(directory)
+
+
+def _sqlite_template(run_dir: Path) -> Path:
     template = run_dir / "template.db"
     with postgres.locked(run_dir, "sqlite"):
         if not template.exists():
             making = run_dir / "making.db"
+            making.unlink(missing_ok=True)
             migrate.upgrade(DatabaseUrls(web=f"sqlite:///{making}"))
             with closing(sqlite3.connect(making)) as connection:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             making.rename(template)
-    shutil.copyfile(template, path)
-    return DatabaseUrls(web=f"sqlite:///{path}")
+    return template
 
 
 def _postgres_template(run_dir: Path) -> str:

@@ -15,6 +15,8 @@ from tests import postgres
 
 RUN_DIR_VARIABLE = "PLUMBLINE_TEST_RUN_DIR"
 
+_MEMORY_NEEDED_BYTES = 2 * 1024**3
+
 _skipped: list[str] = []
 
 # A slow machine is no defect. On the build server the examples are the same in every run, so that a red one can be looked into.
@@ -32,6 +34,15 @@ def run_dir() -> Path:
     return Path(os.environ[RUN_DIR_VARIABLE])
 
 
+def _scratch_parent() -> str:
+    """Memory where there is enough of it: copying a database is ten times as fast there as on a busy disk."""
+    memory = Path("/dev/shm")
+    if memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _MEMORY_NEEDED_BYTES:
+        return str(memory)
+    # A socket's path may have 107 bytes, so the directory is short whatever TMPDIR says.
+    return tempfile.gettempdir() if len(tempfile.gettempdir()) < 60 else "/tmp"
+
+
 def _is_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
 
@@ -40,8 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Make the scratch directory, in the process that started the run."""
     settings.load_profile("ci" if is_ci() else "local")
     if not _is_worker(config):
-        # A socket's path may have 107 bytes, so the directory is short whatever TMPDIR says.
-        made = tempfile.mkdtemp(prefix="plumbline-", dir=None if len(tempfile.gettempdir()) < 60 else "/tmp")
+        made = tempfile.mkdtemp(prefix="plumbline-", dir=_scratch_parent())
         if os.geteuid() == 0:
             os.chmod(made, 0o711)  # the server runs as another user, who passes through
         (Path(made) / postgres.CONTROLLER_FILE).write_text(str(os.getpid()))
