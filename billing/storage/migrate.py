@@ -53,6 +53,7 @@ def alembic_config(**attributes: object) -> Config:
     config = Config()
     config.set_main_option("script_location", str(_ROOT / "migrations"))
     config.set_main_option("prepend_sys_path", str(_ROOT))
+    config.set_main_option("path_separator", "os")
     config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
     config.attributes.update(attributes)
     return config

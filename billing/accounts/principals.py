@@ -1,0 +1,70 @@
+"""Who is acting, and for which billing accounts they may: read anew for each request, so that a right taken away is gone at once."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from billing.accounts import permissions
+from billing.accounts.tables import BillingAccount, Membership, User
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccountAccess:
+    """One billing account that a person may open, with what they may do there."""
+
+    id: str
+    code: str
+    name: str
+    currency: str
+    zone: str
+    policy: str
+    tenant_id: str
+    permissions: frozenset[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Principal:
+    """A signed-in person. Staff have `staff_permissions`; `accounts` come from memberships, ordered by name."""
+
+    id: str
+    login: str
+    name: str
+    session_epoch: int
+    is_staff: bool
+    staff_permissions: frozenset[str]
+    accounts: tuple[AccountAccess, ...]
+
+
+def find_principal(session: Session, user_id: str) -> Principal | None:
+    """The person of that user id with all their rights, or None when there is none or they are disabled."""
+    user = session.get(User, user_id)
+    if user is None or user.is_disabled:
+        return None
+    rows = session.execute(
+        select(BillingAccount, Membership.role)
+        .join(Membership, Membership.tenant_id == BillingAccount.tenant_id)
+        .where(Membership.user_id == user_id)
+        .order_by(BillingAccount.name, BillingAccount.id)
+    ).all()
+    return Principal(
+        id=user.id,
+        login=user.login,
+        name=user.name,
+        session_epoch=user.session_epoch,
+        is_staff=user.staff_role is not None,
+        staff_permissions=permissions.of_staff(user.staff_role) if user.staff_role else frozenset(),
+        accounts=tuple(
+            AccountAccess(
+                id=account.id,
+                code=account.code,
+                name=account.name,
+                currency=account.currency,
+                zone=account.zone,
+                policy=account.policy,
+                tenant_id=account.tenant_id or "",
+                permissions=permissions.of_member(role),
+            )
+            for account, role in rows
+        ),
+    )

@@ -1,0 +1,114 @@
+"""Settings from the environment, typed; production refuses what would be unsafe there."""
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from billing.storage.database import DatabaseUrls
+
+INSTANCE = Path(__file__).resolve().parents[1] / "instance"
+_LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+
+
+class Unsafe(Exception):
+    """The settings cannot be used; the text says which one and what to set."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PortalConfig:
+    """Everything the portal reads from its environment.
+
+    `secret_key` signs sessions and forms; `sandbox_secret` signs the sandbox provider's webhooks and is derived from it.
+    """
+
+    database: DatabaseUrls
+    secret_key: str = field(repr=False)
+    base_url: str = "http://127.0.0.1:8000"
+    is_production: bool = False
+    stripe_secret_key: str | None = field(default=None, repr=False)
+    stripe_webhook_secret: str | None = field(default=None, repr=False)
+    stripe_api_base: str | None = None  # another address of Stripe's API, for a compatible server in tests
+    has_sandbox: bool = True
+    runs_scheduler: bool = False
+    is_testing: bool = False
+    trusted_hosts: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if urlsplit(self.base_url).scheme not in ("http", "https"):
+            raise Unsafe("PLUMBLINE_BASE_URL must start with http:// or https://")
+        if self.stripe_secret_key and not self.stripe_webhook_secret:
+            raise Unsafe("STRIPE_SECRET_KEY is set without STRIPE_WEBHOOK_SECRET: payments could not be confirmed")
+        if not self.is_production:
+            return
+        if not self.base_url.startswith("https://"):
+            raise Unsafe("in production PLUMBLINE_BASE_URL must be an https address")
+        if len(self.secret_key) < 32:
+            raise Unsafe("in production PLUMBLINE_SECRET_KEY must have at least 32 characters")
+        if self.has_sandbox:
+            raise Unsafe("in production the sandbox provider must be off: set PLUMBLINE_SANDBOX=0")
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether browsers reach the portal by https."""
+        return self.base_url.startswith("https://")
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Host names the portal answers to; any other Host header is refused."""
+        own = urlsplit(self.base_url).hostname or "localhost"
+        local = () if self.is_production else _LOCAL_HOSTS
+        return (own, *self.trusted_hosts, *local)
+
+
+def database_urls(environ: Mapping[str, str] | None = None) -> DatabaseUrls:
+    """DATABASE_URL and the two other roles; without it SQLite in `instance/plumbline.db`."""
+    environ = os.environ if environ is None else environ
+    web = environ.get("DATABASE_URL") or f"sqlite:///{INSTANCE / 'plumbline.db'}"
+    return DatabaseUrls(
+        web=web, jobs=environ.get("PLUMBLINE_JOBS_URL") or None, owner=environ.get("PLUMBLINE_OWNER_URL") or None
+    )
+
+
+def from_environment(environ: Mapping[str, str] | None = None) -> PortalConfig:
+    """Read and check the settings. Raises Unsafe with a sentence that says what to set."""
+    environ = os.environ if environ is None else environ
+    is_production = environ.get("PLUMBLINE_ENV", "development") == "production"
+    secret_key = environ.get("PLUMBLINE_SECRET_KEY", "")
+    if not secret_key:
+        if is_production:
+            raise Unsafe("in production PLUMBLINE_SECRET_KEY must be set")
+        secret_key = _development_secret()
+    return PortalConfig(
+        database=database_urls(environ),
+        secret_key=secret_key,
+        base_url=environ.get("PLUMBLINE_BASE_URL", "http://127.0.0.1:8000").rstrip("/"),
+        is_production=is_production,
+        stripe_secret_key=environ.get("STRIPE_SECRET_KEY") or None,
+        stripe_webhook_secret=environ.get("STRIPE_WEBHOOK_SECRET") or None,
+        stripe_api_base=environ.get("PLUMBLINE_STRIPE_API_BASE") or None,
+        has_sandbox=_flag(environ, "PLUMBLINE_SANDBOX", default=not is_production),
+        runs_scheduler=_flag(environ, "PLUMBLINE_SCHEDULER", default=False),
+        trusted_hosts=tuple(environ.get("PLUMBLINE_TRUSTED_HOSTS", "").split()),
+    )
+
+
+def _flag(environ: Mapping[str, str], name: str, *, default: bool) -> bool:
+    text = environ.get(name, "").strip().lower()
+    if text in ("", "0", "1", "true", "false", "yes", "no"):
+        return default if text == "" else text in ("1", "true", "yes")
+    raise Unsafe(f"{name} must be 0 or 1")
+
+
+def _development_secret() -> str:
+    """A secret of this checkout, the same for every worker process and restart."""
+    path = INSTANCE / "secret_key"
+    INSTANCE.mkdir(exist_ok=True)
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(48))
+    except FileExistsError:
+        pass
+    return path.read_text()

@@ -1,0 +1,153 @@
+"""Template filters: billing.rendering.formats in the reader's language and zone, and a few words."""
+
+import hashlib
+import re
+import unicodedata
+from datetime import date, datetime
+from functools import lru_cache
+from pathlib import Path
+
+from flask import Flask, g, url_for
+
+from billing.rendering import formats
+from billing.rendering.numbers import Exact, MoneyLike
+from portal.navigation import page_numbers, url_with
+
+
+def reader_locale() -> str:
+    """The language of the page: what the signed-in person chose, else English."""
+    return str(g.get("locale") or "en")
+
+
+def reader_zone() -> str:
+    """The zone in which the page shows instants: the billing account's, else UTC."""
+    return str(g.get("zone") or "UTC")
+
+
+def money(value: int | MoneyLike, currency: str | None = None, signed: bool = False) -> str:
+    """Minor units with their currency, or a Money."""
+    if isinstance(value, int):
+        if currency is None:
+            raise TypeError("an amount in minor units needs its currency")
+        return formats.money(value, currency, locale=reader_locale(), signed=signed)
+    return formats.of(value, locale=reader_locale(), signed=signed)
+
+
+def amount(minor: int, currency: str, signed: bool = False) -> str:
+    """The figure without its code, for columns whose heading names the currency."""
+    return formats.amount(minor, currency, locale=reader_locale(), signed=signed)
+
+
+def micro(amount_micro: int, currency: str) -> str:
+    """An exact amount in millionths of a minor unit."""
+    return formats.micro(amount_micro, currency, locale=reader_locale())
+
+
+def unit_price(price: Exact, currency: str) -> str:
+    """A price per unit in major units."""
+    return formats.unit_price(price, currency, locale=reader_locale())
+
+
+def unit_price_pico(pico: int, currency: str) -> str:
+    """A stored price per unit."""
+    return formats.unit_price_pico(pico, currency, locale=reader_locale())
+
+
+def quantity(value: Exact, places: int = 4, trim: bool = True) -> str:
+    """A quantity, "≈" before one that was rounded."""
+    return formats.quantity(value, places=places, trim=trim, locale=reader_locale())
+
+
+def integer(value: int) -> str:
+    """A whole number with its groups."""
+    return formats.integer(value, locale=reader_locale())
+
+
+def percent(basis_points: int) -> str:
+    """A rate in basis points."""
+    return formats.percent(basis_points, locale=reader_locale())
+
+
+def share(part: Exact, whole: Exact, places: int = 0) -> str:
+    """A part of a whole in percent."""
+    return formats.share(part, whole, places=places, locale=reader_locale())
+
+
+def file_size(size_bytes: int) -> str:
+    """Bytes in kB, MB, GB."""
+    return formats.file_size(size_bytes, locale=reader_locale())
+
+
+def day(on: date, long: bool = False) -> str:
+    """A date."""
+    return formats.day(on, locale=reader_locale(), long=long)
+
+
+def days(first_on: date, last_on: date) -> str:
+    """A range of days, both inclusive."""
+    return formats.days(first_on, last_on, locale=reader_locale())
+
+
+def month_name(on: date) -> str:
+    """The month of a date."""
+    return formats.month(on, locale=reader_locale())
+
+
+def instant(at: datetime, zone: str | None = None, seconds: bool = False) -> str:
+    """An instant with its zone named."""
+    return formats.instant(at, zone=zone or reader_zone(), locale=reader_locale(), seconds=seconds)
+
+
+def clock(at: datetime, zone: str | None = None, seconds: bool = False) -> str:
+    """The time of day of an instant, zone named."""
+    return formats.clock(at, zone=zone or reader_zone(), seconds=seconds)
+
+
+def period(start_at: datetime, end_at: datetime, zone: str | None = None, name_zone: bool = False) -> str:
+    """A half-open window in words."""
+    return formats.period(start_at, end_at, zone=zone or reader_zone(), locale=reader_locale(), name_zone=name_zone)
+
+
+def duration(seconds: int) -> str:
+    """A length of time in its two largest units."""
+    return formats.duration(seconds, locale=reader_locale())
+
+
+def age(seconds: int) -> str:
+    """How old something is, in its largest unit."""
+    return formats.age(seconds, locale=reader_locale())
+
+
+def plural(count: int, one: str, many: str) -> str:
+    """A count with its noun: 1|plural("invoice", "invoices") is "1 invoice"."""
+    return f"{integer(count)}{formats.NBSP}{one if count == 1 else many}"
+
+
+def slug(text: str) -> str:
+    """Words as part of an id: "By project" is "by-project"."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-") or "x"
+
+
+def asset(name: str) -> str:
+    """The URL of a static file, with a hash of its content so that browsers may keep it for ever."""
+    return url_for("static", filename=name, v=_digest(Path(__file__).resolve().parents[1] / "static" / name))
+
+
+@lru_cache(maxsize=256)
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:10]
+
+
+_FILTERS = (
+    money, amount, micro, unit_price, unit_price_pico, quantity, integer, percent, share, file_size, day, days, month_name,
+    instant, clock, period, duration, age, plural, slug,
+)  # fmt: skip
+
+
+def register_filters(app: Flask) -> None:
+    """Give templates the filters above, `iso`, and the globals `asset`, `url_with` and `page_numbers`."""
+    for function in _FILTERS:
+        app.add_template_filter(function)
+    app.add_template_filter(formats.iso, "iso")
+    app.jinja_env.globals.update(asset=asset, url_with=url_with, page_numbers=page_numbers)
