@@ -65,8 +65,13 @@ choose() {
     die "this release offers none of: ${1//|/, }"
 }
 
+as_root=()
+apt_get() {
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 "$@"
+}
+
 install_packages() {
-    local entries names=() entry as_root=()
+    local entries names=() entry
     mapfile -t entries < <(missing_packages)
     if [ "${#entries[@]}" = 0 ]; then return 0; fi
     if [ "$(id -u)" != 0 ]; then
@@ -74,12 +79,16 @@ install_packages() {
         as_root=(sudo)
     fi
     say "plumbline: installing ${entries[*]} (by apt${as_root[0]:+, through sudo})"
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq -o DPkg::Lock::Timeout=120
+    # The password is asked for here, where one sees it, and not behind the log below.
+    if [ "${#as_root[@]}" != 0 ]; then sudo --validate || die "sudo was refused; install these packages as root: ${entries[*]}"; fi
+    local log
+    log=$(mktemp)
+    apt_get update >"$log" 2>&1 || { cat "$log" >&2; die "apt-get update failed"; }
     for entry in "${entries[@]}"; do
         names+=("$(choose "$entry")")
     done
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 "${names[@]}" >&2
+    apt_get install -y --no-install-recommends "${names[@]}" >"$log" 2>&1 || { cat "$log" >&2; die "apt-get install failed"; }
+    rm -f "$log"
 }
 
 # Where there is no apt we cannot install, only say what is missing.

@@ -60,4 +60,4 @@ def _check_books(database: Database) -> None:
 
     with database.reading("jobs") as session:
         found = selfcheck.run(session, now=datetime.now(UTC))
-    assert found.differences == (), f"the self-check found differences after the test: {found.differences}"
+    assert not found.differences, f"the self-check found differences after the test: {found.differences}"

@@ -1,11 +1,14 @@
 """Migrated databases for tests: the real migrations run once a run and engine, every test gets a copy of its own."""
 
+import importlib
+import importlib.util
 import itertools
 import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from billing.storage import migrate
@@ -14,6 +17,9 @@ from tests import postgres
 from tests.session import is_ci
 
 ENGINES = ("sqlite", "postgresql")
+
+# Before every instant that a test speaks of.
+BOOTSTRAPPED_AT = datetime(2015, 1, 1, tzinfo=UTC)
 
 _numbers = itertools.count(1)
 
@@ -64,6 +70,16 @@ def opened(urls: DatabaseUrls) -> Iterator[Database]:
         database.dispose()
 
 
+def _prepare(urls: DatabaseUrls) -> None:
+    """What `plumbline db upgrade` does to an empty database: the schema, and the default seller, meters, prices and plan."""
+    migrate.upgrade(urls)
+    if importlib.util.find_spec("billing.catalog.bootstrap") is None:
+        return
+    bootstrap = importlib.import_module("billing.catalog.bootstrap")
+    with opened(urls) as database, database.transaction("jobs") as session:
+        bootstrap.install(session, now=BOOTSTRAPPED_AT)
+
+
 @contextmanager
 def _sqlite_file(run_dir: Path) -> Iterator[Path]:
     directory = run_dir / f"sqlite-{os.getpid()}-{next(_numbers)}"
@@ -80,7 +96,7 @@ def _sqlite_template(run_dir: Path) -> Path:
         if not template.exists():
             making = run_dir / "making.db"
             making.unlink(missing_ok=True)
-            migrate.upgrade(DatabaseUrls(web=f"sqlite:///{making}"))
+            _prepare(DatabaseUrls(web=f"sqlite:///{making}"))
             with closing(sqlite3.connect(making)) as connection:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             making.rename(template)
@@ -96,7 +112,7 @@ def _postgres_template(run_dir: Path) -> str:
             with postgres.administration(run_dir) as connection:
                 postgres.drop_database(connection, name)
                 postgres.create_database(connection, name)
-            migrate.upgrade(_postgres_urls(run_dir, name))
+            _prepare(_postgres_urls(run_dir, name))
             done.touch()
     return name
 
