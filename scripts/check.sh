@@ -6,17 +6,20 @@ PATH=$PWD/.venv/bin:$PATH
 
 failed=()
 check() {
-    local name=$1
+    local name=$1 output
     shift
-    printf '%-8s' "$name"
-    "$@" || failed+=("$name")
+    if output=$("$@" 2>&1); then
+        printf 'check: %-6s  in order\n' "$name"
+    else
+        printf 'check: %-6s  FAILED\n%s\n' "$name" "$output"
+        failed+=("$name")
+    fi
 }
 check format ruff format --check .
-check lint ruff check --quiet .
+check lint ruff check .
 check types mypy
-check floors lint-imports --no-cache
+check floors lint-imports --no-logo --no-cache
 if [ "${#failed[@]}" != 0 ]; then
     printf 'check: failed: %s\n' "${failed[*]}"
     exit 1
 fi
-echo 'check: format, lint, types and floors are in order'
