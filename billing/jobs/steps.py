@@ -1,0 +1,147 @@
+"""The steps of the timetable, each a few lines that call one room. Two stages that belong together still have two names:
+rating gives usage its price, posting brings it into the ledger.
+"""
+
+from datetime import timedelta
+
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
+
+from billing.accounts import heads
+from billing.accounts.tables import SignInAttempt
+from billing.assurance import selfcheck
+from billing.controls import budgets as budget_room
+from billing.invoicing import drafts
+from billing.invoicing.documents import render
+from billing.jobs.context import JobContext, each_account
+from billing.ledger import balances
+from billing.metering import accrual
+from billing.notices import relay
+from billing.payments import acts, apply, recovery
+from billing.rating import periods, postings, rater
+from billing.storage.tables import JobRun
+
+_BATCH = 10_000
+_KEEP_RUNS = timedelta(days=30)
+_KEEP_IDLE_RUNS = timedelta(days=1)
+
+
+def accrue(context: JobContext) -> int:
+    """Extend every open live allocation to now. Counts usage records."""
+    with context.database.reading("jobs") as session:
+        account_ids = accrual.accounts_with_open_allocations(session)
+    return each_account(
+        context, account_ids, lambda session, account_id: accrual.accrue(session, now=context.now, account_id=account_id)
+    )
+
+
+def rate(context: JobContext) -> int:
+    """Rate all usage that waits, in batches of one transaction each. Counts rated lines."""
+    with context.database.reading("jobs") as session:
+        account_ids = rater.accounts_with_unrated(session)
+    total = 0
+    while account_ids:
+        done: dict[str, int] = {}
+
+        def act(session: Session, account_id: str, done: dict[str, int] = done) -> int:
+            done[account_id] = rater.rate_account(session, now=context.now, account_id=account_id, limit=_BATCH)
+            return done[account_id]
+
+        total += each_account(context, account_ids, act)
+        account_ids = [account_id for account_id, count in done.items() if count >= _BATCH]
+    return total
+
+
+def post(context: JobContext) -> int:
+    """Bring every account's charges up to date in the ledger. Counts postings."""
+    with context.database.reading("jobs") as session:
+        account_ids = postings.accounts_to_post(session)
+    return each_account(
+        context, account_ids, lambda session, account_id: postings.post_account(session, now=context.now, account_id=account_id)
+    )
+
+
+def payments(context: JobContext) -> int:
+    """Apply stored provider events, send what was approved, look up what is unknown. Counts what moved."""
+    return (
+        apply.apply_pending(context.database, context.providers, now=context.now)
+        + acts.send_approved_refunds(context.database, context.providers, now=context.now)
+        + recovery.look_up_unknown(context.database, context.providers, now=context.now)
+    )
+
+
+def budgets(context: JobContext) -> int:
+    """Record thresholds that were crossed. Counts crossings seen for the first time."""
+    with context.database.reading("jobs") as session:
+        account_ids = budget_room.accounts_with_budgets(session)
+    return each_account(
+        context, account_ids, lambda session, account_id: budget_room.evaluate(session, now=context.now, account_id=account_id)
+    )
+
+
+def invoices(context: JobContext) -> int:
+    """Draft each ended month that has charges and no draft yet. Counts drafts."""
+    with context.database.reading("jobs") as session:
+        waiting = periods.ended_without_draft(session, now=context.now)
+    return sum(
+        each_account(context, [account_id], lambda session, _: generate_draft(session, context, account_id, label))
+        for account_id, label in waiting
+    )
+
+
+def generate_draft(session: Session, context: JobContext, account_id: str, label: str) -> int:
+    """Rate and post what is pending for the account, then draft its month; all in the caller's transaction. 1 if drafted."""
+    heads.lock_one(session, account_id)
+    while rater.rate_account(session, now=context.now, account_id=account_id, limit=_BATCH) >= _BATCH:
+        pass
+    postings.post_account(session, now=context.now, account_id=account_id)
+    return int(drafts.generate(session, now=context.now, period_label=label, account_id=account_id) is not None)
+
+
+def documents(context: JobContext) -> int:
+    """Render issued invoices that have no document yet. Counts documents."""
+    return render.render_pending(context.database, now=context.now)
+
+
+def outbox(context: JobContext) -> int:
+    """Deliver notices that are due. Counts deliveries."""
+    return relay.deliver_due(context.database, now=context.now)
+
+
+def checkpoints(context: JobContext) -> int:
+    """Write balance checkpoints where the tail has grown long. Counts checkpoints."""
+    with context.database.reading("jobs") as session:
+        account_ids = balances.accounts_to_checkpoint(session)
+    return each_account(
+        context,
+        account_ids,
+        lambda session, account_id: balances.write_checkpoints(session, now=context.now, account_id=account_id),
+    )
+
+
+def self_check(context: JobContext) -> int:
+    """Prove the books against themselves. Counts rows looked at; a difference makes the run fail, so that it is seen."""
+    with context.database.reading("jobs") as session:
+        report = selfcheck.run(session, now=context.now)
+    if report.differences:
+        raise SelfCheckFailed("; ".join(difference.sentence for difference in report.differences[:5]))
+    return report.checked
+
+
+class SelfCheckFailed(Exception):
+    """The books contradict themselves: the text names the first differences."""
+
+
+def housekeeping(context: JobContext) -> int:
+    """Delete run records and sign-in attempts that nobody needs any more. Counts rows."""
+    with context.database.transaction("jobs") as session:
+        runs = session.execute(delete(JobRun).where(JobRun.started_at < context.now - _KEEP_RUNS))
+        idle = session.execute(
+            delete(JobRun).where(
+                JobRun.started_at < context.now - _KEEP_IDLE_RUNS, JobRun.result == "succeeded", JobRun.done_count == 0
+            )
+        )
+        attempts = session.execute(
+            delete(SignInAttempt).where(SignInAttempt.failed_at < context.now - _KEEP_IDLE_RUNS)
+        )
+    return sum(int(getattr(result, "rowcount", 0)) for result in (runs, idle, attempts))
