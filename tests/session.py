@@ -39,8 +39,9 @@ def _scratch_parent() -> str:
     memory = Path("/dev/shm")
     if memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _MEMORY_NEEDED_BYTES:
         return str(memory)
-    # A socket's path may have 107 bytes, so the directory is short whatever TMPDIR says.
-    return tempfile.gettempdir() if len(tempfile.gettempdir()) < 60 else "/tmp"
+    # A socket's path may have 107 bytes and stands in command lines: short and plain, whatever TMPDIR says.
+    wanted = tempfile.gettempdir()
+    return wanted if len(wanted) < 60 and wanted.replace("/", "").isalnum() else "/tmp"
 
 
 def _is_worker(config: pytest.Config) -> bool:
