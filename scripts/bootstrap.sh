@@ -75,12 +75,12 @@ install_packages() {
     mapfile -t entries < <(missing_packages)
     if [ "${#entries[@]}" = 0 ]; then return 0; fi
     if [ "$(id -u)" != 0 ]; then
-        command -v sudo >/dev/null || die "missing packages: ${entries[*]}. Install them as root (there is no sudo), then try again."
+        command -v sudo >/dev/null || die "missing packages: ${entries[*]%%|*}. Install them as root (there is no sudo), then try again."
         as_root=(sudo)
     fi
-    say "plumbline: installing ${entries[*]} (by apt${as_root[0]:+, through sudo})"
+    say "plumbline: installing ${entries[*]%%|*} (by apt${as_root[0]:+, through sudo})"
     # The password is asked for here, where one sees it, and not behind the log below.
-    if [ "${#as_root[@]}" != 0 ]; then sudo --validate || die "sudo was refused; install these packages as root: ${entries[*]}"; fi
+    if [ "${#as_root[@]}" != 0 ]; then sudo --validate || die "sudo was refused; install these packages as root: ${entries[*]%%|*}"; fi
     local log
     log=$(mktemp)
     apt_get update >"$log" 2>&1 || { cat "$log" >&2; die "apt-get update failed"; }
@@ -107,8 +107,7 @@ name_missing() {
         command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=("PostgreSQL 15 or later (server)")
     fi
     if [ "${#missing[@]}" != 0 ]; then
-        local IFS=,
-        die "this is neither Debian nor Ubuntu; please install: ${missing[*]}"
+        die "this is neither Debian nor Ubuntu; please install: $(printf '%s; ' "${missing[@]}")"
     fi
 }
 
