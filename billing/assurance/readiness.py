@@ -1,0 +1,50 @@
+"""Whether this installation may take traffic: schema, guards, roles. Each fact has a name and a sentence."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from billing.assurance import schema
+from billing.storage import guards, migrate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fact:
+    """One thing that must hold before traffic is taken."""
+
+    name: str
+    holds: bool
+    sentence: str
+
+
+def facts(session: Session) -> list[Fact]:
+    """Look at the database as the web role sees it. Raises what the database raises when it does not answer."""
+    return [_migrations(session), _guards(session), _roles(session)]
+
+
+def _migrations(session: Session) -> Fact:
+    found = session.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    expected = migrate.head_revision()
+    return Fact(
+        name="migrations", holds=found == expected, sentence=f"database at revision {found}, the code expects {expected}"
+    )
+
+
+def _guards(session: Session) -> Fact:
+    missing = guards.differences(session.connection(), schema.metadata)
+    sentence = f"missing or altered: {', '.join(missing[:5])}" if missing else "every guard is as it must be"
+    return Fact(name="guards", holds=not missing, sentence=sentence)
+
+
+def _roles(session: Session) -> Fact:
+    """On PostgreSQL the web role must not be a superuser, whom no guard stops."""
+    if session.get_bind().dialect.name == "sqlite":
+        return Fact(name="roles", holds=True, sentence="SQLite knows no roles; whoever holds the file is stopped by the chain only")
+    row = session.execute(text("SELECT current_user, rolsuper FROM pg_roles WHERE rolname = current_user")).one()
+    owner = session.execute(text("SELECT tableowner FROM pg_tables WHERE tablename = 'ledger_entries'")).scalar()
+    if row.rolsuper:
+        return Fact(name="roles", holds=False, sentence=f"{row.current_user} is a superuser, whom no guard stops")
+    if owner == row.current_user:
+        return Fact(name="roles", holds=True, sentence=f"{owner} owns the tables it serves: three roles are safer")
+    return Fact(name="roles", holds=True, sentence=f"serves as {row.current_user}, tables belong to {owner}")
