@@ -1,11 +1,12 @@
 """Tables of what usage costs: billing periods, counters, charges, rated lines, postings."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from billing.storage.columns import APPEND_ONLY, Base, Code, Count, Hash, Ident, Instant, Minor, Quantity, table_args
+from billing.storage.columns import APPEND_ONLY, Base, Code, Count, Hash, Ident, Instant, Json, Minor, Quantity, table_args
 
 
 class BillingPeriod(Base):
@@ -35,6 +36,7 @@ class Counter(Base):
     price_version_id: Mapped[str] = mapped_column(ForeignKey("price_versions.id"))
     billing_period_id: Mapped[str] = mapped_column(ForeignKey("billing_periods.id"))
     segment_start_at: Mapped[datetime] = mapped_column(Instant)
+    scale: Mapped[dict[str, Any] | None] = mapped_column(Json)  # its share of the period, where a price with bounds changes in it
     quantity_base: Mapped[int] = mapped_column(Quantity)
     counter_seq: Mapped[int] = mapped_column(Count)  # last line given to it
 
@@ -101,16 +103,20 @@ class RatedLine(Base):
 
 
 class UnratedUsage(Base):
-    """A usage record that had no price when rating looked at it. It waits here, counted and shown, until one exists."""
+    """A usage record that could not be rated when rating looked at it. It waits here, counted and shown, until a price exists.
+
+    `price_state` says which prices, plans and subscriptions there were at that look: it is looked at again when they change.
+    """
 
     __tablename__ = "unrated_usage"
 
     usage_record_id: Mapped[str] = mapped_column(ForeignKey("usage_records.id"), primary_key=True)
     billing_account_id: Mapped[str] = mapped_column(ForeignKey("billing_accounts.id"))
     reason: Mapped[str] = mapped_column(Code)
+    price_state: Mapped[str] = mapped_column(Code)
     since_at: Mapped[datetime] = mapped_column(Instant)
 
-    __table_args__ = table_args(Index("ix_unrated_usage_billing_account_id", "billing_account_id"))
+    __table_args__ = table_args(Index("ix_unrated_usage_billing_account_id", "billing_account_id", "price_state"))
 
 
 class Posting(Base):

@@ -35,6 +35,7 @@ def upgrade() -> None:
         sa.Column("price_version_id", types.ident(), nullable=False),
         sa.Column("billing_period_id", types.ident(), nullable=False),
         sa.Column("segment_start_at", types.instant(), nullable=False),
+        sa.Column("scale", sa.Text(), nullable=True),
         sa.Column("quantity_base", types.quantity(), nullable=False),
         sa.Column("counter_seq", types.count(), nullable=False),
         sa.ForeignKeyConstraint(
@@ -148,6 +149,7 @@ def upgrade() -> None:
         sa.Column("usage_record_id", types.ident(), nullable=False),
         sa.Column("billing_account_id", types.ident(), nullable=False),
         sa.Column("reason", types.ident(), nullable=False),
+        sa.Column("price_state", types.ident(), nullable=False),
         sa.Column("since_at", types.instant(), nullable=False),
         sa.ForeignKeyConstraint(
             ["billing_account_id"], ["billing_accounts.id"], name=op.f("fk_unrated_usage_billing_account_id")
@@ -158,7 +160,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("usage_record_id", name=op.f("pk_unrated_usage")),
         sqlite_strict=True,
     )
-    op.create_index("ix_unrated_usage_billing_account_id", "unrated_usage", ["billing_account_id"], unique=False)
+    op.create_index(
+        "ix_unrated_usage_billing_account_id", "unrated_usage", ["billing_account_id", "price_state"], unique=False
+    )
 
 
 def downgrade() -> None:
