@@ -10,7 +10,7 @@ from pathlib import Path
 from flask import Flask, g, url_for
 
 from billing.rendering import formats
-from billing.rendering.numbers import Exact, MoneyLike
+from billing.rendering.numbers import NBSP, Exact, MoneyLike
 from portal.navigation import page_numbers, url_with
 
 
@@ -120,7 +120,7 @@ def age(seconds: int) -> str:
 
 def plural(count: int, one: str, many: str) -> str:
     """A count with its noun: 1|plural("invoice", "invoices") is "1 invoice"."""
-    return f"{integer(count)}{formats.NBSP}{one if count == 1 else many}"
+    return f"{integer(count)}{NBSP}{one if count == 1 else many}"
 
 
 def slug(text: str) -> str:

@@ -1,7 +1,6 @@
 """How a view answers htmx: the same URL gives the whole page to a browser and its one changing region to htmx."""
 
 from flask import Response, make_response, render_template, request
-from werkzeug.utils import redirect as redirect_to
 
 
 def is_htmx() -> bool:
@@ -52,6 +51,4 @@ def error(response: Response) -> Response:
 
 
 def _plain(url: str) -> Response:
-    response = redirect_to(url, code=303, Response=Response)
-    response.vary.add("HX-Request")
-    return response
+    return Response(status=303, headers={"Location": url, "Vary": "HX-Request"})

@@ -63,7 +63,9 @@ OPERATOR_MENU = (
         label="Money",
         entries=(
             Entry(endpoint="operator.refunds", label="Refunds", permission="finance.read", icon="undo-2"),
-            Entry(endpoint="operator.invoice_runs", label="Invoice runs", permission="finance.read", icon="receipt-text"),
+            Entry(
+                endpoint="operator.invoice_runs", label="Invoice runs", permission="finance.read", icon="receipt-text"
+            ),
         ),
     ),
     Section(
@@ -143,7 +145,9 @@ def frame_of(viewer: Viewer | None) -> Frame:
 def _groups(menu: Iterable[Section], viewer: Viewer) -> Iterable[Group]:
     for section in menu:
         items = tuple(
-            Item(label=entry.label, url=url_for(entry.endpoint), icon=entry.icon, is_current=_is_current(entry.endpoint))
+            Item(
+                label=entry.label, url=url_for(entry.endpoint), icon=entry.icon, is_current=_is_current(entry.endpoint)
+            )
             for entry in section.entries
             if entry.endpoint in current_app.view_functions and viewer.may(entry.permission)
         )

@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 from flask_wtf import FlaskForm
 from wtforms import BooleanField, DecimalField, RadioField, SelectField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length
@@ -25,9 +25,13 @@ class SampleForm(FlaskForm):
     amount = DecimalField("Amount", validators=[InputRequired("Enter an amount, such as 50.00")])
     reference = StringField("Purchase order", validators=[Length(max=20)])
     email = StringField("E-mail address", validators=[InputRequired("Enter an e-mail address")])
-    reason = SelectField("Reason", choices=[("", "Choose a reason"), ("double", "Charged twice"), ("other", "Something else")])
+    reason = SelectField(
+        "Reason", choices=[("", "Choose a reason"), ("double", "Charged twice"), ("other", "Something else")]
+    )
     note = TextAreaField("What happened")
-    mode = RadioField("How to give it back", choices=[("card", "To the card"), ("credit", "As account credit")], default="card")
+    mode = RadioField(
+        "How to give it back", choices=[("card", "To the card"), ("credit", "As account credit")], default="card"
+    )
     agree = BooleanField("I have checked the amount and the account")
 
 
@@ -36,18 +40,31 @@ def index() -> Response:
     """The page, or its table alone for htmx."""
     form = SampleForm(meta={"csrf": False})
     form.validate()
-    return htmx.render("operator/style/index.html", "operator/style/_lines.html", form=form, at=_AT, **_sample())
+    return htmx.render(
+        "operator/style/index.html",
+        "operator/style/_lines.html",
+        sample=_sample(),
+        form=form,
+        at=_AT,
+        page=request.args.get("page", 4, type=int),
+        sort=request.args.get("sort", "-due"),
+    )
 
 
 def _sample() -> dict[str, object]:
     days = [date(2026, 10, 1) + timedelta(days=i) for i in range(31)]
     series = tuple(
-        charts.Series(name=name, values=tuple(Fraction((i * 7 + k * 13) % 23 * 4100 // (k + 1) + 900) for i in range(31)))
+        charts.Series(
+            name=name, values=tuple(Fraction((i * 7 + k * 13) % 23 * 4100 // (k + 1) + 900) for i in range(31))
+        )
         for k, name in enumerate(_FAMILIES)
     )
 
     def usd(value: Fraction) -> str:
         return formats.money(int(value), "USD")
+
+    def usd_axis(value: Fraction) -> str:
+        return formats.money(int(value), "USD", trim=True)
 
     usage = charts.Chart(
         id="usage-chart",
@@ -56,6 +73,7 @@ def _sample() -> dict[str, object]:
         labels=tuple(formats.day(day).removesuffix(" 2026") for day in days),
         series=series,
         tick=usd,
+        axis=usd_axis,
     )
     corrections = charts.Chart(
         id="correction-chart",
@@ -67,6 +85,7 @@ def _sample() -> dict[str, object]:
             charts.Series(name="corrections", values=(0, 0, -40_00, 0, -75_00, 0)),
         ),
         tick=usd,
+        axis=usd_axis,
     )
     trend = charts.Chart(
         id="trend-chart",
@@ -77,7 +96,7 @@ def _sample() -> dict[str, object]:
             charts.Series(name="used", values=(1200, 1450, 1390, 2010, 2600, 2950)),
             charts.Series(name="reserved", values=(1500, 1500, 1500, 2000, 2000, 2000)),
         ),
-        tick=lambda value: formats.quantity(value),
+        tick=formats.quantity,
     )
     return {
         "usage_chart": charts.stacked_bars(usage),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 Exact = int | Decimal | Fraction
 MOST_SERIES = 9
@@ -18,6 +18,14 @@ _HEIGHT = 200
 _SLOT = 20
 _TICKS = 4
 _LABELS = 6
+_BAR = Markup('<rect class="{colour}" x="{x}" y="{y}" width="14" height="{height}"><title>{words}</title></rect>')
+_LINE = Markup('<polyline class="line {colour}" points="{points}"><title>{name}</title></polyline>')
+_MARK = Markup('<line class="level-mark" x1="{x}" x2="{x}" y1="0" y2="10"/>')
+_GRID = Markup('<line class="{kind}" x1="0" x2="{width}" y1="{y}" y2="{y}"/>')
+_WORD = Markup('<span class="{kind}">{label}</span>')
+_KEY = Markup(
+    '<li><svg class="key" viewBox="0 0 10 10" aria-hidden="true"><rect class="{colour}" width="10" height="10" rx="2"/></svg>{name}</li>'
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +38,10 @@ class Series:
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """What is drawn: a unique id, words for those who do not see it, labels along the bottom, and how a value is written."""
+    """What is drawn: a unique id, words for those who do not see it, labels along the bottom, and how a value is written.
+
+    `tick` writes a value in full, `axis` a shorter form for the axis where there is one.
+    """
 
     id: str
     title: str
@@ -38,6 +49,7 @@ class Chart:
     labels: tuple[str, ...]
     series: tuple[Series, ...]
     tick: Callable[[Fraction], str]
+    axis: Callable[[Fraction], str] | None = None
 
     def __post_init__(self) -> None:
         for row in self.series:
@@ -48,8 +60,8 @@ class Chart:
 
 
 def fold(series: Sequence[Series]) -> tuple[Series, ...]:
-    """At most nine series, largest first, the rest summed as "Other"; with ten or fewer words the names stay as given."""
-    ordered = sorted(series, key=lambda row: (-abs(sum(map(Fraction, row.values))), row.name))
+    """At most nine series, largest first, the rest summed as "Other"; up to nine are only ordered."""
+    ordered = sorted(series, key=lambda row: (-abs(sum(Fraction(value) for value in row.values)), row.name))
     if len(ordered) <= MOST_SERIES:
         return tuple(ordered)
     rest = [[Fraction(value) for value in row.values] for row in ordered[MOST_SERIES:]]
@@ -64,7 +76,7 @@ def stacked_bars(chart: Chart) -> Markup:
     top = max((sum((v for v in column if v > 0), Fraction(0)) for column in columns), default=Fraction(0))
     bottom = min((sum((v for v in column if v < 0), Fraction(0)) for column in columns), default=Fraction(0))
     axis = _Axis.spanning(bottom, top)
-    parts: list[str] = []
+    parts: list[Markup] = []
     for i, column in enumerate(columns):
         above = below = Fraction(0)
         for k, value in enumerate(column):
@@ -74,10 +86,15 @@ def stacked_bars(chart: Chart) -> Markup:
             above, below = (high, below) if value > 0 else (above, low)
             words = f"{chart.labels[i]}, {series[k].name}: {chart.tick(value)}"
             parts.append(
-                f'<rect class="{_colour(series, k)}" x="{i * _SLOT + 3}" y="{_n(axis.y(high))}" width="{_SLOT - 6}"'
-                f' height="{_n(axis.y(low) - axis.y(high))}"><title>{escape(words)}</title></rect>'
+                _BAR.format(
+                    colour=_colour(k),
+                    x=i * _SLOT + 3,
+                    y=_n(axis.y(high)),
+                    height=_n(axis.y(low) - axis.y(high)),
+                    words=words,
+                )
             )
-    return _frame(chart, series, axis, "".join(parts))
+    return _frame(chart, series, axis, Markup("").join(parts))
 
 
 def lines(chart: Chart) -> Markup:
@@ -87,9 +104,9 @@ def lines(chart: Chart) -> Markup:
     axis = _Axis.spanning(min(values, default=Fraction(0)), max(values, default=Fraction(0)))
     parts = []
     for k, row in enumerate(series):
-        points = " ".join(f"{_n(Fraction(2 * i + 1, 2) * _SLOT)},{_n(axis.y(Fraction(v)))}" for i, v in enumerate(row.values))
-        parts.append(f'<polyline class="line {_colour(series, k)}" points="{points}"><title>{escape(row.name)}</title></polyline>')
-    return _frame(chart, series, axis, "".join(parts))
+        points = " ".join(f"{i * _SLOT + _SLOT // 2},{_n(axis.y(Fraction(v)))}" for i, v in enumerate(row.values))
+        parts.append(_LINE.format(colour=_colour(k), points=points, name=row.name))
+    return _frame(chart, series, axis, Markup("").join(parts))
 
 
 def sparkline(id: str, title: str, values: Sequence[Exact]) -> Markup:
@@ -102,7 +119,7 @@ def sparkline(id: str, title: str, values: Sequence[Exact]) -> Markup:
     return Markup(
         '<svg class="sparkline" role="img" aria-labelledby="{id}-title" viewBox="0 0 {width} 32" preserveAspectRatio="none">'
         '<title id="{id}-title">{title}</title><polyline class="line s1" points="{points}"/></svg>'
-    ).format(id=id, width=width, title=title, points=Markup(points))
+    ).format(id=id, width=width, title=title, points=points)
 
 
 def level(used: Exact, limit: Exact, *, title: str, marks: Sequence[int] = ()) -> Markup:
@@ -116,16 +133,13 @@ def level(used: Exact, limit: Exact, *, title: str, marks: Sequence[int] = ()) -
     ratio = Fraction(used) / Fraction(limit) * 100 if limit else Fraction(0)
     crossed = sum(1 for mark in marks if ratio >= mark)
     tone = "level-over" if over or (marks and crossed == len(marks)) else "level-near" if crossed else "level-within"
-    lines_at = "".join(
-        f'<line class="level-mark" x1="{_n(x)}" x2="{_n(x)}" y1="0" y2="10"/>'
-        for x in (Fraction(mark, 100) * Fraction(limit) / end * 1000 for mark in marks)
-        if 0 < x < 1000
-    )
+    positions = (_n(Fraction(mark, 100) * Fraction(limit) / end * 1000) for mark in marks)
+    drawn_marks = Markup("").join(_MARK.format(x=x) for x in positions if x not in ("0.00", "1000.00"))
     return Markup(
         '<svg class="level-bar {tone}" role="img" aria-label="{title}" viewBox="0 0 1000 10" preserveAspectRatio="none">'
         '<rect class="level-ground" width="1000" height="10"/><rect class="level-used" width="{within}" height="10"/>'
         '<rect class="level-beyond" x="{within}" width="{over}" height="10"/>{marks}</svg>'
-    ).format(tone=tone, title=title, within=_n(within), over=_n(over), marks=Markup(lines_at))
+    ).format(tone=tone, title=title, within=_n(within), over=_n(over), marks=drawn_marks)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,27 +171,25 @@ def _round_step(least: Fraction) -> Fraction:
         power *= 10
     while power > least:
         power /= 10
-    return next(m * power for m in (Fraction(1), Fraction(2), Fraction(5, 2), Fraction(5), Fraction(10)) if m * power >= least)
+    return next(
+        m * power for m in (Fraction(1), Fraction(2), Fraction(5, 2), Fraction(5), Fraction(10)) if m * power >= least
+    )
 
 
-def _frame(chart: Chart, series: Sequence[Series], axis: _Axis, drawing: str) -> Markup:
-    """The drawing with grid, axis words and legend; everything but the figures is hidden from none."""
+def _frame(chart: Chart, series: Sequence[Series], axis: _Axis, drawing: Markup) -> Markup:
+    """The drawing with grid, axis words and legend. The axis words are hidden from screen readers, which get title, description and the table."""
     width = max(1, len(chart.labels)) * _SLOT
-    grid = "".join(
-        f'<line class="{"zero" if tick == 0 else "grid"}" x1="0" x2="{width}" y1="{_n(axis.y(tick))}" y2="{_n(axis.y(tick))}"/>'
-        for tick in axis.ticks()
+    grid = Markup("").join(
+        _GRID.format(kind="zero" if tick == 0 else "grid", width=width, y=_n(axis.y(tick))) for tick in axis.ticks()
     )
     every = -(-len(chart.labels) // _LABELS) or 1
+    # Every other word is minor: the stylesheet leaves it out where the page is narrow.
     words = Markup("").join(
-        Markup("<span>{}</span>").format(label if i % every == 0 else "") for i, label in enumerate(chart.labels)
+        _WORD.format(kind="minor" if i // every % 2 else "major", label=label if i % every == 0 else "")
+        for i, label in enumerate(chart.labels)
     )
-    ticks = Markup("").join(Markup("<span>{}</span>").format(chart.tick(tick)) for tick in axis.ticks())
-    legend = Markup("").join(
-        Markup('<li><svg class="key" viewBox="0 0 10 10" aria-hidden="true"><rect class="{}" width="10" height="10" rx="2"/></svg>{}</li>').format(
-            _colour(series, k), row.name
-        )
-        for k, row in enumerate(series)
-    )
+    ticks = Markup("").join(Markup("<span>{}</span>").format((chart.axis or chart.tick)(tick)) for tick in axis.ticks())
+    legend = Markup("").join(_KEY.format(colour=_colour(k), name=row.name) for k, row in enumerate(series))
     return Markup(
         '<div class="chart"><div class="chart-y" aria-hidden="true">{ticks}</div>'
         '<svg class="chart-plot" role="img" aria-labelledby="{id}-title {id}-desc" viewBox="0 0 {width} {height}" preserveAspectRatio="none">'
@@ -185,11 +197,11 @@ def _frame(chart: Chart, series: Sequence[Series], axis: _Axis, drawing: str) ->
         '<div class="chart-x" aria-hidden="true">{words}</div><ul class="chart-legend">{legend}</ul></div>'
     ).format(
         id=chart.id, title=chart.title, desc=chart.description, width=width, height=_HEIGHT, ticks=ticks, words=words,
-        legend=legend, drawing=Markup(grid + drawing),
+        legend=legend, drawing=grid + drawing,
     )  # fmt: skip
 
 
-def _colour(series: Sequence[Series], k: int) -> str:
+def _colour(k: int) -> str:
     return "s0" if k == MOST_SERIES else f"s{k + 1}"
 
 

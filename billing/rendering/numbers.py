@@ -38,13 +38,15 @@ def locale_of(code: str) -> Locale:
         return Locale("en")
 
 
-def money(minor: int, currency: str, *, locale: str = "en", signed: bool = False) -> str:
+def money(minor: int, currency: str, *, locale: str = "en", signed: bool = False, trim: bool = False) -> str:
     """An amount of minor units with its ISO code: 123456 USD is "USD 1,234.56", in German "1.234,56 USD".
 
     The code is written and never a symbol: "$" names some twenty currencies. With `signed`, credits show their plus.
+    `trim` leaves out the digits after the point when all are zero: for the axis of a chart, never for a figure.
     Raises Invalid for a currency that ISO 4217 does not know.
     """
-    return with_code(amount(minor, currency, locale=locale, signed=signed), currency, locale=locale)
+    figure = amount(minor, currency, locale=locale, signed=signed, trim=trim)
+    return with_code(figure, currency, locale=locale)
 
 
 def of(value: MoneyLike, *, locale: str = "en", signed: bool = False) -> str:
@@ -52,10 +54,13 @@ def of(value: MoneyLike, *, locale: str = "en", signed: bool = False) -> str:
     return money(value.minor, value.currency, locale=locale, signed=signed)
 
 
-def amount(minor: int, currency: str, *, locale: str = "en", signed: bool = False) -> str:
+def amount(minor: int, currency: str, *, locale: str = "en", signed: bool = False, trim: bool = False) -> str:
     """The figure alone, for a column whose heading names the currency: -5 JPY is "−5", 1 KWD is "0.001"."""
     places = exponent(currency)
-    return _plus(minor, signed) + decimal(Fraction(_int(minor), 10**places), places=places, trim=False, locale=locale)
+    exact = Fraction(_int(minor), 10**places)
+    if trim and exact.denominator == 1:
+        places = 0
+    return _plus(minor, signed) + decimal(exact, places=places, trim=False, locale=locale)
 
 
 def with_code(figure: str, currency: str, *, locale: str = "en") -> str:
