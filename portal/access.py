@@ -110,7 +110,7 @@ def find_viewer() -> Viewer | None:
     principal = find_principal()
     if principal is None:
         return None
-    is_operator = principal.is_staff and (request.endpoint or "").startswith("operator.") or not principal.accounts
+    is_operator = (principal.is_staff and (request.endpoint or "").startswith("operator.")) or not principal.accounts
     if is_operator:
         return Viewer(
             label=principal.name,

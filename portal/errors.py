@@ -7,6 +7,7 @@ from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
 from billing.kernel.errors import Conflict, Invalid, NotFound, Refusal
+from billing.storage import failures
 from portal import access, htmx, sentences
 from portal.security import request_id
 
@@ -22,7 +23,10 @@ _PAGES = {
     413: ("That is too large", "Send at most 4 MB."),
     422: ("Some of this cannot be used", "Go back and correct what is marked."),
     429: ("Too many tries", "Wait a minute, then try again."),
-    500: ("Something went wrong on our side", "Nothing was changed by halves. Try again; if it happens again, tell us the request id."),
+    500: (
+        "Something went wrong on our side",
+        "Nothing was changed by halves. Try again; if it happens again, tell us the request id.",
+    ),
     503: ("The portal cannot reach its database", "Nothing was changed. Try again in a minute."),
 }
 
@@ -70,7 +74,7 @@ def _http_error(error: HTTPException) -> Response:
 
 def _unforeseen(error: Exception) -> Response:
     _log.exception("unforeseen error", extra={"request_id": request_id()})
-    is_database = type(error).__module__.startswith("sqlalchemy") and type(error).__name__ in ("OperationalError", "TimeoutError")
+    is_database = failures.is_unavailable(error)
     return _answer(503 if is_database else 500, code="database_unavailable" if is_database else "internal_error")
 
 

@@ -23,7 +23,9 @@ class MoneyField(StringField):
     def pre_validate(self, form: Any) -> None:
         """Read the text; the refusal's sentence becomes the field's error."""
         try:
-            parsed = money.parse((self.data or "").replace(",", "") if _is_grouped(self.data) else (self.data or ""), form.currency)
+            parsed = money.parse(
+                (self.data or "").replace(",", "") if _is_grouped(self.data) else (self.data or ""), form.currency
+            )
         except Invalid as refusal:
             raise ValidationError(sentences.of(refusal)) from None
         if parsed.minor <= 0:

@@ -18,10 +18,14 @@ _REASONS: dict[str, Sentence] = {
     "end_before_start": "The end lies before the start.",
     "not_a_month": "The month cannot be read: write it as 2026-11.",
     "not_a_plain_decimal": "The amount cannot be read: write plain digits with a point, such as 1234.56.",
-    "too_many_decimals": lambda fields: f"The amount has more decimals than {fields.get('currency', 'the currency')} has.",
+    "too_many_decimals": lambda fields: (
+        f"The amount has more decimals than {fields.get('currency', 'the currency')} has."
+    ),
     "too_large": "The amount is too large.",
     "unknown_currency": "The currency is not an ISO 4217 code that is in use, such as USD or EUR.",
-    "currency_mismatch": lambda fields: f"Amounts of different currencies cannot be combined: expected {fields.get('expected')}.",
+    "currency_mismatch": lambda fields: (
+        f"Amounts of different currencies cannot be combined: expected {fields.get('expected')}."
+    ),
 }
 _CODES: dict[str, Sentence] = {
     "not_found": "There is no such object in this billing account.",

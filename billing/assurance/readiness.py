@@ -27,7 +27,9 @@ def _migrations(session: Session) -> Fact:
     found = session.execute(text("SELECT version_num FROM alembic_version")).scalar()
     expected = migrate.head_revision()
     return Fact(
-        name="migrations", holds=found == expected, sentence=f"database at revision {found}, the code expects {expected}"
+        name="migrations",
+        holds=found == expected,
+        sentence=f"database at revision {found}, the code expects {expected}",
     )
 
 
@@ -40,7 +42,11 @@ def _guards(session: Session) -> Fact:
 def _roles(session: Session) -> Fact:
     """On PostgreSQL the web role must not be a superuser, whom no guard stops."""
     if session.get_bind().dialect.name == "sqlite":
-        return Fact(name="roles", holds=True, sentence="SQLite knows no roles; whoever holds the file is stopped by the chain only")
+        return Fact(
+            name="roles",
+            holds=True,
+            sentence="SQLite knows no roles; whoever holds the file is stopped by the chain only",
+        )
     row = session.execute(text("SELECT current_user, rolsuper FROM pg_roles WHERE rolname = current_user")).one()
     owner = session.execute(text("SELECT tableowner FROM pg_tables WHERE tablename = 'ledger_entries'")).scalar()
     if row.rolsuper:

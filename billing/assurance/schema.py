@@ -12,11 +12,23 @@ from billing.ledger import tables as _ledger
 from billing.metering import tables as _metering
 from billing.payments import tables as _payments
 from billing.rating import tables as _rating
+from billing.storage import guards
 from billing.storage import tables as _storage
 from billing.storage.columns import Base
+from billing.storage.database import DatabaseUrls, owner_engine
 
 ROOMS = (_storage, _accounts, _catalog, _metering, _ledger, _rating, _invoicing, _payments, _controls)
 metadata: MetaData = Base.metadata
+
+
+def check(urls: DatabaseUrls) -> list[str]:
+    """Everything in which a database differs from what the code expects: tables and guards, one sentence each."""
+    engine = owner_engine(urls)
+    try:
+        with engine.connect() as connection:
+            return drift(connection) + [f"guard {name}" for name in guards.differences(connection, metadata)]
+    finally:
+        engine.dispose()
 
 
 def drift(connection: Connection) -> list[str]:

@@ -52,7 +52,9 @@ def find_leader(session: Session, *, now: datetime, name: str = SCHEDULER) -> st
 
 def _insert_first(session: Session, name: str) -> None:
     """The row of a new lease, free to take; of two who insert it at once one finds it there."""
-    statement = "INSERT INTO leases (name, holder, term, expires_at) VALUES (:name, '', 0, {past}) ON CONFLICT DO NOTHING"
+    statement = (
+        "INSERT INTO leases (name, holder, term, expires_at) VALUES (:name, '', 0, {past}) ON CONFLICT DO NOTHING"
+    )
     past = "0" if session.get_bind().dialect.name == "sqlite" else "'1970-01-01Z'"
     session.execute(text(statement.format(past=past)), {"name": name})
     session.expire_all()

@@ -35,12 +35,21 @@ class Outcome:
 
 
 def run_due_jobs(
-    database: Database, providers: Mapping[str, Provider], *, now: datetime, only: str | None = None, holder: str | None = None
+    database: Database,
+    providers: Mapping[str, Provider],
+    *,
+    now: datetime,
+    only: str | None = None,
+    holder: str | None = None,
 ) -> list[Outcome]:
     """Run, in the timetable's order, every job whose last start is at least its interval before `now`."""
     with database.reading("jobs") as session:
         last = last_starts(session)
-    due = [job for job in TIMETABLE if only in (None, job.name) and (job.name not in last or last[job.name] + job.every <= now)]
+    due = [
+        job
+        for job in TIMETABLE
+        if only in (None, job.name) and (job.name not in last or last[job.name] + job.every <= now)
+    ]
     return [_run(database, providers, job, now=now, trigger="schedule", holder=holder) for job in due]
 
 
@@ -70,10 +79,16 @@ def _run(
     with correlation.scope(run_id):
         with database.transaction("jobs") as session:
             _close_abandoned(session, job.name, now)
-            session.add(JobRun(id=run_id, job=job.name, trigger=trigger, started_at=now, holder=holder or HOLDER, done_count=0))
+            session.add(
+                JobRun(id=run_id, job=job.name, trigger=trigger, started_at=now, holder=holder or HOLDER, done_count=0)
+            )
         started = time.monotonic()
         try:
-            done, result, detail = job.run(JobContext(database=database, providers=providers, now=now)), "succeeded", None
+            done, result, detail = (
+                job.run(JobContext(database=database, providers=providers, now=now)),
+                "succeeded",
+                None,
+            )
         except Exception as error:
             _log.exception("job failed", extra={"job": job.name})
             done, result, detail = 0, "failed", f"{type(error).__name__}: {error}"[:2000]

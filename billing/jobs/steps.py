@@ -31,7 +31,9 @@ def accrue(context: JobContext) -> int:
     with context.database.reading("jobs") as session:
         account_ids = accrual.accounts_with_open_allocations(session)
     return each_account(
-        context, account_ids, lambda session, account_id: accrual.accrue(session, now=context.now, account_id=account_id)
+        context,
+        account_ids,
+        lambda session, account_id: accrual.accrue(session, now=context.now, account_id=account_id),
     )
 
 
@@ -57,7 +59,9 @@ def post(context: JobContext) -> int:
     with context.database.reading("jobs") as session:
         account_ids = postings.accounts_to_post(session)
     return each_account(
-        context, account_ids, lambda session, account_id: postings.post_account(session, now=context.now, account_id=account_id)
+        context,
+        account_ids,
+        lambda session, account_id: postings.post_account(session, now=context.now, account_id=account_id),
     )
 
 
@@ -75,7 +79,9 @@ def budgets(context: JobContext) -> int:
     with context.database.reading("jobs") as session:
         account_ids = budget_room.accounts_with_budgets(session)
     return each_account(
-        context, account_ids, lambda session, account_id: budget_room.evaluate(session, now=context.now, account_id=account_id)
+        context,
+        account_ids,
+        lambda session, account_id: budget_room.evaluate(session, now=context.now, account_id=account_id),
     )
 
 
@@ -141,7 +147,5 @@ def housekeeping(context: JobContext) -> int:
                 JobRun.started_at < context.now - _KEEP_IDLE_RUNS, JobRun.result == "succeeded", JobRun.done_count == 0
             )
         )
-        attempts = session.execute(
-            delete(SignInAttempt).where(SignInAttempt.failed_at < context.now - _KEEP_IDLE_RUNS)
-        )
+        attempts = session.execute(delete(SignInAttempt).where(SignInAttempt.failed_at < context.now - _KEEP_IDLE_RUNS))
     return sum(int(getattr(result, "rowcount", 0)) for result in (runs, idle, attempts))

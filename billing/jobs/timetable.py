@@ -23,14 +23,24 @@ TIMETABLE: tuple[Job, ...] = (
     Job(name="accrue", words="Extend running allocations to now", every=timedelta(minutes=1), run=steps.accrue),
     Job(name="rate", words="Give usage its price", every=timedelta(seconds=20), run=steps.rate),
     Job(name="post", words="Bring rated usage into the ledger", every=timedelta(seconds=20), run=steps.post),
-    Job(name="payments", words="Apply provider events, look up unknown outcomes", every=timedelta(seconds=5), run=steps.payments),
+    Job(
+        name="payments",
+        words="Apply provider events, look up unknown outcomes",
+        every=timedelta(seconds=5),
+        run=steps.payments,
+    ),
     Job(name="budgets", words="Compare spending with budgets", every=timedelta(minutes=1), run=steps.budgets),
     Job(name="invoices", words="Draft invoices of ended months", every=timedelta(minutes=15), run=steps.invoices),
     Job(name="documents", words="Render issued invoices", every=timedelta(seconds=10), run=steps.documents),
     Job(name="outbox", words="Deliver notices", every=timedelta(seconds=15), run=steps.outbox),
     Job(name="checkpoints", words="Shorten the way to each balance", every=timedelta(hours=1), run=steps.checkpoints),
     Job(name="self-check", words="Prove the books against themselves", every=timedelta(hours=6), run=steps.self_check),
-    Job(name="housekeeping", words="Drop old run records and sign-in attempts", every=timedelta(hours=6), run=steps.housekeeping),
+    Job(
+        name="housekeeping",
+        words="Drop old run records and sign-in attempts",
+        every=timedelta(hours=6),
+        run=steps.housekeeping,
+    ),
 )
 
 

@@ -37,7 +37,9 @@ def parse_instant(text: str, *, field: str = "time", zone: str | None = None) ->
 def to_rfc3339(value: datetime) -> str:
     """`2016-12-22T07:03:30Z`; milliseconds or microseconds only where there are some."""
     value = require_utc(value)
-    timespec = "seconds" if not value.microsecond else "milliseconds" if value.microsecond % 1000 == 0 else "microseconds"
+    timespec = (
+        "seconds" if not value.microsecond else "milliseconds" if value.microsecond % 1000 == 0 else "microseconds"
+    )
     return value.isoformat(timespec=timespec).replace("+00:00", "Z")
 
 

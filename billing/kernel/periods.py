@@ -23,7 +23,9 @@ class Period:
         if self.start_at.tzinfo is None or self.end_at.tzinfo is None:
             raise Invalid(field="period", reason="naive_time")
         if self.end_at <= self.start_at:
-            raise Invalid(field="period", start=self.start_at.isoformat(), end=self.end_at.isoformat(), reason="end_before_start")
+            raise Invalid(
+                field="period", start=self.start_at.isoformat(), end=self.end_at.isoformat(), reason="end_before_start"
+            )
 
     @property
     def seconds(self) -> int:

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from sqlalchemy import Engine, create_engine, event, make_url, text
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session as Session  # the portal names it without importing SQLAlchemy
 
 Role = Literal["web", "jobs"]
 Dialect = Literal["sqlite", "postgresql"]
@@ -122,7 +122,13 @@ def _sqlite_engine(url: str, *, read_only: bool = False, authorize: bool = True)
     @event.listens_for(engine, "connect")
     def _connect(connection: sqlite3.Connection, _record: Any) -> None:
         connection.isolation_level = None
-        pragmas = ["journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "recursive_triggers=ON", "cell_size_check=ON"]
+        pragmas = [
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "recursive_triggers=ON",
+            "cell_size_check=ON",
+        ]
         if read_only:
             pragmas = ["foreign_keys=ON", "recursive_triggers=ON", "query_only=ON"]
         for pragma in pragmas:
@@ -143,7 +149,11 @@ def _sqlite_engine(url: str, *, read_only: bool = False, authorize: bool = True)
 def _authorize(action: int, first: str | None, second: str | None, _database: str | None, _trigger: str | None) -> int:
     if action in _DENIED_ACTIONS:
         return sqlite3.SQLITE_DENY
-    if action == sqlite3.SQLITE_PRAGMA and second is not None and first not in ("table_info", "index_list", "quick_check"):
+    if (
+        action == sqlite3.SQLITE_PRAGMA
+        and second is not None
+        and first not in ("table_info", "index_list", "quick_check")
+    ):
         return sqlite3.SQLITE_DENY
     return sqlite3.SQLITE_OK
 

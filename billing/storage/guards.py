@@ -65,7 +65,8 @@ def _sqlite_triggers(table: Table, guard: str) -> Iterator[tuple[str, str]]:
     name = f"{_PREFIX}{table.name}_replace"
     old = "" if guard == APPEND_ONLY else f" AND {guard.replace('OLD.', 'old_row.')}"
     matches = " OR ".join(
-        "(" + " AND ".join(f"old_row.{column} = NEW.{column}" for column in columns) + ")" for columns in _unique_keys(table)
+        "(" + " AND ".join(f"old_row.{column} = NEW.{column}" for column in columns) + ")"
+        for columns in _unique_keys(table)
     )
     exists = f"EXISTS (SELECT 1 FROM {table.name} AS old_row WHERE ({matches}){old})"
     body = f"SELECT RAISE(ABORT, '{table.name} is append-only: key exists')"
@@ -101,7 +102,10 @@ def _postgresql_triggers(table: Table, guard: str) -> Iterator[tuple[str, str]]:
         how = f"FOR EACH ROW WHEN ({guard})"
     yield name, f"CREATE TRIGGER {name} BEFORE UPDATE OR DELETE ON {table.name} {how} EXECUTE FUNCTION guard_refuse()"
     name = f"{_PREFIX}{table.name}_truncate"
-    yield name, f"CREATE TRIGGER {name} BEFORE TRUNCATE ON {table.name} FOR EACH STATEMENT EXECUTE FUNCTION guard_refuse()"
+    yield (
+        name,
+        f"CREATE TRIGGER {name} BEFORE TRUNCATE ON {table.name} FOR EACH STATEMENT EXECUTE FUNCTION guard_refuse()",
+    )
 
 
 def _same_postgresql(found: str | None, wanted: str) -> bool:
@@ -135,7 +139,11 @@ def grants(metadata: MetaData, *, web_role: str, jobs_role: str) -> list[str]:
         statements.append(f'GRANT USAGE ON SCHEMA public TO "{role}"')
         statements.append(f'GRANT SELECT ON alembic_version TO "{role}"')
         for table in sorted(metadata.tables):
-            rights = "SELECT, INSERT" if metadata.tables[table].info.get("guard") == APPEND_ONLY else "SELECT, INSERT, UPDATE, DELETE"
+            rights = (
+                "SELECT, INSERT"
+                if metadata.tables[table].info.get("guard") == APPEND_ONLY
+                else "SELECT, INSERT, UPDATE, DELETE"
+            )
             statements.append(f'REVOKE ALL ON {table} FROM "{role}"')
             statements.append(f'GRANT {rights} ON {table} TO "{role}"')
     return statements

@@ -31,7 +31,10 @@ def upgrade(urls: DatabaseUrls, revision: str = "head") -> None:
 
 
 def current_revision(urls: DatabaseUrls) -> str | None:
-    """The revision the database is at, None for an empty one."""
+    """The revision the database is at, None for an empty one or a SQLite file that is not there."""
+    url = make_url(urls.owner or urls.web)
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+        return None
     engine = owner_engine(urls)
     try:
         with engine.connect() as connection:

@@ -16,7 +16,9 @@ class AuditRecord(Base):
 
     id: Mapped[str] = mapped_column(Ident, primary_key=True)
     recorded_at: Mapped[datetime] = mapped_column(Instant)
-    actor: Mapped[str] = mapped_column(Code)  # a user id, "job:<name>", "cli:<login>", "provider:<name>" or "apikey:<id>"
+    actor: Mapped[str] = mapped_column(
+        Code
+    )  # a user id, "job:<name>", "cli:<login>", "provider:<name>" or "apikey:<id>"
     act: Mapped[str] = mapped_column(Code)
     subject_type: Mapped[str] = mapped_column(Code)
     subject_id: Mapped[str] = mapped_column(Ident)

@@ -9,9 +9,9 @@ from importlib import import_module
 from typing import Any
 
 import click
-from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from billing.kernel.errors import Refusal
+from billing.storage import failures
 from portal import sentences
 from portal.config import Unsafe
 
@@ -65,10 +65,10 @@ class _Commands(click.Group):
             raise Failed(sentences.of(refusal)) from None
         except Unsafe as unsafe:
             raise Failed(str(unsafe)) from None
-        except (OperationalError, ProgrammingError) as error:
+        except failures.UNUSABLE as error:
             if os.environ.get("PLUMBLINE_DEBUG"):
                 raise
-            raise Failed(_database_sentence(error)) from None
+            raise Failed(failures.sentence(error)) from None
         except BrokenPipeError:
             sys.stderr.close()
             raise SystemExit(1) from None
@@ -78,10 +78,3 @@ class _Commands(click.Group):
 @click.version_option(package_name="plumbline", prog_name="plumbline")
 def main() -> None:
     """Plumbline: a billing portal in which every cent explains itself."""
-
-
-def _database_sentence(error: OperationalError | ProgrammingError) -> str:
-    cause = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
-    if "no such table" in cause or "UndefinedTable" in type(error.orig).__name__:
-        return "The database has no tables yet: run `plumbline db upgrade` first."
-    return f"The database cannot be used: {cause}"

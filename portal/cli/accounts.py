@@ -36,7 +36,9 @@ def list_accounts(form: str) -> None:
 @click.argument("code")
 @click.option("--name", help="Shown name; the code by default.")
 @click.option("--currency", default="USD", show_default=True)
-@click.option("--zone", default="UTC", show_default=True, help="Time zone of the billing months, such as Europe/Berlin.")
+@click.option(
+    "--zone", default="UTC", show_default=True, help="Time zone of the billing months, such as Europe/Berlin."
+)
 @click.option("--policy", type=click.Choice(["prepaid", "postpaid"]), default="postpaid", show_default=True)
 def create(code: str, name: str | None, currency: str, zone: str, policy: str) -> None:
     """Open a tenant's billing account named CODE, on the default plan."""

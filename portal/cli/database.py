@@ -4,8 +4,7 @@ import click
 
 from billing.assurance import schema
 from billing.catalog import bootstrap
-from billing.storage import guards, migrate
-from billing.storage.database import owner_engine
+from billing.storage import migrate
 from portal.cli import Failed, context
 from portal.config import database_urls
 
@@ -19,7 +18,7 @@ def db() -> None:
 def upgrade() -> None:
     """Apply what is missing; an empty database becomes usable by this alone. Safe to repeat."""
     urls = database_urls()
-    before = migrate.current_revision(urls) if _exists() else None
+    before = migrate.current_revision(urls)
     migrate.upgrade(urls)
     with context.database().transaction("jobs") as session:
         bootstrap.install(session, now=context.now())
@@ -30,23 +29,9 @@ def upgrade() -> None:
 @db.command()
 def check() -> None:
     """Compare tables and guards with what the code expects; exit 1 at any difference."""
-    engine = owner_engine(database_urls())
-    try:
-        with engine.connect() as connection:
-            found = schema.drift(connection) + [f"guard {name}" for name in guards.differences(connection, schema.metadata)]
-    finally:
-        engine.dispose()
+    found = schema.check(database_urls())
     for difference in found:
         click.echo(difference)
     if found:
         raise Failed(f"{len(found)} differences: run `plumbline db upgrade`.")
     click.echo(f"{len(schema.metadata.tables)} tables and their guards are as they must be")
-
-
-def _exists() -> bool:
-    from pathlib import Path
-
-    from sqlalchemy import make_url
-
-    url = make_url(database_urls().web)
-    return url.get_backend_name() != "sqlite" or Path(url.database or "").exists()

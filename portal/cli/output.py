@@ -14,7 +14,12 @@ from rich.table import Table
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 with_format: Callable[[Command], Command] = click.option(
-    "--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True, help="How to print."
+    "--format",
+    "form",
+    type=click.Choice(["table", "json", "csv"]),
+    default="table",
+    show_default=True,
+    help="How to print.",
 )
 
 

@@ -7,7 +7,7 @@ import threading
 
 import click
 
-from billing.storage.database import Database
+from billing.storage import migrate
 from portal import logs
 from portal.cli import Failed, context
 
@@ -15,16 +15,36 @@ from portal.cli import Failed, context
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
-@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Web processes; one of them leads.")
+@click.option(
+    "--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Web processes; one of them leads."
+)
 @click.option("--threads", default=8, show_default=True, type=click.IntRange(1, 64), help="Threads of each process.")
 def run(host: str, port: int, workers: int, threads: int) -> None:
     """Serve the portal with gunicorn; each process has a scheduler thread, one of which leads."""
     context.config()  # refuse unsafe settings here, in one sentence, before any process is forked
-    _require_schema(context.database())
+    _require_schema()
     environment = {**os.environ, "PLUMBLINE_SCHEDULER": os.environ.get("PLUMBLINE_SCHEDULER", "1")}
     environment.setdefault("PLUMBLINE_BASE_URL", f"http://{host}:{port}")
-    arguments = ["--bind", f"{host}:{port}", "--workers", str(workers), "--threads", str(threads), "--worker-class", "gthread"]
-    arguments += ["--access-logfile", "/dev/null", "--graceful-timeout", "20", "--timeout", "60", "--log-level", "warning"]
+    arguments = [
+        "--bind",
+        f"{host}:{port}",
+        "--workers",
+        str(workers),
+        "--threads",
+        str(threads),
+        "--worker-class",
+        "gthread",
+    ]
+    arguments += [
+        "--access-logfile",
+        "/dev/null",
+        "--graceful-timeout",
+        "20",
+        "--timeout",
+        "60",
+        "--log-level",
+        "warning",
+    ]
     arguments += ["--no-control-socket"]  # gunicorn would open one in the home folder
     click.echo(f"Plumbline is on http://{host}:{port}  (stop it with Ctrl-C)")
     sys.stdout.flush()
@@ -41,7 +61,7 @@ def worker(only: str | None) -> None:
     logs.configure()
     if only is not None:
         timetable.get_job(only)
-    _require_schema(context.database())
+    _require_schema()
     scheduler = Scheduler(context.database(), context.providers(), only=only)
     ended = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -52,17 +72,9 @@ def worker(only: str | None) -> None:
     scheduler.stop()
 
 
-def _require_schema(database: Database) -> None:
-    from billing.storage import migrate
-
-    if database.dialect == "sqlite" and not _sqlite_file_exists(database):
+def _require_schema() -> None:
+    found = migrate.current_revision(context.database().urls)
+    if found is None:
         raise Failed("There is no database yet: run `plumbline db upgrade` first.")
-    if migrate.current_revision(database.urls) != migrate.head_revision():
+    if found != migrate.head_revision():
         raise Failed("The database is not at the schema of this version: run `plumbline db upgrade` first.")
-
-
-def _sqlite_file_exists(database: Database) -> bool:
-    from sqlalchemy import make_url
-
-    return os.path.exists(make_url(database.urls.web).database or "")
-

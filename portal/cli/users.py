@@ -56,5 +56,7 @@ def create_key(code: str | None, label: str, scopes: tuple[str, ...]) -> None:
     """Make a key and print it once; only its hash is kept."""
     with context.database().transaction("jobs") as session:
         tenant_id = directory.get_account_by_code(session, code).tenant_id if code else None
-        _, plaintext = keys.create_key(session, now=context.now(), tenant_id=tenant_id, label=label, scopes=list(scopes))
+        _, plaintext = keys.create_key(
+            session, now=context.now(), tenant_id=tenant_id, label=label, scopes=list(scopes)
+        )
     click.echo(plaintext)

@@ -8,11 +8,11 @@ from ipaddress import ip_address
 from flask import Blueprint, Response, abort, jsonify, request
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
-from sqlalchemy.orm import Session
 
 from billing.assurance import readiness
 from billing.jobs import backlog, leadership
 from billing.ledger import trial_balance
+from billing.storage.database import Session
 from portal import access, services
 
 blueprint = Blueprint("health", __name__)
@@ -38,7 +38,9 @@ def readyz() -> tuple[Response, int]:
         return jsonify(status="unavailable", database=type(error).__name__), 503
     is_ready = all(fact.holds for fact in facts)
     body = {fact.name: {"ok": fact.holds, "detail": fact.sentence} for fact in facts}
-    return jsonify(status="ready" if is_ready else "not_ready", leader=leader is not None, **body), 200 if is_ready else 503
+    return jsonify(
+        status="ready" if is_ready else "not_ready", leader=leader is not None, **body
+    ), 200 if is_ready else 503
 
 
 @blueprint.get("/metrics")
@@ -65,7 +67,9 @@ class _Snapshot:
 
 def _families(session: Session) -> Iterable[Metric]:
     now = services.now()
-    oldest = GaugeMetricFamily("portal_oldest_unprocessed_seconds", "Age of the oldest record that waits", labels=["stage"])
+    oldest = GaugeMetricFamily(
+        "portal_oldest_unprocessed_seconds", "Age of the oldest record that waits", labels=["stage"]
+    )
     depth = GaugeMetricFamily("portal_queue_depth", "Records that wait", labels=["stage"])
     for stage in backlog.measure(session):
         age_s = max(0, int((now - stage.oldest_at).total_seconds())) if stage.oldest_at else 0
@@ -84,7 +88,9 @@ def _families(session: Session) -> Iterable[Metric]:
         imbalance.add_metric([currency], minor)
     leads = leadership.find_leader(session, now=now) is not None
     yield from (oldest, depth, runs, last, events, imbalance)
-    yield GaugeMetricFamily("portal_intents_unknown", "Outcomes nobody knows yet", value=backlog.count_unknown_intents(session))
+    yield GaugeMetricFamily(
+        "portal_intents_unknown", "Outcomes nobody knows yet", value=backlog.count_unknown_intents(session)
+    )
     yield GaugeMetricFamily("portal_scheduler_is_leader", "1 while some process leads", value=int(leads))
 
 

@@ -1,0 +1,20 @@
+"""What a failing database says, in one sentence for a person."""
+
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+UNUSABLE = (OperationalError, ProgrammingError, PoolTimeout)
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Whether the database did not answer, rather than refuse: trying again later may help."""
+    return isinstance(error, OperationalError | PoolTimeout)
+
+
+def sentence(error: BaseException) -> str:
+    """What happened and what to do, without SQL."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    words = str(cause).strip().splitlines()
+    if "no such table" in str(cause) or type(cause).__name__ == "UndefinedTable":
+        return "The database has no tables yet: run `plumbline db upgrade` first."
+    return f"The database cannot be used: {words[0] if words else type(cause).__name__}"
