@@ -63,7 +63,7 @@ def run_job(
 def last_starts(session: Session) -> dict[str, datetime]:
     """{job: started_at of its newest run}."""
     rows = session.execute(select(JobRun.job, func.max(JobRun.started_at)).group_by(JobRun.job)).all()
-    return {job: started_at for job, started_at in rows}
+    return {row.job: row[1] for row in rows}
 
 
 def _run(

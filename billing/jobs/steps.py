@@ -89,9 +89,15 @@ def invoices(context: JobContext) -> int:
     """Draft each ended month that has charges and no draft yet. Counts drafts."""
     with context.database.reading("jobs") as session:
         waiting = periods.ended_without_draft(session, now=context.now)
-    return sum(
-        each_account(context, [account_id], lambda session, _: generate_draft(session, context, account_id, label))
-        for account_id, label in waiting
+    labels: dict[str, list[str]] = {}
+    for account_id, label in waiting:
+        labels.setdefault(account_id, []).append(label)
+    return each_account(
+        context,
+        labels,
+        lambda session, account_id: sum(
+            generate_draft(session, context, account_id, label) for label in labels[account_id]
+        ),
     )
 
 

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from sqlalchemy import Engine, create_engine, event, make_url, text
-from sqlalchemy.orm import Session as Session  # the portal names it without importing SQLAlchemy
+from sqlalchemy.orm import Session as Session  # noqa: PLC0414  the portal names it without importing SQLAlchemy
 
 Role = Literal["web", "jobs"]
 Dialect = Literal["sqlite", "postgresql"]

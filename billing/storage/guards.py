@@ -41,7 +41,7 @@ def differences(connection: Connection, metadata: MetaData) -> list[str]:
     wanted = expected(metadata, connection.dialect.name)
     if connection.dialect.name == "sqlite":
         rows = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")).all()
-        found = {name: sql for name, sql in rows}
+        found: dict[str, str] = {row.name: row.sql for row in rows}
         wrong = {name for name in wanted if found.get(name) != wanted[name]}
     else:
         rows = connection.execute(text(_POSTGRESQL_FOUND)).all()
@@ -68,16 +68,15 @@ def _sqlite_triggers(table: Table, guard: str) -> Iterator[tuple[str, str]]:
         "(" + " AND ".join(f"old_row.{column} = NEW.{column}" for column in columns) + ")"
         for columns in _unique_keys(table)
     )
-    exists = f"EXISTS (SELECT 1 FROM {table.name} AS old_row WHERE ({matches}){old})"
+    exists = f"EXISTS (SELECT 1 FROM {table.name} AS old_row WHERE ({matches}){old})"  # noqa: S608  our own names
     body = f"SELECT RAISE(ABORT, '{table.name} is append-only: key exists')"
     yield name, f"CREATE TRIGGER {name} BEFORE INSERT ON {table.name} WHEN {exists} BEGIN {body}; END"
 
 
 def _unique_keys(table: Table) -> list[list[str]]:
     keys = [[column.name for column in table.primary_key.columns]]
-    for constraint in table.constraints:
-        if isinstance(constraint, UniqueConstraint):
-            keys.append([column.name for column in constraint.columns])
+    uniques = (constraint for constraint in table.constraints if isinstance(constraint, UniqueConstraint))
+    keys.extend([column.name for column in unique.columns] for unique in uniques)
     keys.extend([column.name] for column in table.columns if column.unique)
     keys.extend([column.name for column in index.columns] for index in table.indexes if index.unique)
     return sorted({tuple(key): key for key in keys}.values())
