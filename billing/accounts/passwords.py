@@ -1,0 +1,82 @@
+"""Passwords: kept as Argon2id hashes, compared in the same time whether or not there is such a person."""
+
+import unicodedata
+from dataclasses import dataclass
+from functools import lru_cache
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.low_level import Type
+
+from billing.kernel.errors import Invalid
+
+LENGTH_MIN, LENGTH_MAX = 8, 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What one hash costs. The default is OWASP's for Argon2id (19 MiB, 2 passes, 1 lane); tests pass a small one."""
+
+    memory_kib: int = 19_456
+    passes: int = 2
+    lanes: int = 1
+
+
+DEFAULT_COST = Cost()
+
+
+def require_password(password: str, *, login: str) -> str:
+    """The password in NFC. Raises Invalid(field="password"): 8 to 200 characters, encodable, not the login itself."""
+    password = unicodedata.normalize("NFC", password)
+    if len(password) < LENGTH_MIN:
+        raise Invalid(field="password", limit=LENGTH_MIN, reason="password_too_short")
+    if len(password) > LENGTH_MAX:
+        raise Invalid(field="password", limit=LENGTH_MAX, reason="password_too_long")
+    if any(unicodedata.category(character) in ("Cs", "Cc") for character in password):
+        raise Invalid(field="password", reason="control_character")
+    if password.lower() in (login, login.partition("@")[0]):
+        raise Invalid(field="password", reason="password_is_login")
+    return password
+
+
+def make_hash(password: str, cost: Cost = DEFAULT_COST) -> str:
+    """The hash to keep, salted anew each time."""
+    return _hasher(cost).hash(_bytes(password))
+
+
+def is_match(password_hash: str | None, password: str, cost: Cost = DEFAULT_COST) -> bool:
+    """Whether the password belongs to the hash. Without a hash the same work is done against a dummy, and the answer is no."""
+    if len(password) > LENGTH_MAX:
+        password, password_hash = "", None
+    try:
+        _hasher(cost).verify(password_hash or _dummy(cost), _bytes(password))
+    except (VerificationError, InvalidHashError):
+        return False
+    return password_hash is not None
+
+
+def needs_rehash(password_hash: str, cost: Cost = DEFAULT_COST) -> bool:
+    """Whether the hash was made at another cost than today's."""
+    return _hasher(cost).check_needs_rehash(password_hash)
+
+
+@lru_cache(maxsize=4)
+def _hasher(cost: Cost) -> PasswordHasher:
+    return PasswordHasher(
+        time_cost=cost.passes,
+        memory_cost=cost.memory_kib,
+        parallelism=cost.lanes,
+        hash_len=32,
+        salt_len=16,
+        type=Type.ID,
+    )
+
+
+@lru_cache(maxsize=4)
+def _dummy(cost: Cost) -> str:
+    return _hasher(cost).hash(b"nobody has this password")
+
+
+def _bytes(password: str) -> bytes:
+    # What arrives at sign-in may hold lone surrogates: they match nothing, but must not raise.
+    return unicodedata.normalize("NFC", password).encode("utf-8", "surrogatepass")
