@@ -20,13 +20,13 @@ class PriceTerms(Protocol):
     """What a derivation needs of a price version; `catalog.prices.Price` has it."""
 
     @property
-    def model(self) -> str: ...  # noqa: D102
+    def model(self) -> str: ...
     @property
-    def parameters(self) -> Parameters: ...  # noqa: D102
+    def parameters(self) -> Parameters: ...
     @property
-    def currency(self) -> str: ...  # noqa: D102
+    def currency(self) -> str: ...
     @property
-    def base_per_unit(self) -> int: ...  # noqa: D102
+    def base_per_unit(self) -> int: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,9 @@ class Step:
     `unit` is what `exact` and `result` count: `unit` (the meter's priced unit), `minor` or `micro` (millionths of a minor unit).
     """
 
-    operation: str  # quantity, stood_at, per_unit, tier, volume_tier, free, package, flat, cost_after, cost_before, difference
+    operation: (
+        str  # quantity, stood_at, per_unit, tier, volume_tier, free, package, flat, cost_after, cost_before, difference
+    )
     inputs: dict[str, str]
     unit: str
     exact: str
@@ -123,32 +125,18 @@ def _cost(operation: str, parts: tuple[Part, ...], micro: int) -> Step:
     )
 
 
-def line_hash(
-    *,
-    line_id: str,
-    billing_account_id: str,
-    line_seq: int,
-    usage_record_id: str,
-    record_hash: str,
-    counter_id: str,
-    counter_seq: int,
-    charge_id: str,
-    price_version_id: str,
-    price_hash: str,
-    quantity_base: int,
-    before_base: int,
-    amount_micro: int,
-    currency: str,
-    rated_at_micros: int,
-) -> str:
+LineFacts = tuple[str, str, int, str, str, int, str, str, int, int, int, str]
+"""id, billing account, line_seq, usage record, counter, counter_seq, charge, price version, quantity_base, before_base,
+amount_micro, currency: a rated line as it is stored, up to its time and its hash."""
+
+_LAYOUT = '["rated-line/1","%s","%s",%d,"%s","%s",%d,"%s","%s","%d","%d","%d","%s",%d,"%s","%s"]'
+
+
+def line_hash(facts: LineFacts, rated_at_micros: int, record_hash: str, price_hash: str) -> str:
     """SHA-256 of one rated line; it covers the usage row's and the price version's hashes, so the chain covers them (Law 4).
 
-    The same bytes as `canonical.digest("rated-line/1", ...)` of these fields in this order, quantities as text. They are laid
-    out by hand because a period has millions of lines; ids, hashes and currencies hold no character that JSON would escape.
+    The same bytes as `canonical.digest("rated-line/1", *fields)`, quantities as text. They are laid out by hand because a period
+    has millions of lines; ids, hashes and currencies hold no character that JSON would escape.
     """
-    text = (
-        f'["rated-line/1","{line_id}","{billing_account_id}",{line_seq},"{usage_record_id}","{record_hash}","{counter_id}",'
-        f'{counter_seq},"{charge_id}","{price_version_id}","{price_hash}","{quantity_base}","{before_base}","{amount_micro}",'
-        f'"{currency}",{rated_at_micros}]'
-    )
+    text = _LAYOUT % (*facts, rated_at_micros, record_hash, price_hash)
     return hashlib.sha256(text.encode()).hexdigest()

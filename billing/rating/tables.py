@@ -6,7 +6,19 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from billing.storage.columns import APPEND_ONLY, Base, Code, Count, Hash, Ident, Instant, Json, Minor, Quantity, table_args
+from billing.storage.columns import (
+    APPEND_ONLY,
+    Base,
+    Code,
+    Count,
+    Hash,
+    Ident,
+    Instant,
+    Json,
+    Minor,
+    Quantity,
+    table_args,
+)
 
 
 class BillingPeriod(Base):
@@ -36,7 +48,9 @@ class Counter(Base):
     price_version_id: Mapped[str] = mapped_column(ForeignKey("price_versions.id"))
     billing_period_id: Mapped[str] = mapped_column(ForeignKey("billing_periods.id"))
     segment_start_at: Mapped[datetime] = mapped_column(Instant)
-    scale: Mapped[dict[str, Any] | None] = mapped_column(Json)  # its share of the period, where a price with bounds changes in it
+    scale: Mapped[dict[str, Any] | None] = mapped_column(
+        Json
+    )  # its share of the period, where a price with bounds changes in it
     quantity_base: Mapped[int] = mapped_column(Quantity)
     counter_seq: Mapped[int] = mapped_column(Count)  # last line given to it
 

@@ -17,7 +17,9 @@ def test_nothing_used_costs_nothing_and_anything_used_costs_the_amount_once() ->
 
 def test_two_parts_of_a_period_make_one_amount() -> None:
     first, last = (
-        flat.read({"amount": "25.00"}, Terms(currency="USD", base_per_unit=1, scale=Scale(lengths_ms=(1, 2), index=index)))
+        flat.read(
+            {"amount": "25.00"}, Terms(currency="USD", base_per_unit=1, scale=Scale(lengths_ms=(1, 2), index=index))
+        )
         for index in (0, 1)
     )
     assert first.cost(9) == Fraction(2500, 3)

@@ -1,0 +1,15 @@
+"""Refusals of rating."""
+
+from billing.kernel.errors import Conflict
+
+
+class UnpostedLines(Conflict):
+    """Rated lines are not in the ledger yet: post the account first."""
+
+    code = "unposted_lines"
+
+
+class ChargeClosed(Conflict):
+    """The charge already belongs to another draft or invoice."""
+
+    code = "charge_closed"

@@ -1,0 +1,258 @@
+"""Posting: each charge's exact amount, rounded once, brought into the ledger (Law 2).
+
+One ledger transaction per account, currency, billing period and run carries the increments of its charges; it anchors the
+hashes of all lines it covers, so that the chain holds every line still.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from sqlalchemy import Row, Table, bindparam, select, update
+from sqlalchemy.orm import Session
+
+from billing.accounts import heads
+from billing.accounts.tables import AccountHead
+from billing.kernel import canonical
+from billing.kernel.ids import new_ids
+from billing.kernel.money import Money
+from billing.kernel.rounding import half_up_fraction
+from billing.ledger import book
+from billing.ledger.entries import Entry
+from billing.rating import price_facts
+from billing.rating.curves.terms import Curve
+from billing.rating.derivations import curve_of
+from billing.rating.tables import BillingPeriod, Charge, Counter, Posting, RatedLine
+from billing.rating.worksheet import read_scale
+from billing.storage import bulk
+
+LINES_PER_RUN = 100_000
+_POSTINGS = cast(Table, Posting.__table__)
+_CHARGES = cast(Table, Charge.__table__)
+_POSTING_COLUMNS = (
+    "id",
+    "charge_id",
+    "seq",
+    "transaction_id",
+    "from_line_seq",
+    "to_line_seq",
+    "quantity_base",
+    "increment_minor",
+    "posted_minor",
+    "currency",
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class OpenAmount:
+    """One charge while a run brings it up to date: what the ledger holds of it, and what its new lines add."""
+
+    charge_id: str
+    period_id: str
+    currency: str
+    family: str
+    curve: Curve
+    before_base: int
+    posted_base: int
+    posted_minor: int
+    posting_seq: int
+    added_base: int = 0
+
+    @property
+    def quantity_base(self) -> int:
+        """What the charge counts with its new lines."""
+        return self.posted_base + self.added_base
+
+    @property
+    def exact_minor(self) -> int:
+        """The charge's exact amount rounded once: half up, away from zero."""
+        return rounded_minor(self.curve, self.before_base, self.quantity_base)
+
+
+@dataclass(slots=True, kw_only=True)
+class Group:
+    """The charges of one period and currency, and the hashes of their new lines in order."""
+
+    period_id: str
+    currency: str
+    amounts: list[OpenAmount] = field(default_factory=list)
+    line_hashes: list[str] = field(default_factory=list)
+
+
+def rounded_minor(curve: Curve, before_base: int, quantity_base: int) -> int:
+    """R(cost(before + quantity) - cost(before)): what the ledger holds of a charge, in minor units (Law 2)."""
+    return half_up_fraction(curve.cost(before_base + quantity_base) - curve.cost(before_base))
+
+
+def accounts_to_post(session: Session) -> list[str]:
+    """Billing accounts with rated lines that the ledger does not hold yet."""
+    return list(
+        session.scalars(
+            select(AccountHead.billing_account_id)
+            .where(AccountHead.line_seq > AccountHead.posted_line_seq)
+            .order_by(AccountHead.billing_account_id)
+        )
+    )
+
+
+def post_account(session: Session, *, now: datetime, account_id: str, lines_per_run: int = LINES_PER_RUN) -> int:
+    """Bring every charge of the account up to date in the ledger; the number of lines that are covered now and were not.
+
+    Locks the account's head. Nothing happens when there is nothing new. Many lines are brought in as several runs, so that
+    memory stays flat; the ledger's figures are the same however they are cut (Law 2).
+    """
+    head = heads.lock_one(session, account_id)
+    start_seq = head.posted_line_seq
+    while head.posted_line_seq < head.line_seq:
+        _post_run(session, head, min(head.posted_line_seq + lines_per_run, head.line_seq), now)
+    return head.posted_line_seq - start_seq
+
+
+def _post_run(session: Session, head: AccountHead, to_line_seq: int, now: datetime) -> None:
+    from_line_seq = head.posted_line_seq
+    groups = _collect(session, head.billing_account_id, from_line_seq, to_line_seq)
+    periods = _periods(session, {group.period_id for group in groups})
+    for group in sorted(groups, key=lambda group: (periods[group.period_id].start_at, group.currency)):
+        period = periods[group.period_id]
+        # Revenue belongs to the month in which it was used, as far as the books are open for it.
+        occurred_at = max(min(now, period.end_at - timedelta(milliseconds=1)), period.start_at)
+        increments = [amount.exact_minor - amount.posted_minor for amount in group.amounts]
+        posted = book.post(
+            session,
+            now=now,
+            head=head,
+            type="posting",
+            source_type="posting_run",
+            source_id=f"{period.id}:{group.currency}:{to_line_seq}",
+            entries=[
+                _entry(amount, increment)
+                for amount, increment in zip(group.amounts, increments, strict=True)
+                if increment
+            ],
+            occurred_at=occurred_at,
+            actor="job:post",
+            anchor_hash=canonical.merkle_root(group.line_hashes),
+        )
+        _record(session, group, increments, posted.transaction_id, (from_line_seq, to_line_seq))
+    head.posted_line_seq = to_line_seq
+    session.flush()
+
+
+def _entry(amount: OpenAmount, increment: int) -> Entry:
+    unbilled, revenue = "unbilled", f"revenue:{amount.family}"
+    debit, credit = (unbilled, revenue) if increment > 0 else (revenue, unbilled)
+    return Entry(
+        kind="usage_debit",
+        debit=debit,
+        credit=credit,
+        amount=Money(minor=abs(increment), currency=amount.currency),
+        detail={"charge_id": amount.charge_id},
+    )
+
+
+def _record(
+    session: Session, group: Group, increments: list[int], transaction_id: str, covered: tuple[int, int]
+) -> None:
+    rows, stands = [], []
+    for posting_id, amount, increment in zip(new_ids("pst", len(increments)), group.amounts, increments, strict=True):
+        posted_minor, seq = amount.posted_minor + increment, amount.posting_seq + 1
+        rows.append(
+            (
+                posting_id,
+                amount.charge_id,
+                seq,
+                transaction_id,
+                *covered,
+                amount.quantity_base,
+                increment,
+                posted_minor,
+                amount.currency,
+            )
+        )
+        stands.append({"key": amount.charge_id, "minor": posted_minor, "seq": seq})
+    bulk.insert_rows(session, _POSTINGS, _POSTING_COLUMNS, rows)
+    session.connection().execute(_UPDATE_CHARGE, stands)
+
+
+def _collect(session: Session, account_id: str, from_line_seq: int, to_line_seq: int) -> list[Group]:
+    """The run's lines summed per charge, charges grouped by period and currency, both in an order that no id decides."""
+    covered = (
+        RatedLine.billing_account_id == account_id,
+        RatedLine.line_seq > from_line_seq,
+        RatedLine.line_seq <= to_line_seq,
+    )
+    amounts: dict[str, OpenAmount] = {}
+    groups: dict[tuple[str, str], Group] = {}
+    for amount in _amounts(session, _charge_rows(session, covered)):
+        amounts[amount.charge_id] = amount
+        group = groups.setdefault(
+            (amount.period_id, amount.currency), Group(period_id=amount.period_id, currency=amount.currency)
+        )
+        group.amounts.append(amount)
+    hashes = {amount.charge_id: groups[amount.period_id, amount.currency].line_hashes for amount in amounts.values()}
+    lines = session.connection().execute(
+        select(RatedLine.charge_id, RatedLine.quantity_base, RatedLine.line_hash)
+        .where(*covered)
+        .order_by(RatedLine.line_seq)
+    )
+    for charge_id, quantity_base, line_hash in lines:
+        amounts[charge_id].added_base += quantity_base
+        hashes[charge_id].append(line_hash)
+    return list(groups.values())
+
+
+def _charge_rows(session: Session, covered: Iterable[Any]) -> list[Row[Any]]:
+    """(charge, counter and last posting) of every charge that the covered lines touch."""
+    return list(
+        session.execute(
+            select(
+                Charge.id,
+                Charge.billing_period_id,
+                Charge.currency,
+                Charge.before_base,
+                Charge.posted_minor,
+                Charge.posting_seq,
+                Counter.price_version_id,
+                Counter.scale,
+                Posting.quantity_base,
+            )
+            .join(Counter, Counter.id == Charge.counter_id)
+            .outerjoin(Posting, (Posting.charge_id == Charge.id) & (Posting.seq == Charge.posting_seq))
+            .where(Charge.id.in_(select(RatedLine.charge_id).where(*covered).distinct()))
+            .order_by(Charge.sku_code, Counter.segment_start_at, Charge.project_key, Charge.generation, Charge.id)
+        )
+    )
+
+
+def _amounts(session: Session, rows: list[Row[Any]]) -> Iterable[OpenAmount]:
+    prices = price_facts.load(session, {row.price_version_id for row in rows})
+    curves: dict[tuple[str, str], Curve] = {}
+    for row in rows:
+        price = prices[row.price_version_id]
+        key = (price.id, str(row.scale))
+        if key not in curves:
+            curves[key] = curve_of(price, read_scale(row.scale))
+        yield OpenAmount(
+            charge_id=row.id,
+            period_id=row.billing_period_id,
+            currency=row.currency,
+            family=price.family,
+            curve=curves[key],
+            before_base=row.before_base,
+            posted_base=row.quantity_base or 0,
+            posted_minor=row.posted_minor,
+            posting_seq=row.posting_seq,
+        )
+
+
+def _periods(session: Session, period_ids: set[str]) -> dict[str, BillingPeriod]:
+    rows = session.scalars(select(BillingPeriod).where(BillingPeriod.id.in_(period_ids)))
+    return {period.id: period for period in rows}
+
+
+_UPDATE_CHARGE = (
+    update(_CHARGES)
+    .where(_CHARGES.c.id == bindparam("key"))
+    .values(posted_minor=bindparam("minor"), posting_seq=bindparam("seq"))
+)

@@ -1,0 +1,161 @@
+"""Rating: each usage record gets its counter, its charge and its line, in the order in which the account took it in (Law 1).
+
+One batch is one transaction under the account's lock. Per record there are integers in a loop and one hash; rows are written
+in bulk.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, cast
+
+from sqlalchemy import Table, select
+from sqlalchemy.orm import Session
+
+from billing.accounts import heads
+from billing.accounts.tables import AccountHead, BillingAccount
+from billing.catalog.prices import PriceTable
+from billing.kernel.money import MAX_MINOR
+from billing.kernel.rounding import half_up
+from billing.metering.tables import UsageRecord
+from billing.rating import unrated
+from billing.rating import usage as usage_rows
+from billing.rating.derivations import MICRO_PER_MINOR, cost_micro, line_hash
+from billing.rating.tables import RatedLine
+from billing.rating.usage import Usage
+from billing.rating.worksheet import OpenCounter, Worksheet
+from billing.storage import bulk
+from billing.storage.columns import micros
+
+_MAX_MICRO = MAX_MINOR * MICRO_PER_MINOR
+_LINES = cast(Table, RatedLine.__table__)
+LINE_COLUMNS = (
+    "id",
+    "billing_account_id",
+    "line_seq",
+    "usage_record_id",
+    "counter_id",
+    "counter_seq",
+    "charge_id",
+    "price_version_id",
+    "quantity_base",
+    "before_base",
+    "amount_micro",
+    "currency",
+    "rated_at",
+    "line_hash",
+)
+
+
+@dataclass(kw_only=True)
+class Batch:
+    """What one run over some usage gave: lines in order, and the records that must wait with their reason."""
+
+    lines: list[tuple[Any, ...]] = field(default_factory=list)
+    waiting: list[tuple[str, str]] = field(default_factory=list)
+
+
+def accounts_with_unrated(session: Session) -> list[str]:
+    """Billing accounts with usage that rating has not looked at, or that waited for a price and prices have changed since."""
+    fresh = session.scalars(
+        select(AccountHead.billing_account_id).where(AccountHead.usage_seq > AccountHead.rated_usage_seq)
+    ).all()
+    return sorted({*fresh, *unrated.accounts_to_retry(session)})
+
+
+def rate_account(session: Session, *, now: datetime, account_id: str, limit: int = 10_000) -> int:
+    """Rate up to `limit` usage records of one account; how many were looked at: as long as it is `limit`, more may wait.
+
+    Locks the account's head. A record without a price is set aside in `unrated_usage` and looked at again when prices, plans
+    or the account's subscriptions change. Usage of a charge that a draft has closed opens the charge's next generation.
+    """
+    head = heads.lock_one(session, account_id)
+    session.flush()
+    state = unrated.price_state(session, account_id)
+    retried = unrated.take(session, account_id, state=state, limit=limit)
+    fresh: list[Usage] = []
+    if head.usage_seq > head.rated_usage_seq and len(retried) < limit:
+        fresh = _fresh_usage(session, head, limit - len(retried))
+    if not retried and not fresh:
+        return 0
+    account = session.get_one(BillingAccount, account_id)
+    sheet = Worksheet(session, account=account, prices=PriceTable.load(session, [account_id]))
+    batch = rate(sheet, [*retried, *fresh], account_id=account_id, line_seq=head.line_seq, now=now)
+    sheet.save()
+    bulk.insert_rows(session, _LINES, LINE_COLUMNS, batch.lines)
+    retried_ids = {usage.id for usage in retried}
+    unrated.put_back(session, account_id, state=state, retried=retried_ids, waiting=batch.waiting, now=now)
+    head.line_seq += len(batch.lines)
+    if fresh:
+        head.rated_usage_seq = fresh[-1].usage_seq
+    session.flush()
+    return len(retried) + len(fresh)
+
+
+def rate(sheet: Worksheet, usage: Iterable[Usage], *, account_id: str, line_seq: int, now: datetime) -> Batch:
+    """Rate usage in the given order; lines are numbered after `line_seq`. Writes nothing: the sheet and the batch hold it all."""
+    batch = Batch()
+    add_line = batch.lines.append
+    rated_at_micros = micros(now)
+    slots: dict[str, Any] = {}
+    for usage_id, _, meter_code, start_at, quantity_base, project_id, record_hash in usage:
+        slot = slots.get(meter_code)
+        if slot is None or not slot.start_at <= start_at < slot.end_at:
+            slot = slots[meter_code] = sheet.slot(meter_code, start_at)
+        counter: OpenCounter | None = slot.counter
+        if counter is None:
+            batch.waiting.append((usage_id, slot.reason))
+            continue
+        before_base = counter.quantity_base
+        after_base = before_base + quantity_base
+        if counter.rate_denominator:
+            after_micro = half_up(after_base * counter.rate_numerator, counter.rate_denominator)
+        elif after_base < 0:
+            batch.waiting.append((usage_id, "below_zero"))
+            continue
+        else:
+            after_micro = cost_micro(counter.curve, after_base)
+        if not -_MAX_MICRO <= after_micro <= _MAX_MICRO:
+            batch.waiting.append((usage_id, "amount_too_large"))
+            continue
+        charge = sheet.charge(counter, project_id)
+        amount_micro = after_micro - counter.cost_micro
+        line_seq += 1
+        counter.cost_micro = after_micro
+        counter.quantity_base = after_base
+        counter.counter_seq += 1
+        counter.is_touched = True
+        charge.quantity_base += quantity_base
+        charge.is_touched = True
+        price = counter.price
+        facts = (
+            "rtl" + usage_id[3:],  # line_id_of, without the call
+            account_id,
+            line_seq,
+            usage_id,
+            counter.id,
+            counter.counter_seq,
+            charge.id,
+            price.id,
+            quantity_base,
+            before_base,
+            amount_micro,
+            price.currency,
+        )
+        add_line((*facts, now, line_hash(facts, rated_at_micros, record_hash, price.price_hash)))
+    return batch
+
+
+def line_id_of(usage_record_id: str) -> str:
+    """The stable rating key (RT1): a usage record has one line, and the line has its record's number under its own prefix."""
+    return "rtl" + usage_record_id[3:]
+
+
+def _fresh_usage(session: Session, head: AccountHead, limit: int) -> list[Usage]:
+    rows = session.connection().execute(
+        usage_rows.query()
+        .where(UsageRecord.billing_account_id == head.billing_account_id, UsageRecord.usage_seq > head.rated_usage_seq)
+        .order_by(UsageRecord.usage_seq)
+        .limit(limit)
+    )
+    return cast(list[Usage], rows.all())
