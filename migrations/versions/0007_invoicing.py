@@ -35,6 +35,7 @@ def upgrade() -> None:
         sa.Column("tax_minor", types.count(), nullable=False),
         sa.Column("total_minor", types.count(), nullable=False),
         sa.Column("prepaid_minor", types.count(), nullable=False),
+        sa.Column("rounding_minor", types.count(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("drafted_at", types.instant(), nullable=False),
         sa.Column("approved_at", types.instant(), nullable=True),
@@ -49,6 +50,7 @@ def upgrade() -> None:
             "(kind = 'credit_note') = (corrects_id IS NOT NULL)", name=op.f("ck_invoice_headers_corrects")
         ),
         sa.CheckConstraint("(state = 'issued') = (number IS NOT NULL)", name=op.f("ck_invoice_headers_number")),
+        sa.CheckConstraint("kind = 'credit_note' OR rounding_minor = 0", name=op.f("ck_invoice_headers_rounding")),
         sa.CheckConstraint("kind IN ('invoice', 'credit_note')", name=op.f("ck_invoice_headers_kind")),
         sa.CheckConstraint("state IN ('draft', 'approved', 'issued', 'void')", name=op.f("ck_invoice_headers_state")),
         sa.CheckConstraint(
@@ -56,6 +58,9 @@ def upgrade() -> None:
             name=op.f("ck_invoice_headers_evidence"),
         ),
         sa.CheckConstraint("net_minor + tax_minor = total_minor", name=op.f("ck_invoice_headers_total")),
+        sa.CheckConstraint(
+            "prepaid_minor >= 0 AND prepaid_minor <= total_minor", name=op.f("ck_invoice_headers_prepaid")
+        ),
         sa.ForeignKeyConstraint(
             ["billing_account_id"], ["billing_accounts.id"], name=op.f("fk_invoice_headers_billing_account_id")
         ),
