@@ -5,7 +5,7 @@ import ipaddress
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from billing.accounts.tables import SignInAttempt
@@ -22,24 +22,14 @@ def buckets(login: str, address: str) -> tuple[str, str]:
     return f"login:{digest}", f"address:{_network(address)}"
 
 
-def lock(session: Session, keys: Sequence[str]) -> None:
-    """Let tries on the same buckets wait for each other: many at once would all see the same count. SQLite has one writer."""
-    if session.get_bind().dialect.name == "postgresql":
-        for key in sorted(keys):
-            session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": key})
-
-
 def is_slowed(session: Session, keys: tuple[str, str], *, now: datetime) -> bool:
     """Whether either bucket is full: 8 failures of a login or 60 of an address within 15 minutes."""
-    counts = dict(
-        session.execute(
-            select(SignInAttempt.bucket, func.count())
-            .where(SignInAttempt.bucket.in_(keys), SignInAttempt.failed_at > now - WINDOW)
-            .group_by(SignInAttempt.bucket)
-        )
-        .tuples()
-        .all()
+    statement = (
+        select(SignInAttempt.bucket, func.count())
+        .where(SignInAttempt.bucket.in_(keys), SignInAttempt.failed_at > now - WINDOW)
+        .group_by(SignInAttempt.bucket)
     )
+    counts = {bucket: count for bucket, count in session.execute(statement)}
     return counts.get(keys[0], 0) >= LOGIN_MAX or counts.get(keys[1], 0) >= ADDRESS_MAX
 
 

@@ -152,7 +152,9 @@ class User(Base):
     created_at: Mapped[datetime] = mapped_column(Instant)
 
     __table_args__ = table_args(
-        CheckConstraint("staff_role IS NULL OR staff_role IN ('viewer', 'maker', 'approver', 'admin')", name="staff_role")
+        CheckConstraint(
+            "staff_role IS NULL OR staff_role IN ('viewer', 'maker', 'approver', 'admin')", name="staff_role"
+        )
     )
 
 
@@ -195,5 +197,3 @@ class SignInAttempt(Base):
     failed_at: Mapped[datetime] = mapped_column(Instant)
 
     __table_args__ = table_args(Index("ix_sign_in_attempts_bucket", "bucket", "failed_at"))
-
-

@@ -12,7 +12,7 @@ from billing.accounts.passwords import DEFAULT_COST, Cost
 from billing.accounts.tables import Membership, Tenant, User
 from billing.kernel.errors import Invalid, NotFound
 from billing.kernel.ids import new_id
-from billing.storage import audit
+from billing.storage import audit, locks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ def try_sign_in(
     """
     login = _clean(login)
     keys = attempts.buckets(login, address)
-    attempts.lock(session, keys)
+    locks.take(session, *keys)  # many tries at once would all see the same count
     if attempts.is_slowed(session, keys, now=now):
         return SignIn(user_id=None, is_slowed=True)
     user = find_user_by_login(session, login)

@@ -6,7 +6,19 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from billing.storage.columns import APPEND_ONLY, Base, Code, Count, Hash, Ident, Instant, Json, Quantity, Words, table_args
+from billing.storage.columns import (
+    APPEND_ONLY,
+    Base,
+    Code,
+    Count,
+    Hash,
+    Ident,
+    Instant,
+    Json,
+    Quantity,
+    Words,
+    table_args,
+)
 
 
 class Meter(Base):
@@ -49,7 +61,9 @@ class PriceBook(Base):
     content_hash: Mapped[str] = mapped_column(Hash)
     created_at: Mapped[datetime] = mapped_column(Instant)
 
-    __table_args__ = table_args(UniqueConstraint("code", "version"), UniqueConstraint("code", "content_hash"), guard=APPEND_ONLY)
+    __table_args__ = table_args(
+        UniqueConstraint("code", "version"), UniqueConstraint("code", "content_hash"), guard=APPEND_ONLY
+    )
 
 
 class PriceVersion(Base):
@@ -98,7 +112,9 @@ class PlanVersion(Base):
     book_code: Mapped[str] = mapped_column(Code)
     valid_from: Mapped[datetime] = mapped_column(Instant)
 
-    __table_args__ = table_args(UniqueConstraint("plan_id", "version"), UniqueConstraint("plan_id", "valid_from"), guard=APPEND_ONLY)
+    __table_args__ = table_args(
+        UniqueConstraint("plan_id", "version"), UniqueConstraint("plan_id", "valid_from"), guard=APPEND_ONLY
+    )
 
 
 class Subscription(Base):
@@ -112,6 +128,4 @@ class Subscription(Base):
     valid_from: Mapped[datetime] = mapped_column(Instant)
     created_at: Mapped[datetime] = mapped_column(Instant)
 
-    __table_args__ = table_args(
-        UniqueConstraint("billing_account_id", "valid_from"), guard=APPEND_ONLY
-    )
+    __table_args__ = table_args(UniqueConstraint("billing_account_id", "valid_from"), guard=APPEND_ONLY)

@@ -1,0 +1,78 @@
+"""What an empty database needs to be usable: meters, SKUs, a seller with its house account, the default prices and plan."""
+
+from datetime import datetime
+from importlib import resources
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from billing.accounts import directory
+from billing.accounts.directory import SellerFacts
+from billing.catalog import plans, prices
+from billing.catalog.meters import METERS
+from billing.catalog.skus import SKUS
+from billing.catalog.tables import Meter, PriceBook, Sku
+from billing.kernel.errors import Conflict
+from billing.storage import locks
+
+ORIGIN = "bootstrap"
+ACTOR = "bootstrap"
+
+# An invented company: number and bank account pass their check digits and belong to nobody.
+SELLER = SellerFacts(
+    code="house",
+    legal_name="Plumbline Cloud Ltd",
+    street="1 Harbour Square",
+    city="Dublin",
+    postcode="D02 XY45",
+    country="IE",
+    vat_id="IE1234567T",
+    email="billing@plumbline.example",
+    bank_account="IE29AIBK93115212345678",
+    functional_currency="USD",
+    zone="UTC",
+    invoice_prefix="INV-",
+    credit_note_prefix="CN-",
+    payment_terms_days=14,
+)
+
+
+def install(session: Session, *, now: datetime) -> None:
+    """Add what is missing; a repeat, also by several processes at once, changes nothing.
+
+    A seller, book or plan that somebody has changed since is left alone. Raises Conflict when a stored meter counts otherwise
+    than the code believes: every quantity at rest would be read wrongly.
+    """
+    locks.take(session, "bootstrap")
+    _install_meters(session)
+    if directory.find_seller_by_code(session, SELLER.code) is None:
+        directory.create_seller(session, now=now, facts=SELLER, actor=ACTOR)
+    if session.scalar(select(PriceBook.id).where(PriceBook.code == plans.DEFAULT_CODE).limit(1)) is None:
+        text = resources.files("billing.catalog").joinpath("books/default.toml").read_text(encoding="utf-8")
+        prices.load_book(session, text, now=now, origin=ORIGIN, actor=ACTOR)
+    if plans.find_plan(session, plans.DEFAULT_CODE) is None:
+        plans.create_plan(
+            session,
+            now=now,
+            code=plans.DEFAULT_CODE,
+            name="Default plan",
+            book_code=plans.DEFAULT_CODE,
+            actor=ACTOR,
+        )
+
+
+def _install_meters(session: Session) -> None:
+    stored = {meter.code: meter for meter in session.scalars(select(Meter))}
+    for code, facts in METERS.items():
+        if code not in stored:
+            session.add(Meter(**vars(facts)))
+        elif stored[code].base_per_unit != facts.base_per_unit:
+            raise Conflict(meter=code, stored=stored[code].base_per_unit, expected=facts.base_per_unit)
+    session.flush()  # SKUs refer to them
+    sold = set(session.scalars(select(Sku.code)))
+    session.add_all(
+        Sku(code=code, meter_code=facts.meter_code, family=facts.family, name=facts.name)
+        for code, facts in SKUS.items()
+        if code not in sold
+    )
+    session.flush()  # prices refer to them

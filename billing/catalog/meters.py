@@ -1,0 +1,82 @@
+"""The meters: what is counted, as integers of a base unit, and the exact divisor to the unit that is priced and shown.
+
+A meter's divisor never changes: quantities at rest would mean something else. Data only; `bootstrap` installs it.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from billing.kernel.errors import Invalid
+
+_HOUR_MS = 3_600_000
+_HOUR_S = 3_600
+_GIB = 2**30
+# A GPU is 21,000 shares, so that thousandths, thirds, sevenths and eighths of one are whole.
+GPU_SHARES = 21_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeterFacts:
+    """One meter. `base_per_unit` base units are one priced unit."""
+
+    code: str
+    unit: str
+    base_unit: str
+    base_per_unit: int
+    description: str
+
+    def to_units(self, quantity_base: int) -> Fraction:
+        """A quantity in priced units, exact."""
+        return Fraction(quantity_base, self.base_per_unit)
+
+
+_ALL = (
+    MeterFacts(
+        code="cpu_hour",
+        unit="core-hour",
+        base_unit="core x millisecond",
+        base_per_unit=_HOUR_MS,
+        description="Processor cores held, by time",
+    ),
+    MeterFacts(
+        code="gpu_hour",
+        unit="GPU-hour",
+        base_unit="1/21000 GPU x millisecond",
+        base_per_unit=GPU_SHARES * _HOUR_MS,
+        description="GPUs or shares of one held, by time",
+    ),
+    MeterFacts(
+        code="memory_gib_hour",
+        unit="GiB-hour",
+        base_unit="byte x millisecond",
+        base_per_unit=_GIB * _HOUR_MS,
+        description="Memory held, by time",
+    ),
+    MeterFacts(
+        code="gib_hour",
+        unit="GiB-hour",
+        base_unit="byte x second",
+        base_per_unit=_GIB * _HOUR_S,
+        description="Storage held, by time",
+    ),
+    MeterFacts(
+        code="token_input", unit="token", base_unit="token", base_per_unit=1, description="Tokens read by a model"
+    ),
+    MeterFacts(
+        code="token_output", unit="token", base_unit="token", base_per_unit=1, description="Tokens written by a model"
+    ),
+    MeterFacts(code="wpk_upload", unit="upload", base_unit="upload", base_per_unit=1, description="Packages uploaded"),
+    MeterFacts(code="wpk_review", unit="review", base_unit="review", base_per_unit=1, description="Packages reviewed"),
+    MeterFacts(code="query", unit="query", base_unit="query", base_per_unit=1, description="Analytics queries run"),
+    MeterFacts(code="report", unit="report", base_unit="report", base_per_unit=1, description="Analytics reports made"),
+)
+
+METERS: dict[str, MeterFacts] = {meter.code: meter for meter in _ALL}
+
+
+def get_meter(code: str) -> MeterFacts:
+    """The meter of that code. Raises Invalid(field="meter", reason="unknown_meter")."""
+    try:
+        return METERS[code]
+    except KeyError:
+        raise Invalid(field="meter", value=ascii(code[:40]), reason="unknown_meter") from None

@@ -1,0 +1,315 @@
+"""Prices: loading books, and the price of a billing account's meter at an instant."""
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session
+
+from billing.accounts.tables import BillingAccount
+from billing.catalog import book_files
+from billing.catalog.errors import PriceExists
+from billing.catalog.tables import Meter, PlanVersion, PriceBook, PriceVersion, Sku, Subscription
+from billing.kernel import canonical
+from billing.kernel.clock import to_rfc3339
+from billing.kernel.errors import NotFound
+from billing.kernel.ids import new_id
+from billing.storage import audit, locks
+from billing.storage.columns import micros
+
+_CHUNK = 1_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Price:
+    """One immutable price version with what its meter needs for exact arithmetic."""
+
+    id: str
+    sku_code: str
+    family: str
+    meter_code: str
+    currency: str
+    model: str
+    parameters: dict[str, Any] = field(hash=False)  # decimal text, major units; see `models`
+    valid_from: datetime
+    price_hash: str
+    base_per_unit: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Schedule:
+    """What one meter costs over time: `prices[i]` from `starts[i]` until the next start."""
+
+    starts: list[datetime]
+    prices: list[Price | None]
+
+
+class PriceTable:
+    """The prices of some billing accounts, held in memory and never changed: for one batch of one transaction.
+
+    An account's price follows from its subscription, the plan's version, the plan's book, and the newest price of the account's
+    currency that has begun. Asking costs one look-up and one bisection.
+    """
+
+    def __init__(
+        self,
+        *,
+        currencies: dict[str, str],
+        subscriptions: dict[str, tuple[tuple[datetime, str], ...]],
+        plans: dict[str, tuple[tuple[datetime, str], ...]],
+        prices: dict[tuple[str, str, str], list[Price]],
+    ) -> None:
+        self._currencies = currencies  # account -> currency
+        self._subscriptions = subscriptions  # account -> (from, plan)
+        self._plans = plans  # plan -> (from, book)
+        self._prices = prices  # (book, meter, currency) -> by valid_from
+        self._schedules: dict[tuple[str, str], _Schedule] = {}
+        self._shared: dict[tuple[object, ...], _Schedule] = {}  # accounts on one plan share their schedules
+
+    @classmethod
+    def load(cls, session: Session, account_ids: Iterable[str]) -> "PriceTable":
+        """Read what is needed for these accounts. Raises NotFound for an unknown one."""
+        wanted = sorted(set(account_ids))
+        currencies: dict[str, str] = {}
+        subscriptions: defaultdict[str, list[tuple[datetime, str]]] = defaultdict(list)
+        for place in range(0, len(wanted), _CHUNK):
+            chunk = wanted[place : place + _CHUNK]
+            accounts = select(BillingAccount.id, BillingAccount.currency).where(BillingAccount.id.in_(chunk))
+            currencies.update((account_id, currency) for account_id, currency in session.execute(accounts))
+            rows = session.execute(
+                select(Subscription.billing_account_id, Subscription.valid_from, Subscription.plan_id)
+                .where(Subscription.billing_account_id.in_(chunk))
+                .order_by(Subscription.valid_from)
+            )
+            for account_id, valid_from, plan_id in rows:
+                subscriptions[account_id].append((valid_from, plan_id))
+        for account_id in wanted:
+            if account_id not in currencies:
+                raise NotFound(account_id=account_id)
+        plans = _read_plans(session, {plan_id for rows in subscriptions.values() for _, plan_id in rows})
+        books = {book_code for rows in plans.values() for _, book_code in rows}
+        return cls(
+            currencies=currencies,
+            subscriptions={account_id: tuple(rows) for account_id, rows in subscriptions.items()},
+            plans=plans,
+            prices=_read_prices(session, books, set(currencies.values())),
+        )
+
+    def price_at(self, account_id: str, meter_code: str, at: datetime) -> Price | None:
+        """The price in force for usage that starts at the instant; None where there is none."""
+        schedule = self._schedules.get((account_id, meter_code)) or self._resolve(account_id, meter_code)
+        place = bisect_right(schedule.starts, at) - 1
+        return schedule.prices[place] if place >= 0 else None
+
+    def edges(self, account_id: str, meter_code: str, start_at: datetime, end_at: datetime) -> list[datetime]:
+        """The instants strictly inside the window at which another price (or none) begins, rising: where windows are cut."""
+        starts = (self._schedules.get((account_id, meter_code)) or self._resolve(account_id, meter_code)).starts
+        first = bisect_right(starts, start_at)
+        return [start for start in starts[first:] if start < end_at]
+
+    def _resolve(self, account_id: str, meter_code: str) -> _Schedule:
+        currency = self._currencies[account_id]
+        subscriptions = self._subscriptions.get(account_id, ())
+        key = (subscriptions, currency, meter_code)
+        if key not in self._shared:
+            self._shared[key] = self._schedule(subscriptions, currency, meter_code)
+        self._schedules[account_id, meter_code] = self._shared[key]
+        return self._shared[key]
+
+    def _schedule(self, subscriptions: Sequence[tuple[datetime, str]], currency: str, meter_code: str) -> _Schedule:
+        at: dict[datetime, Price | None] = {}  # later words about an instant replace earlier ones
+        for subscribed_at, unsubscribed_at, plan_id in _spans(subscriptions):
+            at[subscribed_at] = None  # until a version of the plan has begun
+            for planned_at, replaced_at, book_code in _spans(self._plans.get(plan_id, ())):
+                start, end = max(subscribed_at, planned_at), _earlier(unsubscribed_at, replaced_at)
+                if end is not None and start >= end:
+                    continue
+                book = self._prices.get((book_code, meter_code, currency), [])
+                begun = bisect_right(book, start, key=_valid_from)
+                at[start] = book[begun - 1] if begun else None
+                at.update((price.valid_from, price) for price in book[begun:] if end is None or price.valid_from < end)
+        schedule = _Schedule(starts=[], prices=[])
+        for start in sorted(at):
+            if at[start] is not (schedule.prices[-1] if schedule.prices else None):
+                schedule.starts.append(start)
+                schedule.prices.append(at[start])
+        return schedule
+
+
+def load_book(session: Session, text: str, *, now: datetime, origin: str, actor: str) -> PriceBook:
+    """Store a price book (TOML, see `book_files`) and give back its version; the same content again gives the same version.
+
+    A book's prices add up over its versions: a change is a new price with a later start, and what an earlier version said stays
+    in force until then. Raises PriceExists where another price of the SKU begins at the same instant, Invalid for the text.
+    """
+    divisors = session.execute(select(Sku.code, Meter.base_per_unit).join(Meter, Meter.code == Sku.meter_code))
+    facts = book_files.read(text, base_per_unit_of={sku_code: base_per_unit for sku_code, base_per_unit in divisors})
+    locks.take(session, f"price_book:{facts.code}")
+    same = select(PriceBook).where(PriceBook.code == facts.code, PriceBook.content_hash == facts.content_hash)
+    found = session.scalar(same)
+    if found is not None:
+        return found
+    new = _without_stored(session, facts)
+    version = session.scalar(select(func.max(PriceBook.version)).where(PriceBook.code == facts.code)) or 0
+    book = PriceBook(
+        id=new_id("pbk"),
+        code=facts.code,
+        version=version + 1,
+        name=facts.name,
+        origin=origin,
+        content_hash=facts.content_hash,
+        created_at=now,
+    )
+    session.add(book)
+    session.flush()  # its prices refer to it
+    session.add_all(_version_of(book, price) for price in new)
+    audit.record(
+        session,
+        now=now,
+        actor=actor,
+        act="prices.load",
+        subject_type="price_book",
+        subject_id=book.id,
+        facts={"code": book.code, "version": book.version, "new": len(new), "content_hash": book.content_hash},
+    )
+    session.flush()  # whoever rates next in this act must find them
+    return book
+
+
+def list_prices(session: Session, book_code: str | None = None) -> list[Price]:
+    """All price versions, or those of one book: by book, SKU, currency and start."""
+    statement = _price_rows().order_by(
+        PriceVersion.book_code, PriceVersion.sku_code, PriceVersion.currency, PriceVersion.valid_from
+    )
+    if book_code is not None:
+        statement = statement.where(PriceVersion.book_code == book_code)
+    return [_price_of(*row) for row in session.execute(statement)]
+
+
+def list_books(session: Session) -> Sequence[PriceBook]:
+    """All versions of all books."""
+    return session.scalars(select(PriceBook).order_by(PriceBook.code, PriceBook.version)).all()
+
+
+def _without_stored(session: Session, facts: book_files.BookFacts) -> list[book_files.PriceFacts]:
+    """The prices that no earlier version of the book has brought."""
+    stored = {
+        price.key: price
+        for price in map(_facts_of, session.scalars(select(PriceVersion).where(PriceVersion.book_code == facts.code)))
+    }
+    new = []
+    for price in facts.prices:
+        earlier = stored.get(price.key)
+        if earlier is None:
+            new.append(price)
+        elif earlier.content != price.content:
+            raise PriceExists(
+                book=facts.code, sku=price.sku_code, currency=price.currency, valid_from=to_rfc3339(price.valid_from)
+            )
+    return new
+
+
+def _facts_of(version: PriceVersion) -> book_files.PriceFacts:
+    return book_files.PriceFacts(
+        sku_code=version.sku_code,
+        currency=version.currency,
+        model=version.model,
+        parameters=version.parameters,
+        valid_from=version.valid_from,
+    )
+
+
+def _version_of(book: PriceBook, price: book_files.PriceFacts) -> PriceVersion:
+    return PriceVersion(
+        id=new_id("prc"),
+        price_book_id=book.id,
+        book_code=book.code,
+        sku_code=price.sku_code,
+        currency=price.currency,
+        model=price.model,
+        parameters=price.parameters,
+        valid_from=price.valid_from,
+        price_hash=price_hash(
+            book_code=book.code,
+            sku_code=price.sku_code,
+            currency=price.currency,
+            model=price.model,
+            parameters=price.parameters,
+            valid_from=price.valid_from,
+        ),
+    )
+
+
+def price_hash(
+    *, book_code: str, sku_code: str, currency: str, model: str, parameters: dict[str, Any], valid_from: datetime
+) -> str:
+    """SHA-256 over everything a price version says (Law 4: rated lines cover it)."""
+    return canonical.digest(
+        "price/1", book_code, sku_code, currency, model, canonical.dumps(parameters), micros(valid_from)
+    )
+
+
+def _price_rows() -> Select[PriceVersion, Sku, int]:
+    return (
+        select(PriceVersion, Sku, Meter.base_per_unit)
+        .join(Sku, Sku.code == PriceVersion.sku_code)
+        .join(Meter, Meter.code == Sku.meter_code)
+    )
+
+
+def _price_of(version: PriceVersion, sku: Sku, base_per_unit: int) -> Price:
+    return Price(
+        id=version.id,
+        sku_code=sku.code,
+        family=sku.family,
+        meter_code=sku.meter_code,
+        currency=version.currency,
+        model=version.model,
+        parameters=version.parameters,
+        valid_from=version.valid_from,
+        price_hash=version.price_hash,
+        base_per_unit=base_per_unit,
+    )
+
+
+def _read_plans(session: Session, plan_ids: set[str]) -> dict[str, tuple[tuple[datetime, str], ...]]:
+    plans: defaultdict[str, list[tuple[datetime, str]]] = defaultdict(list)
+    rows = session.execute(
+        select(PlanVersion.plan_id, PlanVersion.valid_from, PlanVersion.book_code)
+        .where(PlanVersion.plan_id.in_(plan_ids))
+        .order_by(PlanVersion.valid_from)
+    )
+    for plan_id, valid_from, book_code in rows:
+        plans[plan_id].append((valid_from, book_code))
+    return {plan_id: tuple(versions) for plan_id, versions in plans.items()}
+
+
+def _read_prices(session: Session, books: set[str], currencies: set[str]) -> dict[tuple[str, str, str], list[Price]]:
+    prices: defaultdict[tuple[str, str, str], list[Price]] = defaultdict(list)
+    rows = session.execute(
+        _price_rows()
+        .where(PriceVersion.book_code.in_(books), PriceVersion.currency.in_(currencies))
+        .order_by(PriceVersion.valid_from)
+    )
+    for version, sku, base_per_unit in rows:
+        price = _price_of(version, sku, base_per_unit)
+        prices[version.book_code, price.meter_code, price.currency].append(price)
+    return prices
+
+
+def _spans(starts: Sequence[tuple[datetime, str]]) -> Iterator[tuple[datetime, datetime | None, str]]:
+    """(start, end, what): each ends where the next starts, the last never."""
+    for place, (start, what) in enumerate(starts):
+        yield start, starts[place + 1][0] if place + 1 < len(starts) else None, what
+
+
+def _earlier(first: datetime | None, second: datetime | None) -> datetime | None:
+    return min(filter(None, (first, second)), default=None)
+
+
+def _valid_from(price: Price) -> datetime:
+    return price.valid_from

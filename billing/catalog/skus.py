@@ -1,0 +1,33 @@
+"""What is sold: one meter under a family, named service/usage_type. Data only; `bootstrap` installs it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class SkuFacts:
+    """One thing that is sold. Its revenue stands in `revenue:{family}`."""
+
+    code: str
+    meter_code: str
+    name: str
+
+    @property
+    def family(self) -> str:
+        """The service, which is the part before the slash."""
+        return self.code.partition("/")[0]
+
+
+_ALL = (
+    SkuFacts(code="marketplace/wpk_upload", meter_code="wpk_upload", name="Package upload"),
+    SkuFacts(code="marketplace/wpk_review", meter_code="wpk_review", name="Package review"),
+    SkuFacts(code="analytics/query", meter_code="query", name="Analytics query"),
+    SkuFacts(code="analytics/report", meter_code="report", name="Analytics report"),
+    SkuFacts(code="storage/gb_hour", meter_code="gib_hour", name="Storage"),
+    SkuFacts(code="compute/cpu_hour", meter_code="cpu_hour", name="CPU time"),
+    SkuFacts(code="compute/memory_gb_hour", meter_code="memory_gib_hour", name="Memory"),
+    SkuFacts(code="compute/gpu_hour", meter_code="gpu_hour", name="GPU time"),
+    SkuFacts(code="inference/token_input", meter_code="token_input", name="Input tokens"),
+    SkuFacts(code="inference/token_output", meter_code="token_output", name="Output tokens"),
+)
+
+SKUS: dict[str, SkuFacts] = {sku.code: sku for sku in _ALL}
