@@ -39,7 +39,9 @@ def create(login: str, name: str | None, code: str | None, role: str, staff: str
             account = directory.get_account_by_code(session, code)
             if account.tenant_id is None:
                 raise NotFound(account=code)
-            users.grant_membership(session, user_id=created.id, tenant_id=account.tenant_id, role=role)
+            users.grant_membership(
+                session, now=context.now(), user_id=created.id, tenant_id=account.tenant_id, role=role
+            )
     click.echo(f"{login}  {chosen}" if password is None else login)
 
 
