@@ -1,0 +1,172 @@
+"""Usage records as rows: one shape for imports, accrual and events, with the hash that everything later builds on. Pure."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy.orm import Session
+
+from billing.accounts.tables import AccountHead
+from billing.kernel import canonical, ids
+from billing.metering.tables import UsageRecord
+from billing.metering.windows import Window
+from billing.storage import bulk
+from billing.storage.columns import micros
+
+COLUMNS = [
+    "id",
+    "billing_account_id",
+    "usage_seq",
+    "source",
+    "source_id",
+    "meter_code",
+    "start_at",
+    "end_at",
+    "quantity_base",
+    "allocation_id",
+    "project_id",
+    "member_id",
+    "resource",
+    "tags",
+    "correlation_id",
+    "content_hash",
+    "record_hash",
+    "import_id",
+    "recorded_at",
+]
+
+
+class Origin(NamedTuple):
+    """Whose usage it is and what it comes from: all that the records of one job, allocation or event share."""
+
+    source: str
+    source_id: str
+    allocation_id: str | None
+    project_id: str | None
+    member_id: str | None
+    resource: str
+    tags_json: str
+    correlation_id: str | None
+    content_hash: str
+    import_id: str | None
+
+
+class Piece(NamedTuple):
+    """One record to be: a meter's quantity in one window."""
+
+    origin: Origin
+    meter_code: str
+    window: Window
+    quantity_base: int
+
+
+def record_hash(
+    record_id: str,
+    billing_account_id: str,
+    usage_seq: int,
+    source: str,
+    source_id: str,
+    meter_code: str,
+    start_micros: int,
+    end_micros: int,
+    quantity_base: int,
+    allocation_id: str | None,
+    project_id: str | None,
+    member_id: str | None,
+    resource: str,
+    tags_json: str,
+) -> str:
+    """The hash of a usage record, over its stored fields; tags as their canonical JSON text."""
+    return canonical.digest(
+        "usage-record/1",
+        record_id,
+        billing_account_id,
+        usage_seq,
+        source,
+        source_id,
+        meter_code,
+        start_micros,
+        end_micros,
+        str(quantity_base),
+        allocation_id,
+        project_id,
+        member_id,
+        resource,
+        tags_json,
+    )
+
+
+def hash_of(record: UsageRecord) -> str:
+    """The hash that a stored record must have: for checks and replay."""
+    return record_hash(
+        record.id,
+        record.billing_account_id,
+        record.usage_seq,
+        record.source,
+        record.source_id,
+        record.meter_code,
+        micros(record.start_at),
+        micros(record.end_at),
+        record.quantity_base,
+        record.allocation_id,
+        record.project_id,
+        record.member_id,
+        record.resource,
+        canonical.dumps(record.tags),
+    )
+
+
+def rows(head: AccountHead, pieces: Sequence[Piece], *, now: datetime) -> list[tuple[Any, ...]]:
+    """Rows in the order of COLUMNS, numbered on from the head's `usage_seq`, which rises by their count. The head is locked."""
+    account_id, seq = head.billing_account_id, head.usage_seq
+    made = []
+    for record_id, (origin, meter_code, (start_at, end_at), quantity_base) in zip(
+        ids.new_ids("usg", len(pieces)), pieces, strict=True
+    ):
+        seq += 1
+        digest = record_hash(
+            record_id,
+            account_id,
+            seq,
+            origin.source,
+            origin.source_id,
+            meter_code,
+            micros(start_at),
+            micros(end_at),
+            quantity_base,
+            origin.allocation_id,
+            origin.project_id,
+            origin.member_id,
+            origin.resource,
+            origin.tags_json,
+        )
+        made.append(
+            (
+                record_id,
+                account_id,
+                seq,
+                origin.source,
+                origin.source_id,
+                meter_code,
+                start_at,
+                end_at,
+                quantity_base,
+                origin.allocation_id,
+                origin.project_id,
+                origin.member_id,
+                origin.resource,
+                origin.tags_json,
+                origin.correlation_id,
+                origin.content_hash,
+                digest,
+                origin.import_id,
+                now,
+            )
+        )
+    head.usage_seq = seq
+    return made
+
+
+def insert(session: Session, made: Iterable[Sequence[Any]]) -> int:
+    """Store rows made by `rows`; how many. Raises IntegrityError when another transaction stored one of them first."""
+    return bulk.insert_rows(session, UsageRecord.__table__, COLUMNS, made)  # type: ignore[arg-type]

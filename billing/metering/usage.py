@@ -1,0 +1,226 @@
+"""Usage as lists: filtered, newest first, a page at a time, or streamed whole for an export. Frozen rows, no objects of the mapper."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from fractions import Fraction
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from billing.accounts.tables import Project
+from billing.catalog.tables import Meter
+from billing.kernel.errors import NotFound
+from billing.metering.tables import Allocation, UsageRecord
+
+_FETCH_ROWS = 1_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsageFilter:
+    """What of an account's usage is wanted; None leaves a field open. Records that start in [from_at, to_at) are in,
+    so that each belongs to one of two neighbouring ranges."""
+
+    meter_code: str | None = None
+    project_code: str | None = None
+    resource: str | None = None
+    source_id: str | None = None
+    allocation_id: str | None = None
+    from_at: datetime | None = None
+    to_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsageRow:
+    """One usage record as it is shown: `quantity` exact in `unit`; `submitter` is the opaque member id."""
+
+    id: str
+    usage_seq: int
+    source: str
+    source_id: str
+    meter_code: str
+    unit: str
+    start_at: datetime
+    end_at: datetime
+    quantity_base: int
+    quantity: Fraction
+    resource: str
+    project_code: str | None
+    submitter: str | None
+    allocation_id: str | None
+    allocation_name: str | None
+    tags: dict[str, Any]
+    record_hash: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsagePage:
+    """Rows of one page, newest first. `total` counts all that match; `has_more` says whether older ones follow."""
+
+    rows: tuple[UsageRow, ...]
+    total: int
+    has_more: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class AllocationRow:
+    """One allocation or job as it is shown; `ended_at` is None while it runs. `rates` are base units per ms and meter."""
+
+    id: str
+    source_id: str
+    name: str
+    resource: str
+    started_at: datetime
+    ended_at: datetime | None
+    accrued_at: datetime
+    rates: dict[str, int]
+    outcome: str | None
+    project_code: str | None
+    is_live: bool
+
+
+def list_usage(
+    session: Session, account_id: str, wanted: UsageFilter | None = None, *, limit: int = 50, offset: int = 0
+) -> UsagePage:
+    """One page of an account's usage."""
+    wanted = wanted or UsageFilter()
+    query = _filtered(_rows_query(), account_id, wanted)
+    rows = session.execute(
+        query.order_by(UsageRecord.start_at.desc(), UsageRecord.id.desc()).limit(limit + 1).offset(offset)
+    ).all()
+    total = session.execute(_filtered(_counted(select(func.count())), account_id, wanted)).scalar_one()
+    return UsagePage(rows=tuple(_row(row) for row in rows[:limit]), total=total, has_more=len(rows) > limit)
+
+
+def stream_usage(session: Session, account_id: str, wanted: UsageFilter | None = None) -> Iterator[UsageRow]:
+    """All matching usage of an account in the order it was taken in; memory holds 1,000 rows."""
+    query = _filtered(_rows_query(), account_id, wanted or UsageFilter()).order_by(UsageRecord.usage_seq)
+    for row in session.execute(query.execution_options(yield_per=_FETCH_ROWS)):
+        yield _row(row)
+
+
+def get_usage(session: Session, account_id: str, usage_id: str) -> UsageRow:
+    """One usage record of the account. Raises NotFound, also for another account's."""
+    query = _rows_query().where(UsageRecord.billing_account_id == account_id, UsageRecord.id == usage_id)
+    row = session.execute(query).one_or_none()
+    if row is None:
+        raise NotFound(kind="usage_record", id=usage_id[:80])
+    return _row(row)
+
+
+def list_meters(session: Session, account_id: str) -> list[str]:
+    """Codes of the meters the account has usage of: for a filter's choices."""
+    query = select(UsageRecord.meter_code).where(UsageRecord.billing_account_id == account_id).distinct()
+    return sorted(session.scalars(query))
+
+
+def list_projects(session: Session, account_id: str) -> list[str]:
+    """Codes of the account's projects: for a filter's choices."""
+    return list(
+        session.scalars(select(Project.code).where(Project.billing_account_id == account_id).order_by(Project.code))
+    )
+
+
+def list_allocations(
+    session: Session, account_id: str, *, only_open: bool = False, limit: int = 50, offset: int = 0
+) -> list[AllocationRow]:
+    """The account's allocations and jobs, newest first; with `only_open` those that have not ended."""
+    query = (
+        select(Allocation, Project.code)
+        .outerjoin(Project, Project.id == Allocation.project_id)
+        .where(Allocation.billing_account_id == account_id)
+        .order_by(Allocation.started_at.desc(), Allocation.id.desc())
+    )
+    if only_open:
+        query = query.where(Allocation.ended_at.is_(None))
+    return [
+        AllocationRow(
+            id=allocation.id,
+            source_id=allocation.source_id,
+            name=allocation.name,
+            resource=allocation.resource,
+            started_at=allocation.started_at,
+            ended_at=allocation.ended_at,
+            accrued_at=allocation.accrued_at,
+            rates={meter: int(rate) for meter, rate in allocation.shape.items()},
+            outcome=allocation.outcome,
+            project_code=project_code,
+            is_live=allocation.is_live,
+        )
+        for allocation, project_code in session.execute(query.limit(limit).offset(offset))
+    ]
+
+
+def _rows_query() -> Any:
+    record = UsageRecord
+    return _counted(
+        select(
+            record.id,
+            record.usage_seq,
+            record.source,
+            record.source_id,
+            record.meter_code,
+            Meter.unit,
+            Meter.base_per_unit,
+            record.start_at,
+            record.end_at,
+            record.quantity_base,
+            record.resource,
+            Project.code.label("project_code"),
+            record.member_id,
+            record.allocation_id,
+            Allocation.name.label("allocation_name"),
+            record.tags,
+            record.record_hash,
+        )
+    ).outerjoin(Allocation, Allocation.id == record.allocation_id)
+
+
+def _counted(query: Any) -> Any:
+    return (
+        query.select_from(UsageRecord)
+        .join(Meter, Meter.code == UsageRecord.meter_code)
+        .outerjoin(Project, Project.id == UsageRecord.project_id)
+    )
+
+
+def _filtered(query: Any, account_id: str, wanted: UsageFilter) -> Any:
+    record = UsageRecord
+    query = query.where(record.billing_account_id == account_id)
+    for column, value in (
+        (record.meter_code, wanted.meter_code),
+        (Project.code, wanted.project_code),
+        (record.resource, wanted.resource),
+        (record.source_id, wanted.source_id),
+        (record.allocation_id, wanted.allocation_id),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    if wanted.from_at is not None:
+        query = query.where(record.start_at >= wanted.from_at)
+    if wanted.to_at is not None:
+        query = query.where(record.start_at < wanted.to_at)
+    return query
+
+
+def _row(row: Any) -> UsageRow:
+    return UsageRow(
+        id=row.id,
+        usage_seq=row.usage_seq,
+        source=row.source,
+        source_id=row.source_id,
+        meter_code=row.meter_code,
+        unit=row.unit,
+        start_at=row.start_at,
+        end_at=row.end_at,
+        quantity_base=row.quantity_base,
+        quantity=Fraction(row.quantity_base, row.base_per_unit),
+        resource=row.resource,
+        project_code=row.project_code,
+        submitter=row.member_id,
+        allocation_id=row.allocation_id,
+        allocation_name=row.allocation_name,
+        tags=row.tags,
+        record_hash=row.record_hash,
+    )

@@ -1,0 +1,130 @@
+"""Many rows at once: COPY on PostgreSQL, executemany on SQLite, inside the session's transaction and without an object per row.
+
+Rows hold the Python values of their columns (aware datetimes, ints, text, None); a Json column also takes its canonical text.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Any, cast
+
+import psycopg
+from psycopg import sql
+from sqlalchemy import Connection, Table, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from billing.kernel import canonical, clock
+from billing.storage.columns import Day, Flag, Instant, Json, Quantity
+
+_CHUNK = 5_000
+_COPY_FROM_ROWS = 50  # COPY takes two round trips more than one statement
+
+Convert = Callable[[Any], Any]
+
+
+def insert_rows(session: Session, table: Table, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
+    """Insert `rows`, whose values stand in the order of `columns`; how many there were. Memory stays flat for any iterator.
+
+    Rows already pending in the session are flushed first, so that references to them hold. Raises sqlalchemy's IntegrityError
+    for a broken key or check, on both engines; the transaction is then lost.
+    """
+    session.flush()
+    connection = session.connection()
+    total = 0
+    remaining = iter(rows)
+    while chunk := list(islice(remaining, _CHUNK)):
+        if connection.dialect.name == "sqlite":
+            _insert_sqlite(connection, table, columns, chunk)
+        elif len(chunk) >= _COPY_FROM_ROWS and not _has_row_security(connection, table):
+            _copy(connection, table, columns, chunk)
+        else:
+            _insert_postgresql(connection, table, columns, chunk)
+        total += len(chunk)
+    return total
+
+
+def _insert_sqlite(connection: Connection, table: Table, columns: Sequence[str], rows: list[Sequence[Any]]) -> None:
+    names = ", ".join(f'"{name}"' for name in columns)
+    marks = ", ".join("?" * len(columns))
+    statement = f'INSERT INTO "{table.name}" ({names}) VALUES ({marks})'  # noqa: S608  names of our own columns
+    converted = list(_converted(table, columns, rows, _TO_SQLITE))
+    connection.exec_driver_sql(statement, converted)
+
+
+def _copy(connection: Connection, table: Table, columns: Sequence[str], rows: list[Sequence[Any]]) -> None:
+    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
+        sql.Identifier(table.name), sql.SQL(", ").join(map(sql.Identifier, columns))
+    )
+    with _driver_cursor(connection) as cursor, _translated(statement), cursor.copy(statement) as copy:
+        for row in _converted(table, columns, rows, _TO_POSTGRESQL):
+            copy.write_row(row)
+
+
+def _insert_postgresql(connection: Connection, table: Table, columns: Sequence[str], rows: list[Sequence[Any]]) -> None:
+    statement = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
+        sql.Identifier(table.name),
+        sql.SQL(", ").join(map(sql.Identifier, columns)),
+        sql.SQL(", ").join(sql.Placeholder() * len(columns)),
+    )
+    with _driver_cursor(connection) as cursor, _translated(statement):
+        cursor.executemany(statement, list(_converted(table, columns, rows, _TO_POSTGRESQL)))
+
+
+def _has_row_security(connection: Connection, table: Table) -> bool:
+    """COPY FROM is refused to a role under row-level security."""
+    return bool(connection.execute(text("SELECT row_security_active(:name)"), {"name": table.name}).scalar())
+
+
+def _driver_cursor(connection: Connection) -> psycopg.Cursor[Any]:
+    return cast("psycopg.Connection[Any]", connection.connection.driver_connection).cursor()
+
+
+class _translated:  # noqa: N801  reads as a word in a with statement
+    """Speaks SQLAlchemy's errors, so that callers on either engine catch the same one."""
+
+    def __init__(self, statement: sql.Composed) -> None:
+        self._statement = statement
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, psycopg.IntegrityError):
+            raise IntegrityError(self._statement.as_string(None), None, error) from error
+
+
+def _converted(
+    table: Table, columns: Sequence[str], rows: list[Sequence[Any]], converters: dict[type, Convert]
+) -> Iterator[tuple[Any, ...]]:
+    """The rows with their values as the driver wants them; whole columns at a time, which runs in C where nothing is to do."""
+    values: list[Iterable[Any]] = list(zip(*rows, strict=True))
+    for index, name in enumerate(columns):
+        convert = converters.get(type(table.c[name].type))
+        if convert is not None:
+            values[index] = [None if value is None else convert(value) for value in values[index]]
+    return zip(*values, strict=True)
+
+
+def _micros(value: datetime) -> int:
+    return clock.to_millis(value) * 1000 + value.microsecond % 1000
+
+
+def _json_text(value: Any) -> str:
+    return value if isinstance(value, str) else canonical.dumps(value)
+
+
+def _aware(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise ValueError("a naive time has no place in the database")
+    return value
+
+
+_TO_SQLITE: dict[type, Convert] = {
+    Instant: lambda value: _micros(_aware(value)),
+    Quantity: str,
+    Flag: int,
+    Json: _json_text,
+    Day: lambda value: value.isoformat(),
+}
+_TO_POSTGRESQL: dict[type, Convert] = {Instant: _aware, Json: _json_text}
