@@ -17,10 +17,10 @@ from billing.accounts.tables import AccountHead
 from billing.kernel import canonical
 from billing.kernel.ids import new_ids
 from billing.kernel.money import Money
-from billing.kernel.rounding import half_up_fraction
 from billing.ledger import book
 from billing.ledger.entries import Entry
 from billing.rating import price_facts
+from billing.rating.amounts import OpenAmount
 from billing.rating.curves.terms import Curve
 from billing.rating.derivations import curve_of
 from billing.rating.tables import BillingPeriod, Charge, Counter, Posting, RatedLine
@@ -45,32 +45,6 @@ _POSTING_COLUMNS = (
 
 
 @dataclass(slots=True, kw_only=True)
-class OpenAmount:
-    """One charge while a run brings it up to date: what the ledger holds of it, and what its new lines add."""
-
-    charge_id: str
-    period_id: str
-    currency: str
-    family: str
-    curve: Curve
-    before_base: int
-    posted_base: int
-    posted_minor: int
-    posting_seq: int
-    added_base: int = 0
-
-    @property
-    def quantity_base(self) -> int:
-        """What the charge counts with its new lines."""
-        return self.posted_base + self.added_base
-
-    @property
-    def exact_minor(self) -> int:
-        """The charge's exact amount rounded once: half up, away from zero."""
-        return rounded_minor(self.curve, self.before_base, self.quantity_base)
-
-
-@dataclass(slots=True, kw_only=True)
 class Group:
     """The charges of one period and currency, and the hashes of their new lines in order."""
 
@@ -78,11 +52,6 @@ class Group:
     currency: str
     amounts: list[OpenAmount] = field(default_factory=list)
     line_hashes: list[str] = field(default_factory=list)
-
-
-def rounded_minor(curve: Curve, before_base: int, quantity_base: int) -> int:
-    """R(cost(before + quantity) - cost(before)): what the ledger holds of a charge, in minor units (Law 2)."""
-    return half_up_fraction(curve.cost(before_base + quantity_base) - curve.cost(before_base))
 
 
 def accounts_to_post(session: Session) -> list[str]:
@@ -117,7 +86,7 @@ def _post_run(session: Session, head: AccountHead, to_line_seq: int, now: dateti
         period = periods[group.period_id]
         # Revenue belongs to the month in which it was used, as far as the books are open for it.
         occurred_at = max(min(now, period.end_at - timedelta(milliseconds=1)), period.start_at)
-        increments = [amount.exact_minor - amount.posted_minor for amount in group.amounts]
+        increments = [amount.increment_minor for amount in group.amounts]
         posted = book.post(
             session,
             now=now,

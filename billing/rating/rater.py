@@ -4,7 +4,7 @@ One batch is one transaction under the account's lock. Per record there are inte
 in bulk.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
@@ -23,9 +23,11 @@ from billing.rating import usage as usage_rows
 from billing.rating.derivations import MICRO_PER_MINOR, cost_micro, line_hash
 from billing.rating.tables import RatedLine
 from billing.rating.usage import Usage
-from billing.rating.worksheet import OpenCounter, Worksheet
+from billing.rating.worksheet import Slot, Worksheet
 from billing.storage import bulk
 from billing.storage.columns import micros
+
+SlotFinder = Callable[[str, datetime], Slot]
 
 _MAX_MICRO = MAX_MINOR * MICRO_PER_MINOR
 _LINES = cast(Table, RatedLine.__table__)
@@ -70,7 +72,6 @@ def rate_account(session: Session, *, now: datetime, account_id: str, limit: int
     or the account's subscriptions change. Usage of a charge that a draft has closed opens the charge's next generation.
     """
     head = heads.lock_one(session, account_id)
-    session.flush()
     state = unrated.price_state(session, account_id)
     retried = unrated.take(session, account_id, state=state, limit=limit)
     fresh: list[Usage] = []
@@ -80,7 +81,7 @@ def rate_account(session: Session, *, now: datetime, account_id: str, limit: int
         return 0
     account = session.get_one(BillingAccount, account_id)
     sheet = Worksheet(session, account=account, prices=PriceTable.load(session, [account_id]))
-    batch = rate(sheet, [*retried, *fresh], account_id=account_id, line_seq=head.line_seq, now=now)
+    batch = rate(sheet.slot, [*retried, *fresh], account_id=account_id, line_seq=head.line_seq, now=now)
     sheet.save()
     bulk.insert_rows(session, _LINES, LINE_COLUMNS, batch.lines)
     retried_ids = {usage.id for usage in retried}
@@ -92,17 +93,20 @@ def rate_account(session: Session, *, now: datetime, account_id: str, limit: int
     return len(retried) + len(fresh)
 
 
-def rate(sheet: Worksheet, usage: Iterable[Usage], *, account_id: str, line_seq: int, now: datetime) -> Batch:
-    """Rate usage in the given order; lines are numbered after `line_seq`. Writes nothing: the sheet and the batch hold it all."""
+def rate(find_slot: SlotFinder, usage: Iterable[Usage], *, account_id: str, line_seq: int, now: datetime) -> Batch:
+    """Rate usage in the given order; lines are numbered after `line_seq`. Pure but for the counters it moves on.
+
+    `find_slot` gives, for a meter and an instant, the slot that counts its usage.
+    """
     batch = Batch()
     add_line = batch.lines.append
     rated_at_micros = micros(now)
-    slots: dict[str, Any] = {}
+    slots: dict[str, Slot] = {}
     for usage_id, _, meter_code, start_at, quantity_base, project_id, record_hash in usage:
         slot = slots.get(meter_code)
         if slot is None or not slot.start_at <= start_at < slot.end_at:
-            slot = slots[meter_code] = sheet.slot(meter_code, start_at)
-        counter: OpenCounter | None = slot.counter
+            slot = slots[meter_code] = find_slot(meter_code, start_at)
+        counter = slot.counter
         if counter is None:
             batch.waiting.append((usage_id, slot.reason))
             continue
@@ -118,7 +122,7 @@ def rate(sheet: Worksheet, usage: Iterable[Usage], *, account_id: str, line_seq:
         if not -_MAX_MICRO <= after_micro <= _MAX_MICRO:
             batch.waiting.append((usage_id, "amount_too_large"))
             continue
-        charge = sheet.charge(counter, project_id)
+        charge = counter.charge_of(project_id)
         amount_micro = after_micro - counter.cost_micro
         line_seq += 1
         counter.cost_micro = after_micro

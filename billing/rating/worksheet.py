@@ -62,6 +62,26 @@ class OpenCounter:
     rate_denominator: int = 0  # 0: not a straight line
     is_touched: bool = False
 
+    def charge_of(self, project_id: str | None) -> OpenCharge:
+        """The charge that takes the next line of a project: a new generation where a draft has closed the last one."""
+        key = (project_id or "") if self.is_per_project else ""
+        charge = self.charges.get(key)
+        if charge is not None and charge.id not in self.closed:
+            return charge
+        generation, before_base = 0, 0
+        if charge is not None:
+            generation, before_base = charge.generation + 1, charge.before_base + charge.quantity_base
+        opened = OpenCharge(
+            id=new_id("chg"),
+            project_key=key,
+            generation=generation,
+            before_base=before_base,
+            quantity_base=0,
+            is_new=True,
+        )
+        self.charges[key] = opened
+        return opened
+
 
 @dataclass(slots=True, kw_only=True)
 class Slot:
@@ -92,26 +112,6 @@ class Worksheet:
         slot = self._make_slot(meter_code, start_at)
         slots.append(slot)
         return slot
-
-    def charge(self, counter: OpenCounter, project_id: str | None) -> OpenCharge:
-        """The charge that takes the counter's next line: a new generation where a draft has closed the last one."""
-        key = (project_id or "") if counter.is_per_project else ""
-        charge = counter.charges.get(key)
-        if charge is not None and charge.id not in counter.closed:
-            return charge
-        generation, before_base = 0, 0
-        if charge is not None:
-            generation, before_base = charge.generation + 1, charge.before_base + charge.quantity_base
-        opened = OpenCharge(
-            id=new_id("chg"),
-            project_key=key,
-            generation=generation,
-            before_base=before_base,
-            quantity_base=0,
-            is_new=True,
-        )
-        counter.charges[key] = opened
-        return opened
 
     def save(self) -> None:
         """Write every counter and charge that took lines."""
@@ -180,7 +180,7 @@ class Worksheet:
         ).first()
         if row is None:
             return None
-        counter = _open_counter(price, read_scale(row.scale), row.id, period.id, start_at)
+        counter = open_counter(price, read_scale(row.scale), row.id, period.id, start_at)
         counter.quantity_base, counter.counter_seq, counter.is_new = row.quantity_base, row.counter_seq, False
         counter.cost_micro = cost_micro(counter.curve, row.quantity_base)
         charges = self._session.execute(
@@ -209,7 +209,7 @@ class Worksheet:
         return counter
 
     def _new_counter(self, period: BillingPeriod, price: Price, start_at: datetime, scale: Scale | None) -> OpenCounter:
-        return _open_counter(price, scale, new_id("ctr"), period.id, start_at)
+        return open_counter(price, scale, new_id("ctr"), period.id, start_at)
 
     def _counter_row(self, counter: OpenCounter) -> tuple[Any, ...]:
         return (
@@ -256,9 +256,7 @@ def _scale_fields(scale: Scale | None) -> dict[str, Any] | None:
     return None if scale is None else {"lengths_ms": list(scale.lengths_ms), "index": scale.index}
 
 
-def _open_counter(
-    price: Price, scale: Scale | None, counter_id: str, period_id: str, start_at: datetime
-) -> OpenCounter:
+def open_counter(price: Price, scale: Scale | None, counter_id: str, period_id: str, start_at: datetime) -> OpenCounter:
     curve = curve_of(price, scale)
     rate = curve.per_base * MICRO_PER_MINOR if isinstance(curve, PerUnit) else Fraction(0)
     return OpenCounter(

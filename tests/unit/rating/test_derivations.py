@@ -93,9 +93,7 @@ def test_the_line_hash_is_the_canonical_digest_of_its_fields() -> None:
 def test_the_line_hash_covers_every_fact() -> None:
     whole = derivations.line_hash(FACTS, 1, "a", "b")
     changed = {
-        derivations.line_hash(
-            (*FACTS[:place], 9 if isinstance(fact, int) else "x", *FACTS[place + 1 :]), 1, "a", "b"
-        )  # type: ignore[arg-type]
+        derivations.line_hash((*FACTS[:place], 9 if isinstance(fact, int) else "x", *FACTS[place + 1 :]), 1, "a", "b")  # type: ignore[arg-type]
         for place, fact in enumerate(FACTS)
     }
     others = {derivations.line_hash(FACTS, *rest) for rest in ((2, "a", "b"), (1, "c", "b"), (1, "a", "c"))}

@@ -1,0 +1,42 @@
+"""What the ledger must hold of a charge: its exact amount, rounded once (Law 2)."""
+
+from dataclasses import dataclass
+
+from billing.kernel.rounding import half_up_fraction
+from billing.rating.curves.terms import Curve
+
+
+def rounded_minor(curve: Curve, before_base: int, quantity_base: int) -> int:
+    """R(cost(before + quantity) - cost(before)): what the ledger holds of a charge, in minor units (Law 2)."""
+    return half_up_fraction(curve.cost(before_base + quantity_base) - curve.cost(before_base))
+
+
+@dataclass(slots=True, kw_only=True)
+class OpenAmount:
+    """One charge while a run brings it up to date: what the ledger holds of it, and what its new lines add."""
+
+    charge_id: str
+    period_id: str
+    currency: str
+    family: str
+    curve: Curve
+    before_base: int
+    posted_base: int
+    posted_minor: int
+    posting_seq: int
+    added_base: int = 0
+
+    @property
+    def quantity_base(self) -> int:
+        """What the charge counts with its new lines."""
+        return self.posted_base + self.added_base
+
+    @property
+    def increment_minor(self) -> int:
+        """What a posting must add to the ledger; it may be negative."""
+        return self.rounded_minor - self.posted_minor
+
+    @property
+    def rounded_minor(self) -> int:
+        """The charge's exact amount rounded once: half up, away from zero."""
+        return rounded_minor(self.curve, self.before_base, self.quantity_base)
