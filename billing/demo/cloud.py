@@ -15,6 +15,7 @@ from billing.accounts import directory, users
 from billing.catalog import onboarding
 from billing.controls import budgets
 from billing.demo import settling
+from billing.demo.settling import Cloud
 from billing.demo.tenants import PASSWORD, PEOPLE, TENANTS, Tenant
 from billing.demo.timeline import Run, half_shape_of, months_until, runs, shape_of, stored_gib_on
 from billing.kernel import periods
@@ -55,18 +56,16 @@ def load(
     months = months_until(now, _MONTHS)
     account_ids = _open_accounts(database, months[0].start_at)
     people = _people(database, months[0].start_at)
+    cloud = Cloud(database=database, providers=providers, account_ids=account_ids, people=people, now=now)
     for number, month in enumerate(months):
-        label = periods.label_of(month.start_at, "month", "UTC")
-        progress(f"living through {label}")
+        progress(f"living through {periods.label_of(month.start_at, 'month', 'UTC')}")
+        before = months[number - 1] if number else None
+        planned = settling.acts_of_month(cloud, month, before, is_present=number == len(months) - 1)
+        for at, act in sorted(planned, key=lambda pair: pair[0]):
+            if at <= now:
+                act()
         for tenant in TENANTS:
-            settling.top_up(
-                database, providers, tenant, account_ids[tenant.code], month, now=now, actor=people[tenant.owner]
-            )
             _use(database, tenant, account_ids[tenant.code], month, number, months, now)
-        if number:
-            settling.bill(database, providers, account_ids, months[number - 1], people, now=now)
-    progress("asking for refunds")
-    settling.ask_for_refunds(database, providers, account_ids, people, now=now)
     with database.transaction("jobs") as session:
         _budgets(session, account_ids, people, months[0].start_at)
     with database.transaction("jobs") as session:

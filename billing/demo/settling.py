@@ -1,11 +1,11 @@
 """The money side of the demo: top-ups, invoices and their payments, refunds; all through the services that real money uses."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
-from sqlalchemy import select
-
-from billing.demo.tenants import Tenant
+from billing.demo.tenants import TENANTS, Tenant
 from billing.invoicing import drafts, invoices, issue
 from billing.kernel import periods
 from billing.kernel.money import Money
@@ -13,162 +13,132 @@ from billing.kernel.periods import Period
 from billing.payments import acts, apply, refunds, sessions, webhooks
 from billing.payments.providers.port import Provider
 from billing.payments.providers.sandbox import SandboxProvider
-from billing.payments.tables import PaymentSession, RefundRequest
 from billing.storage.database import Database
 
-_MAKER, _APPROVER = "mia@plumbline.example", "otto@plumbline.example"
+_APPROVER = "otto@plumbline.example"
 # Days after the month's end on which each tenant pays its invoice; whoever is missing has not paid yet.
 _PAYS_AFTER_DAYS = {"northwind": 9, "tidewater": 20}
 _UNREVIEWED = "tidewater"  # its newest invoice waits in review, so that the workbench has something to show
 
 
-def top_up(
-    database: Database,
-    providers: Mapping[str, Provider],
-    tenant: Tenant,
-    account_id: str,
-    month: Period,
-    *,
-    now: datetime,
-    actor: str,
-) -> None:
-    """The tenant's top-ups of a month that lie before `now`."""
-    for day, amount_minor in tenant.top_ups:
-        at = month.start_at + timedelta(days=day - 1, hours=10)
-        if at <= now:
-            pay(
-                database,
-                providers,
-                account_id,
-                Money(minor=amount_minor, currency="USD"),
-                at=at,
-                actor=actor,
-                key=f"demo-top-up-{at:%Y-%m-%d}",
-            )
+@dataclass(frozen=True, kw_only=True)
+class Cloud:
+    """What every act of the demo needs: where it happens, who is who, and the present instant, which nothing passes."""
+
+    database: Database
+    providers: Mapping[str, Provider]
+    account_ids: Mapping[str, str]
+    people: Mapping[str, str]
+    now: datetime
 
 
-def bill(
-    database: Database,
-    providers: Mapping[str, Provider],
-    account_ids: Mapping[str, str],
-    month: Period,
-    people: Mapping[str, str],
-    *,
-    now: datetime,
-) -> None:
-    """Draft, approve and issue a month's invoices two days after its end; whoever pays by card pays later."""
-    label = periods.label_of(month.start_at, "month", "UTC")
-    is_newest = month.end_at == periods.month_of(now, "UTC").start_at
-    issued_at = month.end_at + timedelta(days=2, hours=8)
-    if issued_at > now:
+def acts_of_month(
+    cloud: Cloud, month: Period, before: Period | None, *, is_present: bool
+) -> Iterator[tuple[datetime, Callable[[], None]]]:
+    """(instant, act) of all money acts of one month: top-ups, the invoices of the month before, refunds in the present one."""
+    for tenant in TENANTS:
+        for day, amount_minor in tenant.top_ups:
+            at = month.start_at + timedelta(days=day - 1, hours=10)
+            yield at, partial(_top_up, cloud, tenant, amount_minor, at)
+    if before is not None:
+        label = periods.label_of(before.start_at, "month", "UTC")
+        for number, tenant in enumerate(TENANTS):
+            issued_at = month.start_at + timedelta(days=2, hours=8, minutes=number)
+            is_reviewed = not (is_present and tenant.code == _UNREVIEWED)
+            yield issued_at, partial(_bill, cloud, tenant, label, issued_at, is_reviewed)
+            if tenant.code in _PAYS_AFTER_DAYS:
+                paid_at = month.start_at + timedelta(days=_PAYS_AFTER_DAYS[tenant.code], hours=15)
+                yield paid_at, partial(_pay_invoice, cloud, tenant, label, paid_at)
+    if is_present:
+        yield cloud.now - timedelta(hours=2), partial(_ask_for_refunds, cloud)
+
+
+def _top_up(cloud: Cloud, tenant: Tenant, amount_minor: int, at: datetime) -> None:
+    amount = Money(minor=amount_minor, currency="USD")
+    pay(cloud, tenant, amount, at=at, key=f"demo-top-up-{at:%Y-%m-%d}")
+
+
+def _bill(cloud: Cloud, tenant: Tenant, label: str, at: datetime, is_reviewed: bool) -> None:
+    """Draft, approve and issue one invoice; a tenant without charges gets none, one without review stays a draft."""
+    account_id, approver = cloud.account_ids[tenant.code], cloud.people[_APPROVER]
+    with cloud.database.transaction("jobs") as session:
+        draft_id = drafts.generate(session, now=at, period_label=label, account_id=account_id)
+    if draft_id is None or not is_reviewed:
         return
-    for code, account_id in account_ids.items():
-        with database.transaction("jobs") as session:
-            draft_id = drafts.generate(session, now=issued_at, period_label=label, account_id=account_id)
-        if draft_id is None or (is_newest and code == _UNREVIEWED):
-            continue
-        with database.transaction("jobs") as session:
-            drafts.approve(session, now=issued_at, draft_id=draft_id, actor=people[_APPROVER])
-        with database.transaction("jobs") as session:
-            header = issue.issue(
-                session, now=issued_at + timedelta(minutes=5), draft_id=draft_id, actor=people[_APPROVER]
-            )
-            due_minor = invoices.get_invoice(session, now=issued_at, key=header.id).row.due_minor
-            money = Money(minor=due_minor, currency=header.currency)
-        paid_at = month.end_at + timedelta(days=_PAYS_AFTER_DAYS.get(code, 10_000), hours=15)
-        if due_minor > 0 and paid_at <= now:
-            owner = next(person for login, person in people.items() if code.split("-")[0] in login)
-            pay(
-                database,
-                providers,
-                account_id,
-                money,
-                at=paid_at,
-                actor=owner,
-                key=f"demo-invoice-{label}",
-                invoice_id=draft_id,
-            )
+    with cloud.database.transaction("jobs") as session:
+        drafts.approve(session, now=at, draft_id=draft_id, actor=approver)
+    with cloud.database.transaction("jobs") as session:
+        issue.issue(session, now=at, draft_id=draft_id, actor=approver)
 
 
-def ask_for_refunds(
-    database: Database,
-    providers: Mapping[str, Provider],
-    account_ids: Mapping[str, str],
-    people: Mapping[str, str],
-    *,
-    now: datetime,
-) -> None:
-    """One refund to a card, done; one that waits for a second person."""
-    account_id, owner = account_ids["heliograph"], people["jonas@heliograph.example"]
-    with database.reading("jobs") as session:
-        if session.scalars(select(RefundRequest.id).where(RefundRequest.billing_account_id == account_id)).first():
+def _pay_invoice(cloud: Cloud, tenant: Tenant, label: str, at: datetime) -> None:
+    """Pay what is open of the month's invoice by card."""
+    account_id = cloud.account_ids[tenant.code]
+    with cloud.database.reading("jobs") as session:
+        rows = invoices.list_invoices(session, now=at, account_id=account_id, kind="invoice", period_label=label)
+    for row in rows:
+        if row.number is not None and row.due_minor > 0:
+            amount = Money(minor=row.due_minor, currency=row.currency)
+            pay(cloud, tenant, amount, at=at, key=f"demo-invoice-{label}", invoice_id=row.id)
+
+
+def _ask_for_refunds(cloud: Cloud) -> None:
+    """One refund to a card that is done, one that waits for a second person."""
+    account_id, owner = cloud.account_ids["heliograph"], cloud.people["jonas@heliograph.example"]
+    now = cloud.now
+    with cloud.database.reading("jobs") as session:
+        if refunds.list_requests(session, account_id=account_id):
             return
         payments = sessions.list_payments(session, account_id=account_id)
-    if len(payments) < 2:
-        return
-    for turn, (payment, minor, reason) in enumerate(
-        ((payments[-1], 12_000, "Paid from the wrong cost centre"), (payments[-2], 4_500, "Trial project ended early"))
-    ):
-        with database.transaction("jobs") as session:
+    wanted = ((12_000, "Paid from the wrong cost centre"), (4_500, "Trial project ended early"))
+    for turn, (payment, (minor, reason)) in enumerate(zip(payments, wanted, strict=False)):
+        with cloud.database.transaction("jobs") as session:
             refundable = refunds.refundable(session, account_id=account_id, payment_id=payment.id)
-            amount = Money(minor=min(minor, refundable.minor), currency=refundable.currency)
-            if amount.minor <= 0:
-                continue
+            if refundable.minor < minor:
+                return
             asked = refunds.request(
                 session,
-                now=now - timedelta(days=2 - turn),
+                now=now - timedelta(hours=2 - turn),
                 account_id=account_id,
                 mode="card",
-                amount=amount,
+                amount=Money(minor=minor, currency=refundable.currency),
                 reason=reason,
                 form_key=f"demo-refund-{turn}",
                 actor=owner,
                 payment_id=payment.id,
             )
             if turn == 0:
-                refunds.approve(session, now=now - timedelta(days=1), refund_id=asked.id, actor=people[_APPROVER])
+                refunds.approve(
+                    session, now=now - timedelta(hours=2), refund_id=asked.id, actor=cloud.people[_APPROVER]
+                )
         if turn == 0:
-            acts.send_refund(database, providers, now=now - timedelta(days=1), refund_id=asked.id, role="jobs")
-    apply.apply_pending(database, providers, now=now)
+            acts.send_refund(
+                cloud.database, cloud.providers, now=now - timedelta(hours=2), refund_id=asked.id, role="jobs"
+            )
 
 
-def pay(
-    database: Database,
-    providers: Mapping[str, Provider],
-    account_id: str,
-    amount: Money,
-    *,
-    at: datetime,
-    actor: str,
-    key: str,
-    invoice_id: str | None = None,
-) -> None:
+def pay(cloud: Cloud, tenant: Tenant, amount: Money, *, at: datetime, key: str, invoice_id: str | None = None) -> None:
     """One payment through the sandbox's checkout and its signed webhook. Done before under this key: nothing happens."""
-    sandbox = providers["sandbox"]
+    account_id = cloud.account_ids[tenant.code]
+    sandbox = cloud.providers["sandbox"]
     if not isinstance(sandbox, SandboxProvider):
         raise TypeError("the demo pays through the sandbox provider")
-    with database.reading("jobs") as session:
-        paid = select(PaymentSession.id).where(
-            PaymentSession.billing_account_id == account_id,
-            PaymentSession.form_key == key,
-            PaymentSession.state == "paid",
-        )
-        if session.scalars(paid).first():
-            return
     row = acts.start_checkout(
-        database,
+        cloud.database,
         sandbox,
         now=at,
         account_id=account_id,
         purpose="invoice" if invoice_id else "top_up",
         amount=amount,
         form_key=key,
-        actor=actor,
+        actor=cloud.people[tenant.owner],
         return_url_of=lambda session_id: f"http://127.0.0.1:8000/add-funds/{session_id}",
         invoice_id=invoice_id,
         role="jobs",
     )
+    if row.state == "paid":
+        return
     event = sandbox.pay(str(row.provider_session_id), now=at)
-    with database.transaction("jobs") as session:
+    with cloud.database.transaction("jobs") as session:
         stored = webhooks.receive(session, now=at, provider=sandbox, raw_body=event.body, headers=event.headers)
-    apply.apply_event(database, providers, stored.id, now=at)
+    apply.apply_event(cloud.database, cloud.providers, stored.id, now=at)
