@@ -47,7 +47,9 @@ class InvoiceHeader(Base):
     tax_minor: Mapped[int] = mapped_column(Minor)
     total_minor: Mapped[int] = mapped_column(Minor)
     prepaid_minor: Mapped[int] = mapped_column(Minor, default=0)  # BT-113: wallet used at issue
-    rounding_minor: Mapped[int] = mapped_column(Minor, default=0)  # BT-114: a credited gross that is no net plus its VAT
+    rounding_minor: Mapped[int] = mapped_column(
+        Minor, default=0
+    )  # BT-114: a credited gross that is no net plus its VAT
     reason: Mapped[str | None] = mapped_column(Words)
     drafted_at: Mapped[datetime] = mapped_column(Instant)
     approved_at: Mapped[datetime | None] = mapped_column(Instant)
@@ -55,7 +57,9 @@ class InvoiceHeader(Base):
     issued_at: Mapped[datetime | None] = mapped_column(Instant)
     issued_on: Mapped[date | None] = mapped_column(Day)
     due_on: Mapped[date | None] = mapped_column(Day)
-    snapshot: Mapped[dict[str, Any] | None] = mapped_column(Json)  # all that the document says; a draft's has no number yet
+    snapshot: Mapped[dict[str, Any] | None] = mapped_column(
+        Json
+    )  # all that the document says; a draft's has no number yet
     snapshot_hash: Mapped[str | None] = mapped_column(Hash)
     transaction_id: Mapped[str | None] = mapped_column(ForeignKey("ledger_transactions.id"))
 
@@ -66,7 +70,9 @@ class InvoiceHeader(Base):
         CheckConstraint("prepaid_minor >= 0 AND prepaid_minor <= total_minor", name="prepaid"),
         CheckConstraint("kind = 'credit_note' OR rounding_minor = 0", name="rounding"),
         CheckConstraint("(state = 'issued') = (number IS NOT NULL)", name="number"),
-        CheckConstraint("(number IS NULL) OR (snapshot_hash IS NOT NULL AND transaction_id IS NOT NULL)", name="evidence"),
+        CheckConstraint(
+            "(number IS NULL) OR (snapshot_hash IS NOT NULL AND transaction_id IS NOT NULL)", name="evidence"
+        ),
         CheckConstraint("(kind = 'credit_note') = (corrects_id IS NOT NULL)", name="corrects"),
         Index("ix_invoice_headers_billing_account_id", "billing_account_id", "id"),
         Index("ix_invoice_headers_billing_period_id", "billing_period_id"),

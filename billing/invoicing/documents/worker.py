@@ -1,0 +1,59 @@
+"""A process of its own for the printer: it needs 100 MB and holds the interpreter, so it never runs where requests are answered."""
+
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from datetime import date
+from multiprocessing import get_context
+from types import TracebackType
+from typing import Self
+
+from billing.invoicing.documents import pdf
+
+_TIMEOUT_S = 120
+
+
+class PrinterDied(Exception):
+    """The worker process ended, hung, or could not print the document."""
+
+
+class Printer:
+    """Prints in a spawned worker, which starts with the first document and is gone after the block. One after another."""
+
+    def __init__(self, *, timeout_s: int = _TIMEOUT_S) -> None:
+        self._timeout_s = timeout_s
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def to_pdf(self, html: str, *, made_on: date) -> bytes:
+        """The PDF's bytes. Raises PrinterDied; the next call starts a new worker."""
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn"))
+        try:
+            return self._pool.submit(pdf.make, html, made_on.isoformat()).result(timeout=self._timeout_s)
+        except BrokenProcessPool as error:
+            self._stop()
+            raise PrinterDied("the worker process ended") from error
+        except TimeoutError as error:
+            self._stop()
+            raise PrinterDied(f"no document within {self._timeout_s} s") from error
+        except Exception as error:
+            raise PrinterDied(f"{type(error).__name__}: {error}"[:300]) from error
+
+    def worker_pids(self) -> list[int]:
+        """Process ids of the workers that run now."""
+        return [] if self._pool is None else [process.pid for process in self._pool._processes.values() if process.pid]
+
+    def _stop(self) -> None:
+        if self._pool is None:
+            return
+        for process in list((self._pool._processes or {}).values()):
+            process.terminate()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool = None

@@ -1,0 +1,63 @@
+"""Refusals of invoicing. `reason` inside Invalid and Conflict is stable too; sentences are made by the portal."""
+
+from billing.kernel.errors import Conflict, Refusal
+
+
+class NotApproved(Conflict):
+    """The draft has not been approved, or is void. Fields: invoice_id, state."""
+
+    code = "invoice_not_approved"
+
+
+class NotADraft(Conflict):
+    """The act is for drafts only: an issued invoice is corrected by a credit note. Fields: invoice_id, state, number."""
+
+    code = "invoice_not_a_draft"
+
+
+class PeriodNotEnded(Conflict):
+    """The month still runs in the account's zone. Fields: period, ends_at."""
+
+    code = "period_not_ended"
+
+
+class DraftOutdated(Conflict):
+    """The draft no longer says what the books say: void it and generate it again. Fields: invoice_id, what, draft, books."""
+
+    code = "draft_outdated"
+
+
+class ProfileIncomplete(Refusal):
+    """A legal fact about buyer or seller is missing, without which no invoice may be issued. Fields: account, missing."""
+
+    code = "profile_incomplete"
+
+
+class NegativeTotal(Refusal):
+    """Charges sum below zero: that is a credit note's matter, not an invoice's. Fields: account, period, net_minor, currency."""
+
+    code = "negative_total"
+
+
+class DocumentInvalid(Refusal):
+    """The document cannot be rendered or contradicts itself. Fields: rule, and the figures that disagree."""
+
+    code = "document_invalid"
+
+
+class CreditTooHigh(Refusal):
+    """More would be credited than is left. Fields: requested_minor, creditable_minor, currency; line for a line."""
+
+    code = "credit_above_invoice"
+
+
+class SettlementTooHigh(Refusal):
+    """More would be settled than is open. Fields: invoice_id, open_minor, amount_minor, currency."""
+
+    code = "settlement_above_open"
+
+
+class RenderingFailed(Refusal):
+    """Some documents could not be rendered in this run; they wait. Fields: invoice_ids, rendered_count, cause."""
+
+    code = "rendering_failed"

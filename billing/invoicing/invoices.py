@@ -1,0 +1,311 @@
+"""Invoices as pages, API and command line read them: rows with their derived state, and one document with its evidence."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, case, func, literal, select
+from sqlalchemy.orm import Session, aliased
+
+from billing.accounts.tables import BillingAccount, Seller
+from billing.invoicing.documents import model
+from billing.invoicing.documents.model import InvoiceDocument
+from billing.invoicing.tables import InvoiceDocument as DocumentRow
+from billing.invoicing.tables import InvoiceEvent, InvoiceHeader, InvoiceSettlement
+from billing.kernel.clock import get_zone
+from billing.kernel.errors import NotFound
+from billing.rating.tables import BillingPeriod
+from billing.storage.columns import Code, Day, Minor
+
+STATES = ("draft", "approved", "issued", "part_paid", "overdue", "paid", "credited", "void")
+
+Rows = Select[*tuple[Any, ...]]
+
+_corrected = aliased(InvoiceHeader)
+_note = aliased(InvoiceHeader)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InvoiceRow:
+    """One invoice or credit note. `due_minor` is what is left to pay; `period` a label such as "2016-12"."""
+
+    id: str
+    kind: str
+    number: str | None
+    account_id: str
+    account: str
+    period: str | None
+    state: str
+    currency: str
+    net_minor: int
+    tax_minor: int
+    total_minor: int
+    due_minor: int
+    issued_on: date | None
+    due_on: date | None
+    drafted_at: datetime
+    corrects_id: str | None
+    corrects_number: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettlementRow:
+    """What settled a part of an invoice: wallet, payment or credit_note; negative where it was undone."""
+
+    kind: str
+    amount_minor: int
+    transaction_id: str
+    settled_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventRow:
+    """What happened to a document."""
+
+    type: str
+    happened_at: datetime
+    actor: str
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InvoiceDetail:
+    """One document, what it says, and what happened to it since."""
+
+    row: InvoiceRow
+    document: InvoiceDocument
+    snapshot_hash: str | None
+    transaction_id: str | None
+    approved_by: str | None
+    settlements: Sequence[SettlementRow]
+    credit_notes: Sequence[InvoiceRow]
+    events: Sequence[EventRow]
+    pdf_sha256: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredPdf:
+    """The rendered bytes, the same for ever."""
+
+    content: bytes
+    sha256: str
+    file_name: str
+
+
+def list_invoices(
+    session: Session,
+    *,
+    now: datetime,
+    account_id: str | None = None,
+    states: Sequence[str] = (),
+    kind: str | None = None,
+    period_label: str | None = None,
+    sort: str = "-issued",
+    limit: int = 50,
+    offset: int = 0,
+) -> list[InvoiceRow]:
+    """Invoices and credit notes. `sort`: issued, due, total, number, account, each also with a leading minus.
+
+    One row per document: (id, number, account, period, state, sums in minor units, what is left to pay, dates).
+    """
+    statement = _filtered(_rows(session, now), session, now, account_id, states, kind, period_label)
+    ordered = statement.order_by(*_order(sort)).limit(limit).offset(offset)
+    return [_row(found) for found in session.execute(ordered).all()]
+
+
+def count_invoices(
+    session: Session,
+    *,
+    now: datetime,
+    account_id: str | None = None,
+    states: Sequence[str] = (),
+    kind: str | None = None,
+    period_label: str | None = None,
+) -> int:
+    """How many `list_invoices` would give without a limit."""
+    statement = _filtered(_rows(session, now), session, now, account_id, states, kind, period_label)
+    return session.execute(select(func.count()).select_from(statement.subquery())).scalar_one()
+
+
+def get_invoice(session: Session, *, now: datetime, key: str, account_id: str | None = None) -> InvoiceDetail:
+    """One document by id or number, narrowed to an account where one is named. Raises NotFound."""
+    header = _header(session, key, account_id)
+    rows = _rows(session, now)
+    found = session.execute(rows.where(InvoiceHeader.id == header.id)).one()
+    notes = session.execute(rows.where(InvoiceHeader.corrects_id == header.id).order_by(InvoiceHeader.id)).all()
+    settlements = session.scalars(
+        select(InvoiceSettlement).where(InvoiceSettlement.invoice_id == header.id).order_by(InvoiceSettlement.id)
+    )
+    happened = session.scalars(
+        select(InvoiceEvent)
+        .where(InvoiceEvent.invoice_id == header.id)
+        .order_by(InvoiceEvent.happened_at, InvoiceEvent.id)
+    )
+    return InvoiceDetail(
+        row=_row(found),
+        document=model.from_snapshot(header.snapshot or {}),
+        snapshot_hash=header.snapshot_hash,
+        transaction_id=header.transaction_id,
+        approved_by=header.approved_by,
+        settlements=[
+            SettlementRow(
+                kind=one.kind,
+                amount_minor=one.amount_minor,
+                transaction_id=one.transaction_id,
+                settled_at=one.settled_at,
+            )
+            for one in settlements
+        ],
+        credit_notes=[_row(note) for note in notes],
+        events=[
+            EventRow(type=one.type, happened_at=one.happened_at, actor=one.actor, facts=one.facts) for one in happened
+        ],
+        pdf_sha256=session.scalars(
+            select(DocumentRow.sha256).where(DocumentRow.invoice_id == header.id, DocumentRow.format == "pdf")
+        ).first(),
+    )
+
+
+def find_pdf(session: Session, *, invoice_id: str, account_id: str | None = None) -> StoredPdf | None:
+    """The rendered document by id or number; None while it waits for the renderer. Raises NotFound."""
+    header = _header(session, invoice_id, account_id)
+    row = session.get(DocumentRow, (header.id, "pdf"))
+    if row is None:
+        return None
+    return StoredPdf(content=row.content, sha256=row.sha256, file_name=f"{header.number}.pdf")
+
+
+def find_id(session: Session, key: str) -> str | None:
+    """The id of the document with that id or number, or None."""
+    return session.scalars(
+        select(InvoiceHeader.id).where((InvoiceHeader.id == key) | (InvoiceHeader.number == key))
+    ).first()
+
+
+def _header(session: Session, key: str, account_id: str | None) -> InvoiceHeader:
+    header_id = find_id(session, key)
+    header = session.get(InvoiceHeader, header_id) if header_id else None
+    if header is None or account_id not in (None, header.billing_account_id):
+        raise NotFound(invoice=key[:60])
+    return header
+
+
+def _settled() -> ColumnElement[int]:
+    return func.coalesce(
+        select(func.sum(InvoiceSettlement.amount_minor))
+        .where(InvoiceSettlement.invoice_id == InvoiceHeader.id)
+        .correlate(InvoiceHeader)
+        .scalar_subquery(),
+        literal(0, Minor),
+    )
+
+
+def _credited() -> ColumnElement[int]:
+    return func.coalesce(
+        select(func.sum(_note.total_minor + _note.rounding_minor))
+        .where(_note.corrects_id == InvoiceHeader.id)
+        .correlate(InvoiceHeader)
+        .scalar_subquery(),
+        literal(0, Minor),
+    )
+
+
+def _due() -> ColumnElement[int]:
+    is_open = (InvoiceHeader.kind == "invoice") & (InvoiceHeader.state == "issued")
+    return case((is_open, InvoiceHeader.total_minor - _settled()), else_=literal(0, Minor))
+
+
+def _state(session: Session, now: datetime) -> ColumnElement[str]:
+    """The state of a document today, from header, settlements, credit notes and due date. A day begins in the seller's zone."""
+    zones = session.execute(select(Seller.id, Seller.zone)).all()
+    days = [
+        (InvoiceHeader.seller_id == id, literal(now.astimezone(get_zone(zone)).date(), Day())) for id, zone in zones
+    ]
+    today: ColumnElement[Any] = case(*days, else_=literal(now.date(), Day())) if days else literal(now.date(), Day())
+    return case(
+        (InvoiceHeader.state != "issued", InvoiceHeader.state),
+        (InvoiceHeader.kind == "credit_note", literal("issued", Code)),
+        ((_credited() >= InvoiceHeader.total_minor) & (InvoiceHeader.total_minor > 0), literal("credited", Code)),
+        (_due() <= 0, literal("paid", Code)),
+        (InvoiceHeader.due_on < today, literal("overdue", Code)),
+        (_settled() > 0, literal("part_paid", Code)),
+        else_=literal("issued", Code),
+    )
+
+
+def _rows(session: Session, now: datetime) -> Rows:
+    rows: Rows = (
+        select(
+            InvoiceHeader,
+            BillingAccount.code.label("account"),
+            BillingPeriod.label.label("period"),
+            _corrected.number.label("corrects_number"),
+            _due().label("due_minor"),
+            _state(session, now).label("derived_state"),
+        )
+        .join(BillingAccount, BillingAccount.id == InvoiceHeader.billing_account_id)
+        .outerjoin(BillingPeriod, BillingPeriod.id == InvoiceHeader.billing_period_id)
+        .outerjoin(_corrected, _corrected.id == InvoiceHeader.corrects_id)
+    )
+    return rows
+
+
+def _filtered(
+    statement: Rows,
+    session: Session,
+    now: datetime,
+    account_id: str | None,
+    states: Sequence[str],
+    kind: str | None,
+    period_label: str | None,
+) -> Rows:
+    if account_id is not None:
+        statement = statement.where(InvoiceHeader.billing_account_id == account_id)
+    if kind is not None:
+        statement = statement.where(InvoiceHeader.kind == kind)
+    if period_label is not None:
+        statement = statement.where(BillingPeriod.label == period_label)
+    if states:
+        statement = statement.where(_state(session, now).in_(states))
+    return statement
+
+
+_SORTS: dict[str, Any] = {
+    "issued": InvoiceHeader.issued_on,
+    "due": InvoiceHeader.due_on,
+    "total": InvoiceHeader.total_minor,
+    "number": InvoiceHeader.number,
+    "account": BillingAccount.code,
+}
+
+
+def _order(sort: str) -> tuple[ColumnElement[Any], ...]:
+    """Enumerated columns only. Drafts, which have no dates yet, stand first among the newest."""
+    column = _SORTS.get(sort.removeprefix("-"), InvoiceHeader.issued_on)
+    if sort.startswith("-"):
+        return column.desc().nulls_first(), InvoiceHeader.id.desc()
+    return column.asc().nulls_last(), InvoiceHeader.id.asc()
+
+
+def _row(found: Any) -> InvoiceRow:
+    header: InvoiceHeader = found.InvoiceHeader
+    return InvoiceRow(
+        id=header.id,
+        kind=header.kind,
+        number=header.number,
+        account_id=header.billing_account_id,
+        account=found.account,
+        period=found.period,
+        state=found.derived_state,
+        currency=header.currency,
+        net_minor=header.net_minor,
+        tax_minor=header.tax_minor,
+        total_minor=header.total_minor,
+        due_minor=int(found.due_minor),
+        issued_on=header.issued_on,
+        due_on=header.due_on,
+        drafted_at=header.drafted_at,
+        corrects_id=header.corrects_id,
+        corrects_number=found.corrects_number,
+    )

@@ -1,0 +1,218 @@
+"""Issue: one transaction that checks everything again, tries the document out, and takes the number last."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from billing.accounts import directory
+from billing.accounts.tables import BillingAccount, BillingProfile, Seller
+from billing.invoicing import drafts, events, numbers, parties, settlement
+from billing.invoicing.documents import model, page
+from billing.invoicing.documents.model import InvoiceDocument
+from billing.invoicing.errors import DraftOutdated, NotApproved, PeriodNotEnded
+from billing.invoicing.tables import InvoiceHeader, InvoiceLine, InvoiceTax
+from billing.kernel.clock import get_zone
+from billing.kernel.money import Money
+from billing.ledger import balances, book
+from billing.ledger.entries import Entry
+from billing.rating import periods
+from billing.rating.tables import BillingPeriod, Charge, Posting
+from billing.storage import outbox
+
+
+def issue(session: Session, *, now: datetime, draft_id: str, actor: str) -> InvoiceHeader:
+    """Issue an approved draft: number, frozen document, ledger entries, settlement from the wallet, notice; or nothing at all.
+
+    Locks the account's head, then the number series until commit. An invoice that is already issued is returned as it is.
+    Raises NotApproved, PeriodNotEnded, ProfileIncomplete, DraftOutdated, DocumentInvalid.
+    """
+    header, head = drafts.lock_header(session, draft_id)
+    if header.state == "issued":
+        return header
+    if header.state != "approved":
+        raise NotApproved(invoice_id=header.id, state=header.state)
+    account = directory.get_account(session, header.billing_account_id)
+    seller, profile = directory.get_seller(session, header.seller_id), parties.get_profile(session, account)
+    period = session.get_one(BillingPeriod, header.billing_period_id)
+    if period.end_at > now:
+        raise PeriodNotEnded(account=account.code, period=period.label, ends_at=period.end_at.isoformat())
+    parties.require_complete(account, profile, seller)
+    draft = model.from_snapshot(header.snapshot or {})
+    wallet_minor = _check_books(session, header, draft)
+    _check_tax(session, header, draft, account, seller, profile)
+    prepaid_minor = min(max(0, wallet_minor), header.total_minor)
+    ready = _with_parties(draft, seller, profile, prepaid_minor=prepaid_minor)
+
+    today = now.astimezone(get_zone(seller.zone)).date()
+    page.try_out(_numbered(ready, numbers.dummy(seller.invoice_prefix, today), seller.payment_terms_days))
+    taken = numbers.take(session, seller_id=seller.id, prefix=seller.invoice_prefix, today=today)
+    document = _numbered(ready, taken, seller.payment_terms_days)
+    snapshot = document.to_snapshot()
+    digest = model.snapshot_hash(snapshot)
+    posted = book.post(
+        session,
+        now=now,
+        head=head,
+        type="issue",
+        source_type="invoice",
+        source_id=header.id,
+        entries=_entries(document),
+        occurred_at=now,
+        actor=actor,
+        memo=f"Invoice {document.number}",
+        anchor_hash=digest,
+    )
+    _freeze(session, header, document, now=now, digest=digest, transaction_id=posted.transaction_id, snapshot=snapshot)
+    periods.mark_invoiced(session, period, now=now)
+    facts = {"number": document.number, "total_minor": document.total_minor, "currency": document.currency}
+    events.record(session, header, now=now, type="issued", actor=actor, facts=facts)
+    settlement.record(
+        session,
+        now=now,
+        invoice_id=header.id,
+        transaction_id=posted.transaction_id,
+        kind="wallet",
+        amount_minor=prepaid_minor,
+        actor=actor,
+    )
+    outbox.enqueue(
+        session,
+        now=now,
+        topic="invoice.issued",
+        dedup_key=f"invoice.issued:{header.id}",
+        payload={"invoice_id": header.id, **facts, "due_minor": document.due_minor, "due_on": str(document.due_on)},
+        billing_account_id=account.id,
+    )
+    return header
+
+
+def _check_books(session: Session, header: InvoiceHeader, draft: InvoiceDocument) -> int:
+    """Lines, charges, postings and `unbilled` say the same, or DraftOutdated; gives back the wallet in minor units."""
+    rows = session.execute(
+        select(InvoiceLine.id, InvoiceLine.amount_minor, Charge.posted_minor, Charge.draft_id, Charge.currency)
+        .join(Charge, Charge.id == InvoiceLine.charge_id)
+        .where(InvoiceLine.invoice_id == header.id)
+        .order_by(InvoiceLine.seq)
+    ).all()
+    _same(
+        header,
+        "lines",
+        [(line.id, line.amount_minor) for line in draft.lines],
+        [(row.id, row.amount_minor) for row in rows],
+    )
+    for row in rows:
+        _same(
+            header,
+            "charge",
+            (row.amount_minor, header.id, header.currency),
+            (row.posted_minor, row.draft_id, row.currency),
+        )
+    posted = session.scalars(
+        select(func.sum(Posting.increment_minor)).where(
+            Posting.charge_id.in_(select(InvoiceLine.charge_id).where(InvoiceLine.invoice_id == header.id))
+        )
+    ).one()
+    _same(header, "postings", header.net_minor, int(posted or 0))
+    _same(header, "net", header.net_minor, draft.net_minor)
+    _same(header, "tax", header.tax_minor, draft.tax_minor)
+    balance = next(
+        (one for one in balances.of_account(session, header.billing_account_id) if one.currency == header.currency),
+        None,
+    )
+    unbilled_minor = balance.unbilled_minor if balance else 0
+    if -unbilled_minor < header.net_minor:
+        raise DraftOutdated(
+            invoice_id=header.id, what="unbilled", draft=str(header.net_minor), books=str(-unbilled_minor)
+        )
+    return balance.wallet_minor if balance else 0
+
+
+def _check_tax(
+    session: Session,
+    header: InvoiceHeader,
+    draft: InvoiceDocument,
+    account: BillingAccount,
+    seller: Seller,
+    profile: BillingProfile,
+) -> None:
+    """The parties may have changed since the draft: its treatment must still be today's, or it is generated again."""
+    ends = session.scalars(
+        select(BillingPeriod.end_at)
+        .join(Charge, Charge.billing_period_id == BillingPeriod.id)
+        .where(Charge.draft_id == header.id)
+        .distinct()
+    ).all()
+    found = {parties.treatment_on(seller, profile, on=parties.last_day(end_at, account.zone)) for end_at in ends}
+    books = sorted((treatment.category, treatment.rate_bp, treatment.jurisdiction) for treatment in found)
+    _same(
+        header,
+        "tax treatment",
+        sorted((group.category, group.rate_bp, group.jurisdiction) for group in draft.taxes),
+        books,
+    )
+
+
+def _same(header: InvoiceHeader, what: str, draft: object, books: object) -> None:
+    if draft != books:
+        raise DraftOutdated(invoice_id=header.id, what=what, draft=str(draft)[:200], books=str(books)[:200])
+
+
+def _with_parties(
+    draft: InvoiceDocument, seller: Seller, profile: BillingProfile, *, prepaid_minor: int
+) -> InvoiceDocument:
+    return replace(
+        draft,
+        seller=parties.of_seller(seller),
+        buyer=parties.of_buyer(profile),
+        purchase_order=profile.purchase_order,
+        bank_account=seller.bank_account,
+        prepaid_minor=prepaid_minor,
+        due_minor=draft.total_minor - prepaid_minor,
+    )
+
+
+def _numbered(ready: InvoiceDocument, taken: numbers.Taken, terms_days: int) -> InvoiceDocument:
+    return replace(
+        ready, number=taken.number, issued_on=taken.issued_on, due_on=taken.issued_on + timedelta(days=terms_days)
+    )
+
+
+def _entries(document: InvoiceDocument) -> list[Entry]:
+    """invoice_issue (net), tax (per country), wallet_apply (BT-113), as in the table of postings."""
+    wanted = [("invoice_issue", "receivable", "unbilled", document.net_minor)]
+    wanted += [("tax", "receivable", f"tax:{group.jurisdiction}", group.tax_minor) for group in document.taxes]
+    wanted += [("wallet_apply", "wallet", "receivable", document.prepaid_minor)]
+    return [
+        Entry(
+            kind=kind,
+            # A tax group below zero swaps sides: late corrections may outweigh what else has its rate.
+            debit=debit if amount_minor > 0 else credit,
+            credit=credit if amount_minor > 0 else debit,
+            amount=Money(minor=abs(amount_minor), currency=document.currency),
+            detail={"invoice": document.id},
+        )
+        for kind, debit, credit, amount_minor in wanted
+        if amount_minor
+    ]
+
+
+def _freeze(
+    session: Session,
+    header: InvoiceHeader,
+    document: InvoiceDocument,
+    *,
+    now: datetime,
+    digest: str,
+    transaction_id: str,
+    snapshot: dict[str, object],
+) -> None:
+    """Write the number and all that goes with it in one UPDATE: from then on the database refuses any change (IV4)."""
+    header.number, header.state = document.number, "issued"
+    header.issued_at, header.issued_on, header.due_on = now, document.issued_on, document.due_on
+    header.prepaid_minor, header.transaction_id = document.prepaid_minor, transaction_id
+    header.snapshot, header.snapshot_hash = snapshot, digest
+    session.execute(update(InvoiceLine).where(InvoiceLine.invoice_id == header.id).values(issued_at=now))
+    session.execute(update(InvoiceTax).where(InvoiceTax.invoice_id == header.id).values(issued_at=now))
+    session.flush()  # settlement reads the state

@@ -1,0 +1,71 @@
+"""Who the document is from and to, as the master data says it today."""
+
+from datetime import date, datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from billing.accounts.tables import BillingAccount, BillingProfile, Seller
+from billing.invoicing import tax
+from billing.invoicing.documents.model import Party
+from billing.invoicing.errors import ProfileIncomplete
+from billing.kernel.clock import get_zone
+
+_NEEDED = ("legal_name", "street", "city", "country")
+
+
+def get_profile(session: Session, account: BillingAccount) -> BillingProfile:
+    """The account's billing profile. Raises ProfileIncomplete without one."""
+    profile = session.get(BillingProfile, account.id, populate_existing=True)
+    if profile is None:
+        raise ProfileIncomplete(account=account.code, missing="profile")
+    return profile
+
+
+def of_seller(seller: Seller) -> Party:
+    """The seller as a document names it."""
+    return Party(
+        name=seller.legal_name,
+        street=seller.street,
+        city=seller.city,
+        postcode=seller.postcode,
+        country=seller.country,
+        vat_id=seller.vat_id,
+        email=seller.email,
+    )
+
+
+def of_buyer(profile: BillingProfile) -> Party:
+    """The buyer as a document names it."""
+    return Party(
+        name=profile.legal_name,
+        street=profile.street,
+        city=profile.city,
+        postcode=profile.postcode,
+        country=profile.country,
+        vat_id=profile.vat_id,
+        email=profile.email,
+    )
+
+
+def require_complete(account: BillingAccount, profile: BillingProfile, seller: Seller) -> None:
+    """Refuse parties that an invoice may not be issued with (Directive 2006/112 article 226). Raises ProfileIncomplete."""
+    missing = [name for name in _NEEDED if not str(getattr(profile, name) or "").strip()]
+    missing += [f"seller_{name}" for name in _NEEDED if not str(getattr(seller, name) or "").strip()]
+    if missing:
+        raise ProfileIncomplete(account=account.code, missing=", ".join(missing))
+
+
+def treatment_on(seller: Seller, profile: BillingProfile, *, on: date) -> tax.Treatment:
+    """How a supply of the seller to this buyer is taxed, with `on` as the tax point."""
+    return tax.determine(
+        seller_country=seller.country,
+        seller_vat_id=seller.vat_id,
+        buyer_country=profile.country,
+        buyer_vat_id=profile.vat_id,
+        on=on,
+    )
+
+
+def last_day(end_at: datetime, zone: str) -> date:
+    """The last calendar day, in a zone, of a window that ends at `end_at`: the tax point of what it bills."""
+    return (end_at - timedelta(microseconds=1)).astimezone(get_zone(zone)).date()
