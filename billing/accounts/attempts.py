@@ -29,7 +29,7 @@ def is_slowed(session: Session, keys: tuple[str, str], *, now: datetime) -> bool
         .where(SignInAttempt.bucket.in_(keys), SignInAttempt.failed_at > now - WINDOW)
         .group_by(SignInAttempt.bucket)
     )
-    counts = {bucket: count for bucket, count in session.execute(statement)}
+    counts = dict(session.execute(statement).all())
     return counts.get(keys[0], 0) >= LOGIN_MAX or counts.get(keys[1], 0) >= ADDRESS_MAX
 
 

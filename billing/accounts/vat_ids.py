@@ -28,12 +28,14 @@ def find_vat_id(text: str | None, country: str) -> str | None:
         return names.require_code(compact, "vat_id", max_length=20)
     if compact[:2] != prefix and not (compact.startswith("XI") and country == "GB"):
         raise Invalid(field="vat_id", value=compact[:20], country=country, reason="vat_id_of_other_country")
-    if not _has_right_digits(compact):
-        raise Invalid(field="vat_id", value=compact[:20], country=country, reason="vat_id_wrong")
-    return compact
+    return _checked(compact, country)
 
 
-def _has_right_digits(compact: str) -> bool:
+def _checked(compact: str, country: str) -> str:
     from stdnum.eu import vat  # loads a module per country
+    from stdnum.exceptions import ValidationError
 
-    return bool(vat.is_valid(compact))
+    try:
+        return str(vat.validate(compact))  # Belgium and the Netherlands: with the zeros in front
+    except ValidationError:
+        raise Invalid(field="vat_id", value=compact[:20], country=country, reason="vat_id_wrong") from None

@@ -147,7 +147,7 @@ def load_book(session: Session, text: str, *, now: datetime, origin: str, actor:
     in force until then. Raises PriceExists where another price of the SKU begins at the same instant, Invalid for the text.
     """
     divisors = session.execute(select(Sku.code, Meter.base_per_unit).join(Meter, Meter.code == Sku.meter_code))
-    facts = book_files.read(text, base_per_unit_of={sku_code: base_per_unit for sku_code, base_per_unit in divisors})
+    facts = book_files.read(text, base_per_unit_of=dict(divisors.all()))
     locks.take(session, f"price_book:{facts.code}")
     same = select(PriceBook).where(PriceBook.code == facts.code, PriceBook.content_hash == facts.content_hash)
     found = session.scalar(same)
