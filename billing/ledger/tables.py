@@ -70,7 +70,7 @@ class LedgerTransaction(Base):
     reverses_id: Mapped[str | None] = mapped_column(ForeignKey("ledger_transactions.id"))
     linked_id: Mapped[str | None] = mapped_column(ForeignKey("ledger_transactions.id"))
     actor: Mapped[str] = mapped_column(Code)
-    memo: Mapped[str] = mapped_column(Words)
+    memo_hash: Mapped[str | None] = mapped_column(Hash)  # commitment to the row in `ledger_memos`, which may be erased
     correlation_id: Mapped[str | None] = mapped_column(Code)
     entry_count: Mapped[int] = mapped_column(Count)
     prev_hash: Mapped[str] = mapped_column(Hash)
@@ -87,6 +87,18 @@ class LedgerTransaction(Base):
     )
 
 
+class LedgerMemo(Base):
+    """Free text about a transaction, outside the hashed bytes: it may be erased with its salt, the chain still holds (Law 4)."""
+
+    __tablename__ = "ledger_memos"
+
+    transaction_id: Mapped[str] = mapped_column(ForeignKey("ledger_transactions.id"), primary_key=True)
+    memo: Mapped[str] = mapped_column(Words)
+    salt: Mapped[str] = mapped_column(Hash)
+
+    __table_args__ = table_args()
+
+
 class LedgerEntry(Base):
     """One movement: debit one book account, credit another, the same positive amount and currency."""
 
@@ -95,7 +107,9 @@ class LedgerEntry(Base):
     id: Mapped[str] = mapped_column(Ident, primary_key=True)
     transaction_id: Mapped[str] = mapped_column(Ident)
     billing_account_id: Mapped[str] = mapped_column(Ident)
-    chain_seq: Mapped[int] = mapped_column(Count)  # the transaction's: balances read (account, chain, seq) from one index
+    chain_seq: Mapped[int] = mapped_column(
+        Count
+    )  # the transaction's: balances read (account, chain, seq) from one index
     seq: Mapped[int] = mapped_column(Count)
     kind: Mapped[str] = mapped_column(Code)
     debit_account_id: Mapped[str] = mapped_column(Ident)
@@ -109,7 +123,8 @@ class LedgerEntry(Base):
     __table_args__ = table_args(
         UniqueConstraint("transaction_id", "seq"),
         ForeignKeyConstraint(
-            ["transaction_id", "billing_account_id"], ["ledger_transactions.id", "ledger_transactions.billing_account_id"]
+            ["transaction_id", "billing_account_id"],
+            ["ledger_transactions.id", "ledger_transactions.billing_account_id"],
         ),
         ForeignKeyConstraint(
             ["debit_account_id", "currency", "debit_owner"],
@@ -130,13 +145,17 @@ class LedgerEntry(Base):
 
 
 class BalanceCheckpoint(Base):
-    """The sum (credits - debits) of one book account in one chain up to a transaction: a balance is this plus the tail (Law 5)."""
+    """The sum (credits - debits) of one book account in one chain up to a transaction: a balance is this plus the tail (Law 5).
+
+    Rebuilding writes a higher `revision`, which is the one that counts; the row it replaces stays.
+    """
 
     __tablename__ = "balance_checkpoints"
 
     ledger_account_id: Mapped[str] = mapped_column(ForeignKey("ledger_accounts.id"), primary_key=True)
     billing_account_id: Mapped[str] = mapped_column(ForeignKey("billing_accounts.id"), primary_key=True)
     through_chain_seq: Mapped[int] = mapped_column(Count, primary_key=True)
+    revision: Mapped[int] = mapped_column(Count, primary_key=True)
     sum_minor: Mapped[int] = mapped_column(Minor)
     recorded_at: Mapped[datetime] = mapped_column(Instant)
 

@@ -45,6 +45,7 @@ def upgrade() -> None:
         sa.Column("ledger_account_id", types.ident(), nullable=False),
         sa.Column("billing_account_id", types.ident(), nullable=False),
         sa.Column("through_chain_seq", types.count(), nullable=False),
+        sa.Column("revision", types.count(), nullable=False),
         sa.Column("sum_minor", types.count(), nullable=False),
         sa.Column("recorded_at", types.instant(), nullable=False),
         sa.ForeignKeyConstraint(
@@ -54,7 +55,11 @@ def upgrade() -> None:
             ["ledger_account_id"], ["ledger_accounts.id"], name=op.f("fk_balance_checkpoints_ledger_account_id")
         ),
         sa.PrimaryKeyConstraint(
-            "ledger_account_id", "billing_account_id", "through_chain_seq", name=op.f("pk_balance_checkpoints")
+            "ledger_account_id",
+            "billing_account_id",
+            "through_chain_seq",
+            "revision",
+            name=op.f("pk_balance_checkpoints"),
         ),
         sqlite_strict=True,
     )
@@ -75,7 +80,7 @@ def upgrade() -> None:
         sa.Column("reverses_id", types.ident(), nullable=True),
         sa.Column("linked_id", types.ident(), nullable=True),
         sa.Column("actor", types.ident(), nullable=False),
-        sa.Column("memo", sa.Text(), nullable=False),
+        sa.Column("memo_hash", types.ident(), nullable=True),
         sa.Column("correlation_id", types.ident(), nullable=True),
         sa.Column("entry_count", types.count(), nullable=False),
         sa.Column("prev_hash", types.ident(), nullable=False),
@@ -159,9 +164,21 @@ def upgrade() -> None:
         ["debit_account_id", "billing_account_id", "chain_seq"],
         unique=False,
     )
+    op.create_table(
+        "ledger_memos",
+        sa.Column("transaction_id", types.ident(), nullable=False),
+        sa.Column("memo", sa.Text(), nullable=False),
+        sa.Column("salt", types.ident(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["transaction_id"], ["ledger_transactions.id"], name=op.f("fk_ledger_memos_transaction_id")
+        ),
+        sa.PrimaryKeyConstraint("transaction_id", name=op.f("pk_ledger_memos")),
+        sqlite_strict=True,
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("ledger_memos")
     op.drop_table("ledger_entries")
     op.drop_table("ledger_transactions")
     op.drop_table("balance_checkpoints")
