@@ -10,7 +10,6 @@ from billing.accounts import names
 from billing.accounts.tables import Member, Project
 from billing.kernel.ids import new_id
 
-_WHOLE_MAX = 2_000
 HANDLE_MAX = 128
 
 
@@ -18,14 +17,13 @@ class Attributor:
     """Finds or makes projects and members, remembering them for one transaction of bulk work.
 
     The caller holds the heads of the accounts it names, so nobody else makes the same ones meanwhile. An account with at most
-    2,000 projects (members) is read once; in larger ones each name is looked up when it first comes.
+    `whole_max` projects (members) is read once; in larger ones each name is looked up when it first comes.
     """
 
-    def __init__(self, session: Session, now: datetime) -> None:
-        self._session = session
+    def __init__(self, session: Session, now: datetime, *, whole_max: int = 2_000) -> None:
         self._now = now
-        self._projects = _Known(session, Project, Project.code)
-        self._members = _Known(session, Member, Member.handle)
+        self._projects = _Known(session, Project, Project.code, whole_max)
+        self._members = _Known(session, Member, Member.handle, whole_max)
 
     def project_id(self, account_id: str, code: str | None) -> str | None:
         """The id of the account's project of that code, made if new; None for None or "". Raises Invalid(field="project")."""
@@ -52,8 +50,13 @@ class _Known:
     """What is known of one table: (account, name) -> id."""
 
     def __init__(
-        self, session: Session, table: type[Project] | type[Member], column: InstrumentedAttribute[str]
+        self,
+        session: Session,
+        table: type[Project] | type[Member],
+        column: InstrumentedAttribute[str],
+        whole_max: int,
     ) -> None:
+        self._whole_max = whole_max
         self._session = session
         self._table = table
         self._column = column
@@ -86,6 +89,6 @@ class _Known:
 
     def _read_account(self, account_id: str) -> None:
         statement = select(self._column, self._table.id).where(self._table.billing_account_id == account_id)
-        rows = self._session.execute(statement.limit(_WHOLE_MAX + 1)).all()
-        self._is_whole[account_id] = len(rows) <= _WHOLE_MAX
+        rows = self._session.execute(statement.limit(self._whole_max + 1)).all()
+        self._is_whole[account_id] = len(rows) <= self._whole_max
         self._ids.update(((account_id, name), row_id) for name, row_id in rows)
