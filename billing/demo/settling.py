@@ -93,7 +93,7 @@ def _ask_for_refunds(cloud: Cloud) -> None:
     wanted = ((12_000, "Paid from the wrong cost centre"), (4_500, "Trial project ended early"))
     for turn, (payment, (minor, reason)) in enumerate(zip(payments, wanted, strict=False)):
         with cloud.database.transaction("jobs") as session:
-            refundable = refunds.refundable(session, account_id=account_id, payment_id=payment.id)
+            refundable = refunds.refundable(session, now=now, account_id=account_id, payment_id=payment.id)
             if refundable.minor < minor:
                 return
             asked = refunds.request(

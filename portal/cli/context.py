@@ -28,7 +28,7 @@ def providers() -> dict[str, Provider]:
     """The payment providers that the settings name."""
     from portal.providers import build
 
-    return build(config())
+    return build(config(), database())
 
 
 def actor() -> str:
