@@ -30,8 +30,9 @@ def create_app(settings: config.PortalConfig | None = None) -> Flask:
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.config["TESTING"] = settings.is_testing
+    database = Database(settings.database)
     app.extensions["plumbline"] = Services(
-        config=settings, database=Database(settings.database), providers=providers.build(settings)
+        config=settings, database=database, providers=providers.build(settings, database)
     )
     logs.init_app(app)
     security.init_app(app, settings)

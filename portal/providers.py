@@ -6,11 +6,15 @@ import hmac
 from billing.payments.providers.port import Provider
 from billing.payments.providers.sandbox import SandboxProvider
 from billing.payments.providers.stripe import StripeProvider
+from billing.storage.database import Database
 from portal.config import PortalConfig
 
 
-def build(config: PortalConfig) -> dict[str, Provider]:
-    """Stripe when its keys are set, then the sandbox when it is allowed. Nothing is called and no SDK is loaded here."""
+def build(config: PortalConfig, database: Database) -> dict[str, Provider]:
+    """Stripe when its keys are set, then the sandbox when it is allowed. Nothing is called and no SDK is loaded here.
+
+    The sandbox remembers its checkouts in `database`, outside our own transactions as a provider elsewhere would.
+    """
     providers: dict[str, Provider] = {}
     if config.stripe_secret_key and config.stripe_webhook_secret:
         providers["stripe"] = StripeProvider(
@@ -19,7 +23,9 @@ def build(config: PortalConfig) -> dict[str, Provider]:
             api_base=config.stripe_api_base,
         )
     if config.has_sandbox:
-        providers["sandbox"] = SandboxProvider(secret=sandbox_secret(config), base_url=config.base_url)
+        providers["sandbox"] = SandboxProvider(
+            secret=sandbox_secret(config), base_url=config.base_url, database=database
+        )
     return providers
 
 

@@ -1,11 +1,12 @@
 """Tables of money in and out."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from billing.storage.columns import Base, Code, Count, Ident, Instant, Minor, Words, table_args
+from billing.storage.columns import Base, Code, Count, Hash, Ident, Instant, Json, Minor, Words, table_args
 
 
 class ProviderCustomer(Base):
@@ -41,6 +42,7 @@ class PaymentSession(Base):
     created_by: Mapped[str] = mapped_column(Code)
     created_at: Mapped[datetime] = mapped_column(Instant)
     updated_at: Mapped[datetime] = mapped_column(Instant)
+    looked_up_at: Mapped[datetime | None] = mapped_column(Instant)  # when recovery last asked the provider
 
     __table_args__ = table_args(
         UniqueConstraint("billing_account_id", "form_key"),
@@ -127,6 +129,7 @@ class RefundRequest(Base):
     provider_refund_id: Mapped[str | None] = mapped_column(Code)
     sent_at: Mapped[datetime | None] = mapped_column(Instant)
     ended_at: Mapped[datetime | None] = mapped_column(Instant)
+    looked_up_at: Mapped[datetime | None] = mapped_column(Instant)  # when recovery last asked the provider
     failure: Mapped[str | None] = mapped_column(Words)
 
     __table_args__ = table_args(
@@ -141,4 +144,23 @@ class RefundRequest(Base):
         ),
         Index("ix_refund_requests_state", "state", "id"),
         Index("ix_refund_requests_payment_id", "payment_id"),
+    )
+
+
+class SandboxObject(Base):
+    """The sandbox provider's own memory: what a real provider keeps on its side. Nothing but the sandbox reads it."""
+
+    __tablename__ = "sandbox_objects"
+
+    id: Mapped[str] = mapped_column(Ident, primary_key=True)
+    kind: Mapped[str] = mapped_column(Code)  # customer, checkout.session, payment_intent, refund
+    reference: Mapped[str | None] = mapped_column(Code)
+    parent_id: Mapped[str | None] = mapped_column(Ident)  # a refund's payment
+    idempotency_key: Mapped[str | None] = mapped_column(Code, unique=True)
+    request_hash: Mapped[str | None] = mapped_column(Hash)
+    body: Mapped[dict[str, Any]] = mapped_column(Json)
+    created_at: Mapped[datetime] = mapped_column(Instant)
+
+    __table_args__ = table_args(
+        Index("ix_sandbox_objects_reference", "kind", "reference"), Index("ix_sandbox_objects_parent_id", "parent_id")
     )

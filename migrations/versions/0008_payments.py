@@ -11,6 +11,22 @@ down_revision = "0007"
 
 def upgrade() -> None:
     op.create_table(
+        "sandbox_objects",
+        sa.Column("id", types.ident(), nullable=False),
+        sa.Column("kind", types.ident(), nullable=False),
+        sa.Column("reference", types.ident(), nullable=True),
+        sa.Column("parent_id", types.ident(), nullable=True),
+        sa.Column("idempotency_key", types.ident(), nullable=True),
+        sa.Column("request_hash", types.ident(), nullable=True),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("created_at", types.instant(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sandbox_objects")),
+        sa.UniqueConstraint("idempotency_key", name=op.f("uq_sandbox_objects_idempotency_key")),
+        sqlite_strict=True,
+    )
+    op.create_index("ix_sandbox_objects_parent_id", "sandbox_objects", ["parent_id"], unique=False)
+    op.create_index("ix_sandbox_objects_reference", "sandbox_objects", ["kind", "reference"], unique=False)
+    op.create_table(
         "stripe_events",
         sa.Column("id", types.ident(), nullable=False),
         sa.Column("provider", types.ident(), nullable=False),
@@ -63,6 +79,7 @@ def upgrade() -> None:
         sa.Column("created_by", types.ident(), nullable=False),
         sa.Column("created_at", types.instant(), nullable=False),
         sa.Column("updated_at", types.instant(), nullable=False),
+        sa.Column("looked_up_at", types.instant(), nullable=True),
         sa.CheckConstraint(
             "(purpose = 'invoice') = (invoice_id IS NOT NULL)", name=op.f("ck_payment_sessions_invoice")
         ),
@@ -139,6 +156,7 @@ def upgrade() -> None:
         sa.Column("provider_refund_id", types.ident(), nullable=True),
         sa.Column("sent_at", types.instant(), nullable=True),
         sa.Column("ended_at", types.instant(), nullable=True),
+        sa.Column("looked_up_at", types.instant(), nullable=True),
         sa.Column("failure", sa.Text(), nullable=True),
         sa.CheckConstraint("(mode = 'card') = (payment_id IS NOT NULL)", name=op.f("ck_refund_requests_payment")),
         sa.CheckConstraint("(mode = 'credit') = (invoice_id IS NOT NULL)", name=op.f("ck_refund_requests_invoice")),
@@ -175,3 +193,4 @@ def downgrade() -> None:
     op.drop_table("payment_sessions")
     op.drop_table("billing_provider_customers")
     op.drop_table("stripe_events")
+    op.drop_table("sandbox_objects")

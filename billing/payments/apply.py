@@ -1,0 +1,174 @@
+"""The effect of stored events: look at what the provider's object says now, then effect and mark in one transaction (Law 6)."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from billing.kernel.errors import Refusal
+from billing.payments import lookups, receipts, refund_outcomes, webhooks
+from billing.payments.errors import OutcomeUnknown, ProviderMismatch, ProviderRefused
+from billing.payments.providers import envelopes
+from billing.payments.providers.port import CheckoutFacts, Notice, Provider, RefundFacts
+from billing.payments.tables import Payment, ProviderEvent, RefundRequest
+from billing.storage.database import Database, Role
+
+_log = logging.getLogger("billing.payments")
+_BATCH = 100
+_FIRST_PAUSE_S = 10
+_NOTE_MAX = 500
+_GIVE_UP_AFTER = timedelta(days=3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Subject:
+    """Which rows of ours an event is about: one payment session, or the refunds of one payment."""
+
+    intent: lookups.Intent | None = None
+    checkout_id: str | None = None
+    payment_id: str | None = None
+    refund_ids: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    """What the provider holds now of that subject."""
+
+    session_id: str | None = None
+    checkout: CheckoutFacts | None = None
+    refunds: tuple[RefundFacts, ...] = ()
+
+
+def apply_event(
+    database: Database, providers: Mapping[str, Provider], event_id: str, *, now: datetime, role: Role = "jobs"
+) -> str:
+    """Give a stored event its effect and return its state; a second time, or a second worker, changes nothing.
+
+    The object is fetched from the provider before the transaction, so the order of events does not matter. An object that
+    contradicts our records makes the event failed with the reason; when the provider does not answer, it stays received.
+    """
+    with database.reading(role) as session:
+        event = session.get_one(ProviderEvent, event_id)
+        if event.state != "received":
+            return event.state
+        provider = providers.get(event.provider)
+        subject = _find_subject(session, envelopes.read(event.body), event.provider)
+    if provider is None:
+        return _mark(database, role, event_id, now, "received", "provider_not_configured")
+    if subject is None:
+        return _mark(database, role, event_id, now, "ignored", "not_ours")
+    try:
+        found = _look(provider, subject)
+        return _take_effect(database, role, event_id, now, provider, found)
+    except Refusal as refusal:
+        return _mark(
+            database, role, event_id, now, "failed", f"{refusal.fields.get('reason', refusal.code)}: {refusal}"
+        )
+    except ProviderRefused as refused:
+        return _mark(database, role, event_id, now, "failed", f"provider_refused: {refused}")
+    except OutcomeUnknown as unknown:
+        return _mark(database, role, event_id, now, "received", f"provider_unreachable: {unknown}")
+
+
+def apply_pending(database: Database, providers: Mapping[str, Provider], *, now: datetime) -> int:
+    """Apply the events that wait, oldest first, each on its own; returns how many are no longer waiting.
+
+    What could not be asked for is tried again after 10, 30, 70, ... seconds, and given up as failed after three days.
+    """
+    query = select(ProviderEvent).where(ProviderEvent.state == "received").order_by(ProviderEvent.received_at)
+    with database.reading("jobs") as session:
+        waiting = [event.id for event in session.execute(query.limit(_BATCH)).scalars() if _is_due(event, now)]
+    done = 0
+    for event_id in waiting:
+        try:
+            done += apply_event(database, providers, event_id, now=now) != "received"
+        except Exception:
+            # One event that hits a fault of ours must not hold up the others; it stays and is counted as waiting.
+            _log.exception("event could not be applied", extra={"event_id": event_id})
+            _mark(database, "jobs", event_id, now, "received", "internal_error")
+    return done
+
+
+def _is_due(event: ProviderEvent, now: datetime) -> bool:
+    pause = _FIRST_PAUSE_S * (2 ** min(event.attempts, 16) - 1)
+    return event.received_at + timedelta(seconds=pause) <= now
+
+
+def _find_subject(session: Session, notice: Notice, provider: str) -> _Subject | None:
+    """Our rows that the event is about, by the provider's ids and by ours; None when it is about something else."""
+    if notice.type in webhooks.REFUND_TYPES:
+        payment = session.execute(
+            select(Payment).where(
+                Payment.provider == provider, Payment.provider_payment_id == (notice.payment_id or "")
+            )
+        ).scalar_one_or_none()
+        if payment is None:
+            return None
+        ids = session.execute(select(RefundRequest.id).where(RefundRequest.payment_id == payment.id)).scalars()
+        return _Subject(payment_id=payment.provider_payment_id, refund_ids=frozenset(ids))
+    is_checkout = notice.type in webhooks.CHECKOUT_TYPES
+    intent = lookups.find_intent(
+        session, provider=provider, reference=notice.reference, checkout_id=notice.object_id if is_checkout else None
+    )
+    if intent is None:
+        return None
+    return _Subject(intent=intent, checkout_id=notice.object_id if is_checkout else intent.provider_session_id)
+
+
+def _look(provider: Provider, subject: _Subject) -> _Found:
+    """Ask the provider. Raises OutcomeUnknown when it does not know (yet) what its event speaks of."""
+    if subject.intent is not None:
+        checkout = lookups.fetch_checkout(provider, subject.intent, checkout_id=subject.checkout_id)
+        if checkout is None:
+            raise OutcomeUnknown("no checkout for our reference")
+        return _Found(session_id=subject.intent.session_id, checkout=checkout)
+    refunds = provider.list_refunds(subject.payment_id or "")
+    if any(refund.reference not in subject.refund_ids for refund in refunds):
+        # Someone refunded at the provider's own pages: finance must book it, we may not guess for which request.
+        raise ProviderMismatch(reason="foreign_refund", payment_id=subject.payment_id)
+    return _Found(refunds=tuple(refunds))
+
+
+def _take_effect(
+    database: Database, role: Role, event_id: str, now: datetime, provider: Provider, found: _Found
+) -> str:
+    with database.transaction(role) as session:
+        event = _lock_event(session, event_id)
+        if event.state != "received":
+            return event.state
+        if found.checkout is not None and found.session_id is not None:
+            receipts.record_checkout(
+                session, now=now, session_id=found.session_id, facts=found.checkout, is_live=provider.is_live
+            )
+        for refund in found.refunds:
+            refund_outcomes.record_outcome(
+                session, now=now, refund_id=refund.reference or "", facts=refund, actor=f"provider:{provider.name}"
+            )
+        event.state, event.note, event.processed_at = "processed", None, now
+        event.attempts += 1
+        return event.state
+
+
+def _mark(database: Database, role: Role, event_id: str, now: datetime, state: str, note: str) -> str:
+    """Note a try without effect, unless another worker was faster; give up on what cannot be asked for three days."""
+    with database.transaction(role) as session:
+        event = _lock_event(session, event_id)
+        if event.state != "received":
+            return event.state
+        if state == "received" and now - event.received_at >= _GIVE_UP_AFTER:
+            state, note = "failed", f"given_up: {note}"
+        event.state, event.note = state, note[:_NOTE_MAX]
+        event.attempts += 1
+        if state != "received":
+            event.processed_at = now
+    if state == "failed":
+        _log.warning("event failed", extra={"event_id": event_id, "note": note[:_NOTE_MAX]})
+    return state
+
+
+def _lock_event(session: Session, event_id: str) -> ProviderEvent:
+    query = select(ProviderEvent).where(ProviderEvent.id == event_id).with_for_update()
+    return session.execute(query.execution_options(populate_existing=True)).scalar_one()

@@ -1,0 +1,125 @@
+"""Stripe's objects in our words. The sandbox answers in the same shapes, so both adapters translate here."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from billing.kernel.errors import Invalid
+from billing.kernel.money import Money
+from billing.payments.errors import ProviderMismatch
+from billing.payments.providers.envelopes import METADATA_KEY
+from billing.payments.providers.port import CheckoutFacts, PaymentFacts, PaymentState, RefundFacts, RefundState
+from billing.reference import provider_currencies
+
+_FAILED_INTENTS = ("requires_payment_method", "canceled")
+_REFUND_STATES: dict[str, RefundState] = {"succeeded": "succeeded", "failed": "failed", "canceled": "failed"}
+
+
+def checkout_facts(item: dict[str, Any]) -> CheckoutFacts:
+    """A `checkout.session`, its payment intent expanded where there is one. Raises ProviderMismatch when it cannot be read."""
+    intent = item.get("payment_intent")
+    payment = payment_facts(intent) if isinstance(intent, dict) else None
+    status = item.get("status")
+    payment_state: PaymentState = "unpaid"
+    if item.get("payment_status") == "paid":
+        payment_state = "paid"
+    elif status == "complete":
+        # Complete but unpaid: a delayed method. Its intent asks for another method once the delayed one has failed.
+        payment_state = "failed" if payment is not None and payment.state == "failed" else "processing"
+    return CheckoutFacts(
+        id=_text(item, "id"),
+        reference=item.get("client_reference_id") or _reference(item),
+        state="complete" if status == "complete" else "expired" if status == "expired" else "open",
+        payment_state=payment_state,
+        amount=_money(item, "amount_total"),
+        is_live=item.get("livemode") is True,
+        url=item.get("url"),
+        payment=payment,
+    )
+
+
+def payment_facts(item: dict[str, Any]) -> PaymentFacts:
+    """A `payment_intent`, its latest charge and balance transaction expanded where there are some."""
+    charge = item.get("latest_charge")
+    charge = charge if isinstance(charge, dict) else {}
+    balance = charge.get("balance_transaction")
+    error = item.get("last_payment_error") or {}
+    status = item.get("status")
+    state: PaymentState = "unpaid"
+    if status == "succeeded":
+        state = "paid"
+    elif status == "processing":
+        state = "processing"
+    elif status == "canceled" or (status in _FAILED_INTENTS and error):
+        state = "failed"
+    return PaymentFacts(
+        id=_text(item, "id"),
+        state=state,
+        received=_money(item, "amount_received" if state == "paid" else "amount"),
+        paid_at=_instant(charge.get("created")) if state == "paid" else None,
+        source_id=balance.get("id") if isinstance(balance, dict) else balance,
+        fee=_fee(balance),
+        method_label=_method_label(charge.get("payment_method_details")),
+        failure=error.get("decline_code") or error.get("code"),
+    )
+
+
+def refund_facts(item: dict[str, Any]) -> RefundFacts:
+    """A `refund`, its balance transaction expanded where there is one."""
+    balance = item.get("balance_transaction")
+    intent = item.get("payment_intent")
+    return RefundFacts(
+        id=_text(item, "id"),
+        reference=_reference(item),
+        payment_id=(intent.get("id") if isinstance(intent, dict) else intent) or "",
+        state=_REFUND_STATES.get(str(item.get("status")), "pending"),
+        amount=_money(item, "amount"),
+        source_id=balance.get("id") if isinstance(balance, dict) else balance,
+        failure=item.get("failure_reason") or (item.get("status") if item.get("status") == "canceled" else None),
+    )
+
+
+def _fee(balance: object) -> Money | None:
+    """The provider's fee, when it is taken in a currency that can be read."""
+    if not isinstance(balance, dict) or not isinstance(balance.get("fee"), int) or balance["fee"] <= 0:
+        return None
+    return _money(balance, "fee")
+
+
+def _method_label(details: object) -> str | None:
+    """Such as "visa ending 4242": never more than the last four digits."""
+    if not isinstance(details, dict):
+        return None
+    card = details.get("card")
+    if isinstance(card, dict) and card.get("last4"):
+        return f"{card.get('brand') or 'card'} ending {str(card['last4'])[-4:]}"
+    kind = details.get("type")
+    return str(kind).replace("_", " ") if kind else None
+
+
+def _instant(seconds: object) -> datetime | None:
+    return datetime.fromtimestamp(seconds, UTC) if isinstance(seconds, int) else None
+
+
+def _reference(item: dict[str, Any]) -> str | None:
+    metadata = item.get("metadata")
+    value = metadata.get(METADATA_KEY) if isinstance(metadata, dict) else None
+    return value if isinstance(value, str) else None
+
+
+def _money(item: dict[str, Any], name: str) -> Money:
+    amount, currency = item.get(name), item.get("currency")
+    if not isinstance(amount, int) or isinstance(amount, bool) or not isinstance(currency, str):
+        raise ProviderMismatch(reason="unreadable_object", object_id=str(item.get("id"))[:80], missing=name)
+    try:
+        return provider_currencies.from_stripe(amount, currency)
+    except Invalid:
+        raise ProviderMismatch(
+            reason="unreadable_object", object_id=str(item.get("id"))[:80], currency=currency[:10]
+        ) from None
+
+
+def _text(item: dict[str, Any], name: str) -> str:
+    value = item.get(name)
+    if not isinstance(value, str) or not value:
+        raise ProviderMismatch(reason="unreadable_object", missing=name)
+    return value

@@ -1,0 +1,128 @@
+"""What this room asks of a payment provider, in our words. Adapters translate; nothing here knows Stripe.
+
+Every call may raise ProviderRefused (a certain no) or OutcomeUnknown (no clear answer). None may be made inside a transaction.
+Amounts are minor units by ISO 4217; an adapter converts to its provider's own scale.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+
+from billing.kernel.money import Money
+
+CheckoutState = Literal["open", "complete", "expired"]
+PaymentState = Literal["unpaid", "processing", "paid", "failed"]
+RefundState = Literal["pending", "succeeded", "failed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckoutRequest:
+    """A checkout to be made. `reference` is our payment session's id and the provider's idempotency key."""
+
+    reference: str
+    customer_id: str
+    amount: Money
+    title: str
+    success_url: str
+    cancel_url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaymentFacts:
+    """A payment as the provider holds it now. `source_id` is the balance transaction that brought the money, once there is one."""
+
+    id: str
+    state: PaymentState
+    received: Money
+    paid_at: datetime | None = None
+    source_id: str | None = None
+    fee: Money | None = None
+    method_label: str | None = None
+    failure: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckoutFacts:
+    """A checkout as the provider holds it now; `reference` is our payment session's id, as we gave it."""
+
+    id: str
+    reference: str | None
+    state: CheckoutState
+    payment_state: PaymentState
+    amount: Money
+    is_live: bool
+    url: str | None
+    payment: PaymentFacts | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefundRequestFacts:
+    """A refund to be sent. `reference` is our refund request's id and the provider's idempotency key."""
+
+    reference: str
+    payment_id: str
+    amount: Money
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefundFacts:
+    """A refund as the provider holds it now."""
+
+    id: str
+    reference: str | None
+    payment_id: str
+    state: RefundState
+    amount: Money
+    source_id: str | None = None
+    failure: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """What a provider's event says, reduced to where to look: the object it speaks of, and our id if it carries one."""
+
+    id: str
+    type: str
+    is_live: bool
+    account: str | None
+    object_kind: str
+    object_id: str
+    reference: str | None
+    payment_id: str | None
+
+
+class Provider(Protocol):
+    """One payment provider."""
+
+    @property
+    def name(self) -> str:
+        """How rows name it: "stripe", "sandbox"."""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether real money moves."""
+
+    def create_customer(self, *, account_id: str, label: str) -> str:
+        """Make the billing account known to the provider; returns the customer's id. Idempotent per account."""
+
+    def create_checkout(self, request: CheckoutRequest) -> CheckoutFacts:
+        """Open a hosted checkout. The same request again within 24 h gives the same checkout."""
+
+    def fetch_checkout(self, checkout_id: str) -> CheckoutFacts:
+        """The checkout as it is now, with its payment."""
+
+    def find_checkout(self, *, reference: str, customer_id: str, since: datetime) -> CheckoutFacts | None:
+        """The checkout made for `reference` at or after `since`, or None when there certainly is none."""
+
+    def refund(self, request: RefundRequestFacts) -> RefundFacts:
+        """Send money back. The same request again within 24 h gives the same refund."""
+
+    def fetch_refund(self, refund_id: str) -> RefundFacts:
+        """The refund as it is now."""
+
+    def list_refunds(self, payment_id: str) -> list[RefundFacts]:
+        """All refunds of a payment, whoever made them."""
+
+    def read_webhook(self, raw_body: bytes, headers: Mapping[str, str], *, now: datetime) -> Notice:
+        """Check the signature over the raw bytes and read the event. Raises WebhookRefused."""

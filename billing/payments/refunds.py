@@ -1,0 +1,362 @@
+"""Refunds from request to decision: asked for by a tenant, decided by a second person, limited under the account's lock.
+
+Mode card: money back through the provider. Approval holds it (wallet to refund_pending); `acts` sends it, `refund_outcomes` ends
+it. Mode credit: a credit note on an invoice, its surplus into the wallet; approval is the end of it.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from billing.accounts import heads, names
+from billing.accounts.tables import AccountHead, BillingAccount
+from billing.invoicing import credit_notes
+from billing.invoicing.tables import InvoiceHeader
+from billing.kernel.errors import Conflict, Invalid, NotFound
+from billing.kernel.ids import new_id
+from billing.kernel.money import Money
+from billing.ledger import book
+from billing.ledger.entries import Entry
+from billing.payments import refund_limits
+from billing.payments.errors import AlreadyDecided, SecondPersonNeeded
+from billing.payments.tables import Payment, RefundRequest
+from billing.reference import provider_currencies
+from billing.storage import audit, outbox
+
+_REASON_MAX = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefundRow:
+    """One refund request. `state` is requested, approved, sent, succeeded, failed, rejected or unknown."""
+
+    id: str
+    billing_account_id: str
+    account_code: str
+    account_name: str
+    mode: str
+    payment_id: str | None
+    invoice_id: str | None
+    invoice_number: str | None
+    amount_minor: int
+    currency: str
+    reason: str
+    state: str
+    requested_by: str
+    requested_at: datetime
+    decided_by: str | None
+    decided_at: datetime | None
+    decision_note: str | None
+    credit_note_id: str | None
+    provider_refund_id: str | None
+    sent_at: datetime | None
+    ended_at: datetime | None
+    failure: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefundLimits:
+    """What an operator sees before deciding: the rest of the payment (or what can be credited) and the funds that may leave."""
+
+    rest_minor: int
+    funds_minor: int
+    limit_minor: int
+    currency: str
+    is_within: bool
+
+
+def request(
+    session: Session,
+    *,
+    now: datetime,
+    account_id: str,
+    mode: str,
+    amount: Money,
+    reason: str,
+    form_key: str,
+    actor: str,
+    payment_id: str | None = None,
+    invoice_id: str | None = None,
+) -> RefundRow:
+    """Ask for money back; the same form sent twice is one request.
+
+    Mode `card` names a payment, mode `credit` an issued invoice. Nothing moves yet, but what other requests ask for already
+    counts against the limit. Locks the account's head. Raises NotFound, Invalid, AboveRefundable, DisputedAccount, Conflict.
+    """
+    reason = names.require_name(" ".join(reason.split()), "reason", max_length=_REASON_MAX)
+    if not form_key or len(form_key) > 200:
+        raise Invalid(field="form_key", reason="form_key_missing")
+    heads.lock_one(session, account_id)
+    known = session.execute(
+        select(RefundRequest).where(RefundRequest.billing_account_id == account_id, RefundRequest.form_key == form_key)
+    ).scalar_one_or_none()
+    if known is not None:
+        asked = (mode, payment_id, invoice_id, amount.minor, amount.currency)
+        if (known.mode, known.payment_id, known.invoice_id, known.amount_minor, known.currency) != asked:
+            raise Conflict(refund_id=known.id, reason="form_key_reused")
+        return get_request(session, refund_id=known.id)
+    _check_subject(session, account_id, mode, amount, payment_id, invoice_id)
+    item = RefundRequest(
+        id=new_id("rfd"),
+        billing_account_id=account_id,
+        payment_id=payment_id,
+        invoice_id=invoice_id,
+        mode=mode,
+        amount_minor=amount.minor,
+        currency=amount.currency,
+        reason=reason,
+        state="requested",
+        form_key=form_key,
+        requested_by=actor,
+        requested_at=now,
+    )
+    waiting_minor = refund_limits.waiting_minor(session, payment_id=payment_id, invoice_id=invoice_id)
+    refund_limits.check(session, item, now=now, waiting_minor=waiting_minor)
+    session.add(item)
+    tell(session, now, item, "refund.request", actor)
+    session.flush()
+    return get_request(session, refund_id=item.id)
+
+
+def approve(session: Session, *, now: datetime, refund_id: str, actor: str, note: str | None = None) -> RefundRow:
+    """Let a refund go: card money is held for sending, a credit becomes a credit note. Only a second person may.
+
+    Under the account's head (and the payment's row): never above the payment's refundable rest nor above refundable funds, which
+    the database checks again. Raises SecondPersonNeeded, AlreadyDecided, AboveRefundable, DisputedAccount.
+    """
+    item, head = lock_request(session, refund_id)
+    _check_decision(item, actor)
+    refund_limits.check(session, item, now=now)
+    item.decided_by, item.decided_at = actor, now
+    item.decision_note = names.find_name(" ".join((note or "").split()), "note", max_length=_REASON_MAX)
+    if item.mode == "card":
+        _hold(session, now, item, head, actor)
+    else:
+        credited = credit_notes.credit(
+            session,
+            now=now,
+            invoice_id=item.invoice_id or "",
+            amount_minor=item.amount_minor,
+            reason=item.reason,
+            actor=actor,
+            account_id=item.billing_account_id,
+        )
+        item.credit_note_id = credited.credit_note_id
+        item.state, item.ended_at = "succeeded", now
+    tell(session, now, item, "refund.approve", actor)
+    session.flush()
+    return get_request(session, refund_id=refund_id)
+
+
+def reject(session: Session, *, now: datetime, refund_id: str, actor: str, note: str) -> RefundRow:
+    """Refuse a refund, with the reason the tenant will read. Only a second person may. Raises as `approve`."""
+    item, _head = lock_request(session, refund_id)
+    _check_decision(item, actor)
+    note = names.require_name(" ".join(note.split()), "note", max_length=_REASON_MAX)
+    item.decided_by, item.decided_at, item.decision_note = actor, now, note
+    item.state, item.ended_at = "rejected", now
+    tell(session, now, item, "refund.reject", actor)
+    session.flush()
+    return get_request(session, refund_id=refund_id)
+
+
+def refundable(session: Session, *, now: datetime, account_id: str, payment_id: str) -> Money:
+    """What of a payment may be asked back now: its rest, less what is asked already, at most the refundable funds."""
+    payment = _payment_of(session, account_id, payment_id)
+    waiting = refund_limits.waiting_minor(session, payment_id=payment_id)
+    rest = payment.amount_minor - payment.refunded_minor - waiting
+    funds = refund_limits.funds(session, now=now, account_id=account_id, currency=payment.currency)
+    return Money(minor=0 if funds.is_disputed else max(0, min(rest, funds.minor)), currency=payment.currency)
+
+
+def limits_of(session: Session, *, now: datetime, refund_id: str) -> RefundLimits:
+    """What an operator sees before deciding a request."""
+    item = session.get(RefundRequest, refund_id)
+    if item is None:
+        raise NotFound(refund_id=refund_id)
+    rest_minor = refund_limits.rest_minor(session, item)
+    funds = refund_limits.funds(session, now=now, account_id=item.billing_account_id, currency=item.currency)
+    limit_minor = rest_minor if item.mode == "credit" else 0 if funds.is_disputed else min(rest_minor, funds.minor)
+    return RefundLimits(
+        rest_minor=rest_minor,
+        funds_minor=funds.minor,
+        limit_minor=limit_minor,
+        currency=item.currency,
+        is_within=item.amount_minor <= limit_minor,
+    )
+
+
+def get_request(session: Session, *, refund_id: str, account_id: str | None = None) -> RefundRow:
+    """One request; with `account_id` only of that billing account. Raises NotFound."""
+    found = session.execute(_requests(account_id).where(RefundRequest.id == refund_id)).one_or_none()
+    if found is None:
+        raise NotFound(refund_id=refund_id)
+    return _row(*found)
+
+
+def list_requests(
+    session: Session, *, account_id: str | None = None, states: tuple[str, ...] = (), limit: int = 200
+) -> list[RefundRow]:
+    """The newest requests, of one billing account or of all, in the given states or any."""
+    query = _requests(account_id)
+    if states:
+        query = query.where(RefundRequest.state.in_(states))
+    return [_row(*found) for found in session.execute(query.order_by(RefundRequest.id.desc()).limit(limit)).all()]
+
+
+def lock_request(session: Session, refund_id: str) -> tuple[RefundRequest, AccountHead]:
+    """The request and its account's head, the head locked first, the request read anew. Raises NotFound."""
+    account_id = session.execute(
+        select(RefundRequest.billing_account_id).where(RefundRequest.id == refund_id)
+    ).scalar_one_or_none()
+    if account_id is None:
+        raise NotFound(refund_id=refund_id)
+    head = heads.lock_one(session, account_id)
+    query = select(RefundRequest).where(RefundRequest.id == refund_id).execution_options(populate_existing=True)
+    return session.execute(query).scalar_one(), head
+
+
+def lock_payment(session: Session, payment_id: str) -> Payment:
+    """The payment's row, locked and read anew; its account's head is held by the caller."""
+    query = select(Payment).where(Payment.id == payment_id).with_for_update().execution_options(populate_existing=True)
+    return session.execute(query).scalar_one()
+
+
+def _hold(session: Session, now: datetime, item: RefundRequest, head: AccountHead, actor: str) -> None:
+    payment = lock_payment(session, item.payment_id or "")
+    payment.refunded_minor += item.amount_minor  # the CHECK refuses more than the payment
+    item.state = "approved"
+    post(
+        session, now=now, item=item, head=head, kind="refund_hold", debit="wallet", credit="refund_pending", actor=actor
+    )
+
+
+def post(
+    session: Session,
+    *,
+    now: datetime,
+    item: RefundRequest,
+    head: AccountHead,
+    kind: str,
+    debit: str,
+    credit: str,
+    actor: str,
+    source: tuple[str, str] | None = None,
+) -> str:
+    """One movement of a refund, once per refund and kind; returns the ledger transaction's id."""
+    source_type, source_id = source or ("refund_request", item.id)
+    entry = Entry(
+        kind=kind,
+        debit=debit,
+        credit=credit,
+        amount=Money(minor=item.amount_minor, currency=item.currency),
+        detail={"refund_id": item.id, "payment_id": item.payment_id or ""},
+    )
+    return book.post(
+        session,
+        now=now,
+        head=head,
+        type=kind,
+        source_type=source_type,
+        source_id=source_id,
+        entries=[entry],
+        occurred_at=now,
+        actor=actor,
+        memo=f"refund {item.id}",
+    ).transaction_id
+
+
+def _check_decision(item: RefundRequest, actor: str) -> None:
+    if item.state != "requested":
+        raise AlreadyDecided(refund_id=item.id, state=item.state)
+    if actor == item.requested_by:
+        raise SecondPersonNeeded(refund_id=item.id)
+
+
+def _check_subject(
+    session: Session, account_id: str, mode: str, amount: Money, payment_id: str | None, invoice_id: str | None
+) -> None:
+    if amount.minor <= 0:
+        raise Invalid(field="amount", amount_minor=amount.minor, currency=amount.currency, reason="not_positive")
+    if mode == "card" and payment_id and not invoice_id:
+        currency = _payment_of(session, account_id, payment_id).currency
+        provider_currencies.require_payable(amount)
+    elif mode == "credit" and invoice_id and not payment_id:
+        invoice = session.get(InvoiceHeader, invoice_id)
+        if invoice is None or invoice.billing_account_id != account_id or invoice.state != "issued":
+            raise NotFound(invoice_id=invoice_id)
+        if invoice.kind != "invoice":
+            raise Invalid(field="invoice_id", value=invoice_id, reason="not_an_invoice")
+        currency = invoice.currency
+    else:
+        raise Invalid(field="mode", value=mode, reason="unknown_refund_mode")
+    if amount.currency != currency:
+        raise Invalid(field="currency", value=amount.currency, expected=currency, reason="currency_mismatch")
+
+
+def _payment_of(session: Session, account_id: str, payment_id: str) -> Payment:
+    payment = session.get(Payment, payment_id)
+    if payment is None or payment.billing_account_id != account_id:
+        raise NotFound(payment_id=payment_id)
+    return payment
+
+
+def tell(session: Session, now: datetime, item: RefundRequest, act: str, actor: str) -> None:
+    """Audit and notice of a refund's new state, one notice per state."""
+    facts = {"amount_minor": item.amount_minor, "currency": item.currency, "mode": item.mode, "state": item.state}
+    audit.record(
+        session,
+        now=now,
+        actor=actor,
+        act=act,
+        subject_type="refund_request",
+        subject_id=item.id,
+        billing_account_id=item.billing_account_id,
+        facts=facts,
+    )
+    outbox.enqueue(
+        session,
+        now=now,
+        topic=f"refund.{item.state}",
+        dedup_key=f"refund.{item.state}:{item.id}",
+        payload=facts | {"refund_id": item.id, "payment_id": item.payment_id, "invoice_id": item.invoice_id},
+        billing_account_id=item.billing_account_id,
+    )
+
+
+def _requests(account_id: str | None) -> Select[RefundRequest, str, str, str | None]:
+    query = (
+        select(RefundRequest, BillingAccount.code, BillingAccount.name, InvoiceHeader.number)
+        .join(BillingAccount, BillingAccount.id == RefundRequest.billing_account_id)
+        .outerjoin(InvoiceHeader, InvoiceHeader.id == RefundRequest.invoice_id)
+    )
+    return query if account_id is None else query.where(RefundRequest.billing_account_id == account_id)
+
+
+def _row(item: RefundRequest, account_code: str, account_name: str, invoice_number: str | None) -> RefundRow:
+    return RefundRow(
+        id=item.id,
+        billing_account_id=item.billing_account_id,
+        account_code=account_code,
+        account_name=account_name,
+        mode=item.mode,
+        payment_id=item.payment_id,
+        invoice_id=item.invoice_id,
+        invoice_number=invoice_number,
+        amount_minor=item.amount_minor,
+        currency=item.currency,
+        reason=item.reason,
+        state=item.state,
+        requested_by=item.requested_by,
+        requested_at=item.requested_at,
+        decided_by=item.decided_by,
+        decided_at=item.decided_at,
+        decision_note=item.decision_note,
+        credit_note_id=item.credit_note_id,
+        provider_refund_id=item.provider_refund_id,
+        sent_at=item.sent_at,
+        ended_at=item.ended_at,
+        failure=item.failure,
+    )

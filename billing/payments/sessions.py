@@ -1,0 +1,131 @@
+"""Payment sessions and payments as pages show them: small frozen rows, always of one billing account."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from billing.kernel.errors import NotFound
+from billing.payments.tables import Payment, PaymentSession
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionRow:
+    """One intent to pay. `state` is created, open, unknown, paid, failed or expired; `failure` is a stable word."""
+
+    id: str
+    billing_account_id: str
+    provider: str
+    provider_session_id: str | None
+    purpose: str
+    invoice_id: str | None
+    amount_minor: int
+    currency: str
+    state: str
+    redirect_url: str | None
+    failure: str | None
+    created_at: datetime
+    updated_at: datetime
+    payment_id: str | None
+    transaction_id: str | None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the page can stop asking."""
+        return self.state in ("paid", "failed", "expired")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaymentRow:
+    """Money received. `rest_minor` is what of it has not been refunded; how much may leave also depends on the wallet."""
+
+    id: str
+    session_id: str
+    purpose: str
+    invoice_id: str | None
+    amount_minor: int
+    currency: str
+    refunded_minor: int
+    rest_minor: int
+    method_label: str | None
+    provider: str
+    provider_payment_id: str
+    transaction_id: str
+    received_at: datetime
+
+
+def get_session(session: Session, *, account_id: str, session_id: str) -> SessionRow:
+    """One payment session of that billing account. Raises NotFound for any other."""
+    query = _sessions().where(PaymentSession.id == session_id, PaymentSession.billing_account_id == account_id)
+    found = session.execute(query).one_or_none()
+    if found is None:
+        raise NotFound(payment_session_id=session_id)
+    return _session_row(*found)
+
+
+def list_sessions(session: Session, *, account_id: str, limit: int = 50) -> list[SessionRow]:
+    """The newest payment sessions of a billing account."""
+    query = _sessions().where(PaymentSession.billing_account_id == account_id).order_by(PaymentSession.id.desc())
+    return [_session_row(*found) for found in session.execute(query.limit(limit)).all()]
+
+
+def list_payments(session: Session, *, account_id: str, limit: int = 100) -> list[PaymentRow]:
+    """The newest payments of a billing account."""
+    query = (
+        select(Payment, PaymentSession.purpose, PaymentSession.invoice_id)
+        .join(PaymentSession, PaymentSession.id == Payment.session_id)
+        .where(Payment.billing_account_id == account_id)
+        .order_by(Payment.id.desc())
+        .limit(limit)
+    )
+    return [
+        PaymentRow(
+            id=payment.id,
+            session_id=payment.session_id,
+            purpose=purpose,
+            invoice_id=invoice_id,
+            amount_minor=payment.amount_minor,
+            currency=payment.currency,
+            refunded_minor=payment.refunded_minor,
+            rest_minor=payment.amount_minor - payment.refunded_minor,
+            method_label=payment.method_label,
+            provider=payment.provider,
+            provider_payment_id=payment.provider_payment_id,
+            transaction_id=payment.transaction_id,
+            received_at=payment.received_at,
+        )
+        for payment, purpose, invoice_id in session.execute(query).all()
+    ]
+
+
+def row_of(session: Session, item: PaymentSession) -> SessionRow:
+    """The row of a payment session that this transaction holds."""
+    payment = session.execute(select(Payment).where(Payment.session_id == item.id)).scalar_one_or_none()
+    return _session_row(item, payment.id if payment else None, payment.transaction_id if payment else None)
+
+
+def _sessions() -> Select[PaymentSession, str, str]:
+    return select(PaymentSession, Payment.id, Payment.transaction_id).outerjoin(
+        Payment, Payment.session_id == PaymentSession.id
+    )
+
+
+def _session_row(item: PaymentSession, payment_id: str | None, transaction_id: str | None) -> SessionRow:
+    return SessionRow(
+        id=item.id,
+        billing_account_id=item.billing_account_id,
+        provider=item.provider,
+        provider_session_id=item.provider_session_id,
+        purpose=item.purpose,
+        invoice_id=item.invoice_id,
+        amount_minor=item.amount_minor,
+        currency=item.currency,
+        state=item.state,
+        redirect_url=item.redirect_url if item.state == "open" else None,
+        failure=item.failure,
+        created_at=item.created_at,
+        updated_at=item.updated_at,
+        payment_id=payment_id,
+        transaction_id=transaction_id,
+    )
