@@ -46,7 +46,7 @@ def ingest_events(session: Session, events: Sequence[EventFacts], *, now: dateti
     A counted event (start = end) becomes one usage record, a window one per piece between month and price borders. The caller
     gives only accounts it may write to, and keeps sources of different senders apart. Locks the heads of the accounts in id order.
     """
-    meters = dict(session.execute(select(Meter.code, Meter.base_per_unit)).tuples().all())
+    meters = dict(session.execute(select(Meter.code, Meter.base_per_unit)).all())
     zones = _zones(session, {event.account_id for event in events})
     heads_by_id = heads.lock(session, zones)
     known = _find_hashes(session, events)
@@ -81,7 +81,7 @@ def _zones(session: Session, account_ids: set[str]) -> dict[str, str]:
     query = select(BillingAccount.id, BillingAccount.zone).where(
         BillingAccount.id.in_(account_ids), BillingAccount.kind != "house"
     )
-    return dict(session.execute(query).tuples().all())
+    return dict(session.execute(query).all())
 
 
 def _find_hashes(session: Session, events: Sequence[EventFacts]) -> dict[tuple[str, str], str]:

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
-from billing.accounts import heads
+from billing.accounts import directory, heads
 from billing.accounts.attribution import Attributor
 from billing.accounts.tables import BillingAccount
 from billing.catalog import onboarding
@@ -175,7 +175,7 @@ def _find_accounts(session: Session, codes: Iterable[str]) -> dict[str, str]:
     query = select(BillingAccount.code, BillingAccount.id).where(
         BillingAccount.code.in_(list(codes)), BillingAccount.kind != "house"
     )
-    return dict(session.execute(query).tuples().all())
+    return dict(session.execute(query).all())
 
 
 def _accounts_of(
@@ -191,6 +191,7 @@ def _accounts_of(
         missing = {job.account_code for job in facts if job.source_id not in known} - accounts.keys()
         for code in sorted(missing):
             try:
+                directory.require_account_code(code)  # a seller's own account is found by its code, and is no tenant
                 with session.begin_nested():
                     made = onboarding.find_or_open_account(session, now=now, code=code, actor=options.actor)
             except Refusal as refusal:
@@ -242,7 +243,7 @@ def _write(session: Session, changed: Sequence[_Job], options: Options, now: dat
 
 def _zones_of(session: Session, account_ids: Sequence[str]) -> dict[str, str]:
     query = select(BillingAccount.id, BillingAccount.zone).where(BillingAccount.id.in_(account_ids))
-    return dict(session.execute(query).tuples().all())
+    return dict(session.execute(query).all())
 
 
 def _allocation_row(
