@@ -15,6 +15,8 @@ def sentence(error: BaseException) -> str:
     """What happened and what to do, without SQL."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     words = str(cause).strip().splitlines()
+    if "unable to open database file" in str(cause):
+        return "There is no database at this address: run `plumbline db upgrade` first, or correct DATABASE_URL."
     if "no such table" in str(cause) or type(cause).__name__ == "UndefinedTable":
         return "The database has no tables yet: run `plumbline db upgrade` first."
     return f"The database cannot be used: {words[0] if words else type(cause).__name__}"
