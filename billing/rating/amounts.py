@@ -25,18 +25,18 @@ class OpenAmount:
     posted_minor: int
     posting_seq: int
     added_base: int = 0
+    settled_minor: int = 0
 
     @property
     def quantity_base(self) -> int:
         """What the charge counts with its new lines."""
         return self.posted_base + self.added_base
 
-    @property
-    def increment_minor(self) -> int:
-        """What a posting must add to the ledger; it may be negative."""
-        return self.rounded_minor - self.posted_minor
+    def settle(self) -> None:
+        """Work out, once all its lines are added, what the ledger must hold: the exact amount rounded once."""
+        self.settled_minor = rounded_minor(self.curve, self.before_base, self.quantity_base)
 
     @property
-    def rounded_minor(self) -> int:
-        """The charge's exact amount rounded once: half up, away from zero."""
-        return rounded_minor(self.curve, self.before_base, self.quantity_base)
+    def increment_minor(self) -> int:
+        """What a posting adds to the ledger after `settle`; it may be negative."""
+        return self.settled_minor - self.posted_minor

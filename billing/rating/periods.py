@@ -44,29 +44,41 @@ class ChargeToInvoice:
 def period_at(session: Session, account: BillingAccount, instant: datetime) -> BillingPeriod:
     """The account's billing period that holds the instant, opened if need be. The caller holds the account's lock.
 
-    Both instants are stored when it opens. After a change of zone the next period still starts where the last one ended: no
-    instant is billed twice and none falls between two periods.
+    Both instants are stored when it opens. The month after a stored one starts where that ended, also after a change of zone:
+    no instant is billed twice and none falls between two periods.
     """
     owned = select(BillingPeriod).where(BillingPeriod.billing_account_id == account.id)
-    before = session.scalars(
-        owned.where(BillingPeriod.start_at <= instant).order_by(BillingPeriod.start_at.desc()).limit(1)
-    ).first()
+    started = owned.where(BillingPeriod.start_at <= instant).order_by(BillingPeriod.start_at.desc()).limit(1)
+    before = session.scalars(started).first()
     if before is not None and instant < before.end_at:
         return before
-    after = session.scalars(
-        owned.where(BillingPeriod.start_at > instant).order_by(BillingPeriod.start_at).limit(1)
-    ).first()
-    month = calendar.month_of(instant, account.zone)
-    opened = BillingPeriod(
-        id=new_id("bpd"),
-        billing_account_id=account.id,
-        label=calendar.label_of(instant, "month", account.zone),
-        start_at=month.start_at if before is None else max(month.start_at, before.end_at),
-        end_at=month.end_at if after is None else min(month.end_at, after.start_at),
-    )
+    later = owned.where(BillingPeriod.start_at > instant).order_by(BillingPeriod.start_at).limit(1)
+    opened = _month_between(account, instant, before, session.scalars(later).first())
     session.add(opened)
     session.flush()  # counters refer to it
     return opened
+
+
+def _month_between(
+    account: BillingAccount, instant: datetime, before: BillingPeriod | None, after: BillingPeriod | None
+) -> BillingPeriod:
+    label = calendar.label_of(instant, "month", account.zone)
+    if before is not None:
+        label = max(label, _shifted(before.label, 1))
+    if after is not None:
+        label = min(label, _shifted(after.label, -1))
+    month = calendar.month(label, account.zone)
+    start_at, end_at = month.start_at, month.end_at
+    if before is not None and (before.end_at > start_at or before.label == _shifted(label, -1)):
+        start_at = before.end_at
+    if after is not None and (after.start_at < end_at or after.label == _shifted(label, 1)):
+        end_at = after.start_at
+    return BillingPeriod(id=new_id("bpd"), billing_account_id=account.id, label=label, start_at=start_at, end_at=end_at)
+
+
+def _shifted(label: str, months: int) -> str:
+    year, month = divmod(int(label[:4]) * 12 + int(label[5:]) - 1 + months, 12)
+    return f"{year:04d}-{month + 1:02d}"
 
 
 def find_period(session: Session, account_id: str, label: str) -> BillingPeriod | None:

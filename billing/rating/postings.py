@@ -28,6 +28,7 @@ from billing.rating.worksheet import read_scale
 from billing.storage import bulk
 
 LINES_PER_RUN = 100_000
+_LAST_INSTANT = timedelta(milliseconds=1)
 _POSTINGS = cast(Table, Posting.__table__)
 _CHARGES = cast(Table, Charge.__table__)
 _POSTING_COLUMNS = (
@@ -48,7 +49,7 @@ _POSTING_COLUMNS = (
 class Group:
     """The charges of one period and currency, and the hashes of their new lines in order."""
 
-    period_id: str
+    period: BillingPeriod
     currency: str
     amounts: list[OpenAmount] = field(default_factory=list)
     line_hashes: list[str] = field(default_factory=list)
@@ -81,35 +82,31 @@ def post_account(session: Session, *, now: datetime, account_id: str, lines_per_
 def _post_run(session: Session, head: AccountHead, to_line_seq: int, now: datetime) -> None:
     from_line_seq = head.posted_line_seq
     groups = _collect(session, head.billing_account_id, from_line_seq, to_line_seq)
-    periods = _periods(session, {group.period_id for group in groups})
-    for group in sorted(groups, key=lambda group: (periods[group.period_id].start_at, group.currency)):
-        period = periods[group.period_id]
-        # Revenue belongs to the month in which it was used, as far as the books are open for it.
-        occurred_at = max(min(now, period.end_at - timedelta(milliseconds=1)), period.start_at)
-        increments = [amount.increment_minor for amount in group.amounts]
-        posted = book.post(
-            session,
-            now=now,
-            head=head,
-            type="posting",
-            source_type="posting_run",
-            source_id=f"{period.id}:{group.currency}:{to_line_seq}",
-            entries=[
-                _entry(amount, increment)
-                for amount, increment in zip(group.amounts, increments, strict=True)
-                if increment
-            ],
-            occurred_at=occurred_at,
-            actor="job:post",
-            anchor_hash=canonical.merkle_root(group.line_hashes),
-        )
-        _record(session, group, increments, posted.transaction_id, (from_line_seq, to_line_seq))
+    posted = book.post_many(session, [_request(group, head, to_line_seq, now) for group in groups], now=now)
+    for group, transaction in zip(groups, posted, strict=True):
+        _record(session, group, transaction.transaction_id, (from_line_seq, to_line_seq))
     head.posted_line_seq = to_line_seq
     session.flush()
 
 
-def _entry(amount: OpenAmount, increment: int) -> Entry:
-    unbilled, revenue = "unbilled", f"revenue:{amount.family}"
+def _request(group: Group, head: AccountHead, to_line_seq: int, now: datetime) -> book.Request:
+    """The group's ledger transaction. Without an increment it has no entry: it only anchors its lines."""
+    return book.Request(
+        head=head,
+        type="posting",
+        source_type="posting_run",
+        source_id=f"{group.period.id}:{group.currency}:{to_line_seq}",
+        entries=[_entry(amount) for amount in group.amounts if amount.increment_minor],
+        # Revenue belongs to the month in which it was used, as far as the books are open for it.
+        occurred_at=max(min(now, group.period.end_at - _LAST_INSTANT), group.period.start_at),
+        actor="job:post",
+        anchor_hash=canonical.merkle_root(group.line_hashes),
+    )
+
+
+def _entry(amount: OpenAmount) -> Entry:
+    """The charge's increment; a negative one swaps debit and credit."""
+    increment, unbilled, revenue = amount.increment_minor, "unbilled", f"revenue:{amount.family}"
     debit, credit = (unbilled, revenue) if increment > 0 else (revenue, unbilled)
     return Entry(
         kind="usage_debit",
@@ -120,25 +117,13 @@ def _entry(amount: OpenAmount, increment: int) -> Entry:
     )
 
 
-def _record(
-    session: Session, group: Group, increments: list[int], transaction_id: str, covered: tuple[int, int]
-) -> None:
+def _record(session: Session, group: Group, transaction_id: str, covered: tuple[int, int]) -> None:
+    """One posting row per charge, and where each charge stands now."""
     rows, stands = [], []
-    for posting_id, amount, increment in zip(new_ids("pst", len(increments)), group.amounts, increments, strict=True):
-        posted_minor, seq = amount.posted_minor + increment, amount.posting_seq + 1
-        rows.append(
-            (
-                posting_id,
-                amount.charge_id,
-                seq,
-                transaction_id,
-                *covered,
-                amount.quantity_base,
-                increment,
-                posted_minor,
-                amount.currency,
-            )
-        )
+    for posting_id, amount in zip(new_ids("pst", len(group.amounts)), group.amounts, strict=True):
+        seq, posted_minor = amount.posting_seq + 1, amount.settled_minor
+        head = (posting_id, amount.charge_id, seq, transaction_id, *covered)
+        rows.append((*head, amount.quantity_base, amount.increment_minor, posted_minor, amount.currency))
         stands.append({"key": amount.charge_id, "minor": posted_minor, "seq": seq})
     bulk.insert_rows(session, _POSTINGS, _POSTING_COLUMNS, rows)
     session.connection().execute(_UPDATE_CHARGE, stands)
@@ -151,14 +136,14 @@ def _collect(session: Session, account_id: str, from_line_seq: int, to_line_seq:
         RatedLine.line_seq > from_line_seq,
         RatedLine.line_seq <= to_line_seq,
     )
-    amounts: dict[str, OpenAmount] = {}
+    amounts = {amount.charge_id: amount for amount in _amounts(session, _charge_rows(session, covered))}
+    periods = _periods(session, {amount.period_id for amount in amounts.values()})
     groups: dict[tuple[str, str], Group] = {}
-    for amount in _amounts(session, _charge_rows(session, covered)):
-        amounts[amount.charge_id] = amount
-        group = groups.setdefault(
-            (amount.period_id, amount.currency), Group(period_id=amount.period_id, currency=amount.currency)
-        )
-        group.amounts.append(amount)
+    for amount in amounts.values():
+        key = (amount.period_id, amount.currency)
+        if key not in groups:
+            groups[key] = Group(period=periods[amount.period_id], currency=amount.currency)
+        groups[key].amounts.append(amount)
     hashes = {amount.charge_id: groups[amount.period_id, amount.currency].line_hashes for amount in amounts.values()}
     lines = session.connection().execute(
         select(RatedLine.charge_id, RatedLine.quantity_base, RatedLine.line_hash)
@@ -168,7 +153,9 @@ def _collect(session: Session, account_id: str, from_line_seq: int, to_line_seq:
     for charge_id, quantity_base, line_hash in lines:
         amounts[charge_id].added_base += quantity_base
         hashes[charge_id].append(line_hash)
-    return list(groups.values())
+    for amount in amounts.values():
+        amount.settle()
+    return sorted(groups.values(), key=lambda group: (group.period.start_at, group.currency))
 
 
 def _charge_rows(session: Session, covered: Iterable[Any]) -> list[Row[Any]]:

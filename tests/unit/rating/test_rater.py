@@ -100,6 +100,7 @@ def posted_by_project(price: Price, runs: Sequence[Sequence[Usage]]) -> tuple[di
                 ),
             )
             amount.added_base = added[charge.id]
+            amount.settle()
             amount.posted_minor += amount.increment_minor
             amount.posted_base, amount.added_base = amount.quantity_base, 0
     return {key: amount.posted_minor for key, amount in amounts.items()}, lines
