@@ -7,7 +7,7 @@ negative quantity over the same windows, so that each falls on the counter it wa
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import select, true
 from sqlalchemy.orm import Session
 
 from billing.accounts import heads
@@ -21,7 +21,7 @@ from billing.metering.tables import Allocation, AllocationChange, UsageRecord
 
 def accounts_with_open_allocations(session: Session) -> list[str]:
     """Ids of billing accounts that have live allocations which have not ended."""
-    query = select(Allocation.billing_account_id).where(Allocation.is_live.is_(True), Allocation.ended_at.is_(None))
+    query = select(Allocation.billing_account_id).where(Allocation.is_live == true(), Allocation.ended_at.is_(None))
     return sorted(session.scalars(query.distinct()))
 
 
@@ -35,7 +35,7 @@ def accrue(session: Session, *, now: datetime, account_id: str) -> int:
         select(Allocation)
         .where(
             Allocation.billing_account_id == account_id,
-            Allocation.is_live.is_(True),
+            Allocation.is_live == true(),
             Allocation.ended_at.is_(None),
             Allocation.accrued_at < now,
         )
