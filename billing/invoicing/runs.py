@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from sqlalchemy import func, select
@@ -117,7 +117,7 @@ def list_runs(session: Session) -> list[RunRow]:
             net_minor=nets[label, currency],
             tax_minor=sum(state[2] for state in states.values()),
             total_minor=sum(state[3] for state in states.values()),
-            before_net_minor=nets.get((periods.label_before(label), currency), 0),
+            before_net_minor=nets.get((label_before(label), currency), 0),
             oldest_draft_at=states["draft"][4] if "draft" in states else None,
         )
         for (label, currency), states in sorted(by_run.items(), reverse=True)
@@ -129,7 +129,7 @@ def get_run(session: Session, *, period_label: str) -> Run:
 
     Raises Invalid(reason="not_a_month") for text that is no month.
     """
-    before = _nets_of(session, periods.label_before(period_label))
+    before = _nets_of(session, label_before(period_label))
     lines = (
         select(func.count())
         .where(InvoiceLine.invoice_id == InvoiceHeader.id)
@@ -181,6 +181,12 @@ def outlier_of(net_minor: int, before_net_minor: int | None, currency: str) -> O
     if net_minor * _FALLEN[1] <= before_net_minor * _FALLEN[0]:
         return "fallen"
     return None
+
+
+def label_before(period_label: str) -> str:
+    """The month before: "2026-01" gives "2025-12". Raises Invalid(reason="not_a_month")."""
+    first_at = periods.month(period_label, "UTC").start_at
+    return periods.label_of(first_at - timedelta(days=1), "month", "UTC")
 
 
 def _count(states: dict[str, tuple[int, int, int, int, datetime]], state: str) -> int:

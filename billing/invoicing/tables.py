@@ -182,3 +182,39 @@ class InvoiceDocument(Base):
     rendered_at: Mapped[datetime] = mapped_column(Instant)
 
     __table_args__ = table_args(guard=APPEND_ONLY)
+
+
+class InvoiceBatch(Base):
+    """Many documents approved or issued by one decision of one person; a job works through its items."""
+
+    __tablename__ = "invoice_batches"
+
+    id: Mapped[str] = mapped_column(Ident, primary_key=True)
+    period_label: Mapped[str] = mapped_column(Code)
+    act: Mapped[str] = mapped_column(Code)
+    form_key: Mapped[str] = mapped_column(
+        Code, unique=True
+    )  # made when the form was rendered: two clicks are one batch
+    requested_by: Mapped[str] = mapped_column(Code)
+    requested_at: Mapped[datetime] = mapped_column(Instant)
+
+    __table_args__ = table_args(CheckConstraint("act IN ('approve', 'issue')", name="act"))
+
+
+class InvoiceBatchItem(Base):
+    """One document of a batch: waiting, done, or refused with the refusal's code and facts."""
+
+    __tablename__ = "invoice_batch_items"
+
+    batch_id: Mapped[str] = mapped_column(ForeignKey("invoice_batches.id"), primary_key=True)
+    invoice_id: Mapped[str] = mapped_column(ForeignKey("invoice_headers.id"), primary_key=True)
+    state: Mapped[str] = mapped_column(Code)
+    refusal_code: Mapped[str | None] = mapped_column(Code)
+    refusal_facts: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    ended_at: Mapped[datetime | None] = mapped_column(Instant)
+
+    __table_args__ = table_args(
+        CheckConstraint("state IN ('waiting', 'done', 'refused')", name="state"),
+        CheckConstraint("(state = 'refused') = (refusal_code IS NOT NULL)", name="refusal"),
+        Index("ix_invoice_batch_items_state", "state", "batch_id"),
+    )

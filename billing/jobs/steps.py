@@ -11,9 +11,10 @@ from billing.accounts import heads
 from billing.accounts.tables import SignInAttempt
 from billing.assurance import selfcheck
 from billing.controls import budgets as budget_room
-from billing.invoicing import drafts
+from billing.invoicing import batches, drafts
 from billing.invoicing.documents import render
 from billing.jobs.context import JobContext, each_account
+from billing.kernel.errors import Refusal
 from billing.ledger import balances
 from billing.metering import accrual
 from billing.notices import relay
@@ -108,6 +109,21 @@ def generate_draft(session: Session, context: JobContext, account_id: str, label
         pass
     postings.post_account(session, now=context.now, account_id=account_id)
     return int(drafts.generate(session, now=context.now, period_label=label, account_id=account_id) is not None)
+
+
+def invoice_batches(context: JobContext) -> int:
+    """Approve or issue what operators decided for many at once, one transaction per document. Counts documents that moved."""
+    with context.database.reading("jobs") as session:
+        waiting = batches.list_waiting(session)
+    done = 0
+    for batch_id, invoice_id in waiting:
+        try:
+            with context.database.transaction("jobs") as session:
+                done += batches.do_item(session, now=context.now, batch_id=batch_id, invoice_id=invoice_id)
+        except Refusal as refusal:
+            with context.database.transaction("jobs") as session:
+                batches.refuse_item(session, now=context.now, batch_id=batch_id, invoice_id=invoice_id, refusal=refusal)
+    return done
 
 
 def documents(context: JobContext) -> int:

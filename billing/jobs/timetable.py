@@ -31,6 +31,12 @@ TIMETABLE: tuple[Job, ...] = (
     ),
     Job(name="budgets", words="Compare spending with budgets", every=timedelta(minutes=1), run=steps.budgets),
     Job(name="invoices", words="Draft invoices of ended months", every=timedelta(minutes=15), run=steps.invoices),
+    Job(
+        name="invoice-batches",
+        words="Approve or issue what was decided for many at once",
+        every=timedelta(seconds=5),
+        run=steps.invoice_batches,
+    ),
     Job(name="documents", words="Render issued invoices", every=timedelta(seconds=10), run=steps.documents),
     Job(name="outbox", words="Deliver notices", every=timedelta(seconds=15), run=steps.outbox),
     Job(name="checkpoints", words="Shorten the way to each balance", every=timedelta(hours=1), run=steps.checkpoints),

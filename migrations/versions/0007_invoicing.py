@@ -11,6 +11,19 @@ down_revision = "0006"
 
 def upgrade() -> None:
     op.create_table(
+        "invoice_batches",
+        sa.Column("id", types.ident(), nullable=False),
+        sa.Column("period_label", types.ident(), nullable=False),
+        sa.Column("act", types.ident(), nullable=False),
+        sa.Column("form_key", types.ident(), nullable=False),
+        sa.Column("requested_by", types.ident(), nullable=False),
+        sa.Column("requested_at", types.instant(), nullable=False),
+        sa.CheckConstraint("act IN ('approve', 'issue')", name=op.f("ck_invoice_batches_act")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_invoice_batches")),
+        sa.UniqueConstraint("form_key", name=op.f("uq_invoice_batches_form_key")),
+        sqlite_strict=True,
+    )
+    op.create_table(
         "number_series",
         sa.Column("seller_id", types.ident(), nullable=False),
         sa.Column("series", types.ident(), nullable=False),
@@ -80,6 +93,24 @@ def upgrade() -> None:
         "ix_invoice_headers_billing_account_id", "invoice_headers", ["billing_account_id", "id"], unique=False
     )
     op.create_index("ix_invoice_headers_billing_period_id", "invoice_headers", ["billing_period_id"], unique=False)
+    op.create_table(
+        "invoice_batch_items",
+        sa.Column("batch_id", types.ident(), nullable=False),
+        sa.Column("invoice_id", types.ident(), nullable=False),
+        sa.Column("state", types.ident(), nullable=False),
+        sa.Column("refusal_code", types.ident(), nullable=True),
+        sa.Column("refusal_facts", sa.Text(), nullable=True),
+        sa.Column("ended_at", types.instant(), nullable=True),
+        sa.CheckConstraint(
+            "(state = 'refused') = (refusal_code IS NOT NULL)", name=op.f("ck_invoice_batch_items_refusal")
+        ),
+        sa.CheckConstraint("state IN ('waiting', 'done', 'refused')", name=op.f("ck_invoice_batch_items_state")),
+        sa.ForeignKeyConstraint(["batch_id"], ["invoice_batches.id"], name=op.f("fk_invoice_batch_items_batch_id")),
+        sa.ForeignKeyConstraint(["invoice_id"], ["invoice_headers.id"], name=op.f("fk_invoice_batch_items_invoice_id")),
+        sa.PrimaryKeyConstraint("batch_id", "invoice_id", name=op.f("pk_invoice_batch_items")),
+        sqlite_strict=True,
+    )
+    op.create_index("ix_invoice_batch_items_state", "invoice_batch_items", ["state", "batch_id"], unique=False)
     op.create_table(
         "invoice_documents",
         sa.Column("invoice_id", types.ident(), nullable=False),
@@ -176,5 +207,7 @@ def downgrade() -> None:
     op.drop_table("invoice_settlements")
     op.drop_table("invoice_events")
     op.drop_table("invoice_documents")
+    op.drop_table("invoice_batch_items")
     op.drop_table("invoice_headers")
     op.drop_table("number_series")
+    op.drop_table("invoice_batches")
