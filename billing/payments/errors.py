@@ -18,7 +18,7 @@ class ProviderMismatch(Refusal):
 class NotPayable(Conflict):
     """The invoice cannot be paid: it is not issued, or nothing is open."""
 
-    code = "not_payable"
+    code = "invoice_not_payable"
 
 
 class AmountOutOfRange(Invalid):

@@ -1,0 +1,89 @@
+"""The checkout page of the sandbox provider: what a real provider's page would be, on this portal. Never in production.
+
+Anyone with the link may open it, as with a real one; it shows an amount and a purpose, nothing of the account.
+"""
+
+from typing import cast
+
+from flask import Blueprint, abort, flash, render_template, request, url_for
+from flask_wtf import FlaskForm
+from werkzeug.wrappers import Response
+from wtforms import SelectField
+
+from billing.kernel.errors import Conflict
+from billing.payments.errors import ProviderRefused
+from billing.payments.providers.sandbox import CARD, CARD_WITHOUT_REFUND, SandboxCheckout, SandboxProvider, SignedEvent
+from portal import access, htmx, services
+from portal.api import webhooks
+
+blueprint = Blueprint("sandbox", __name__)
+_ACTS = ("pay", "decline", "abandon")
+
+
+class CheckoutForm(FlaskForm):
+    """Which test card pays. The buttons are the acts."""
+
+    card = SelectField(
+        "Test card",
+        choices=[
+            (CARD, "Visa ending 4242: pays, refunds arrive"),
+            (CARD_WITHOUT_REFUND, "Visa ending 5126: pays, a refund to it fails"),
+        ],
+    )
+
+
+@blueprint.get("/checkout/<checkout_id>")
+@access.public
+def checkout(checkout_id: str) -> Response | str:
+    """The page; a checkout that is over leads back to the portal."""
+    shown = _show(checkout_id)
+    if shown.facts.state != "open":
+        return htmx.redirect(shown.success_url)
+    return _page(shown, CheckoutForm())
+
+
+@blueprint.post("/checkout/<checkout_id>")
+@access.public
+def decide(checkout_id: str) -> Response:
+    """Pay, decline or abandon; the signed event goes the way of every provider's event before the browser returns."""
+    shown, form, act = _show(checkout_id), CheckoutForm(), request.form.get("act")
+    if act not in _ACTS or not form.validate():
+        abort(400)
+    provider, now = _provider(), services.now()
+    try:
+        if act == "pay":
+            _tell(provider.pay(checkout_id, now=now, last4=str(form.card.data)))
+        elif act == "decline":
+            _tell(provider.decline(checkout_id, now=now))
+            flash("The card was declined: insufficient funds. Nothing was charged.", "bad")
+            return htmx.redirect(url_for("sandbox.checkout", checkout_id=checkout_id))
+        else:
+            _tell(provider.abandon(checkout_id, now=now))
+    except Conflict:
+        pass  # a second click: what happened first stands, and the portal shows it
+    return htmx.redirect(shown.success_url if act == "pay" else shown.cancel_url)
+
+
+def _page(shown: SandboxCheckout, form: CheckoutForm) -> str:
+    return render_template(
+        "sandbox/checkout.html",
+        form=form,
+        title=shown.title,
+        amount=shown.facts.amount,
+    )
+
+
+def _tell(event: SignedEvent) -> None:
+    """Deliver the event. A real provider would repeat one that fails; here the scheduler's lookup finds it."""
+    webhooks.deliver("sandbox", event.body, event.headers)
+
+
+def _show(checkout_id: str) -> SandboxCheckout:
+    try:
+        return _provider().show(checkout_id)
+    except ProviderRefused:
+        abort(404)
+
+
+def _provider() -> SandboxProvider:
+    return cast(SandboxProvider, services.services().providers["sandbox"])
