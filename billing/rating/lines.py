@@ -3,6 +3,7 @@
 The invoice is one floor up: a line names the draft or invoice that closed its charge.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
@@ -182,17 +183,13 @@ def list_lines(
     ordered = narrowed.order_by(*_order(session, sort)).limit(page_size).offset((page - 1) * page_size)
     head = session.get(AccountHead, account_id)
     posted_seq = head.posted_line_seq if head else 0
-    rows = tuple(_row(found, posted_seq) for found in session.execute(ordered).tuples())
+    rows = tuple(_row(found, posted_seq) for found in session.execute(ordered))
     return LinePage(rows=rows, total=_count(session, head, account_id, filters), page=page, page_size=page_size)
 
 
 def get_line(session: Session, account_id: str, line_id: str) -> LineDetail:
     """One rated line of the account with its evidence both ways. Raises NotFound, for another account's line too."""
-    found = (
-        session.execute(_narrow(_row_query(), account_id, LineFilters()).where(RatedLine.id == line_id))
-        .tuples()
-        .first()
-    )
+    found = session.execute(_narrow(_row_query(), account_id, LineFilters()).where(RatedLine.id == line_id)).first()
     if found is None:
         raise NotFound(kind="rated_line", id=line_id)
     line, usage, charge = session.execute(
@@ -294,20 +291,24 @@ def _row_query() -> Rows:
 
 def _narrow(query: Rows, account_id: str, filters: LineFilters) -> Rows:
     """The query for one account's lines that pass the filters; it has joined usage, charge, period and meter."""
-    wanted: list[tuple[object, ColumnElement[bool]]] = [
-        (filters.period_label, BillingPeriod.label == filters.period_label),
-        (filters.meter_code, Sku.meter_code == filters.meter_code),
-        (filters.project_id, UsageRecord.project_id == filters.project_id),
-        (filters.member_id, UsageRecord.member_id == filters.member_id),
-        (filters.allocation_id, UsageRecord.allocation_id == filters.allocation_id),
-        (filters.usage_record_id, RatedLine.usage_record_id == filters.usage_record_id),
-        (filters.charge_id, RatedLine.charge_id == filters.charge_id),
-        (filters.draft_id, Charge.draft_id == filters.draft_id),
-        (filters.from_at, UsageRecord.start_at >= filters.from_at),
-        (filters.to_at, UsageRecord.start_at < filters.to_at),
-    ]
+    columns: dict[str, ColumnElement[Any]] = {
+        "period_label": BillingPeriod.label.expression,
+        "meter_code": Sku.meter_code.expression,
+        "project_id": UsageRecord.project_id.expression,
+        "member_id": UsageRecord.member_id.expression,
+        "allocation_id": UsageRecord.allocation_id.expression,
+        "usage_record_id": RatedLine.usage_record_id.expression,
+        "charge_id": RatedLine.charge_id.expression,
+        "draft_id": Charge.draft_id.expression,
+    }
     query = query.where(RatedLine.billing_account_id == account_id)
-    query = query.where(*(condition for value, condition in wanted if value is not None))
+    for name, column in columns.items():
+        if getattr(filters, name) is not None:
+            query = query.where(column == getattr(filters, name))
+    if filters.from_at is not None:
+        query = query.where(UsageRecord.start_at >= filters.from_at)
+    if filters.to_at is not None:
+        query = query.where(UsageRecord.start_at < filters.to_at)
     if filters.transaction_id is not None:
         query = query.join(
             Posting,
@@ -347,7 +348,7 @@ def _number(session: Session, column: ColumnElement[Any]) -> list[ColumnElement[
     return [cast(text, BigInteger), func.length(text), text]
 
 
-def _row(found: tuple[Any, ...], posted_seq: int) -> LineRow:
+def _row(found: Sequence[Any], posted_seq: int) -> LineRow:
     (line_id, seq, usage_id, start_at, end_at, meter, unit, per_unit, quantity, sku, sku_name, project, code, *rest) = (
         found
     )
