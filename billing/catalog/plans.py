@@ -9,7 +9,7 @@ from billing.accounts import names
 from billing.catalog.errors import PlanExists
 from billing.catalog.tables import Plan, PlanVersion, PriceBook
 from billing.kernel.clock import require_utc, to_rfc3339
-from billing.kernel.errors import NotFound
+from billing.kernel.errors import Invalid, NotFound
 from billing.kernel.ids import new_id
 from billing.storage import audit, locks
 
@@ -49,8 +49,8 @@ def change_book(
 
     Raises PlanExists where a version with another book begins at that instant, NotFound for plan or book.
     """
-    locks.take(session, f"plan:{code}")
     plan = get_plan(session, code)
+    locks.take(session, f"plan:{plan.code}")
     valid_from = require_utc(valid_from, "valid_from")
     if session.scalar(select(PriceBook.id).where(PriceBook.code == book_code).limit(1)) is None:
         raise NotFound(book=names.shown(book_code))
@@ -80,8 +80,12 @@ def change_book(
 
 
 def find_plan(session: Session, code: str) -> Plan | None:
-    """The plan of that code, or None."""
-    return session.scalar(select(Plan).where(Plan.code == code)) if names.is_safe(code) else None
+    """The plan of that code, or None; also for a text that could never be a code."""
+    try:
+        code = names.require_code(code, "plan")
+    except Invalid:
+        return None
+    return session.scalar(select(Plan).where(Plan.code == code))
 
 
 def get_plan(session: Session, code: str) -> Plan:

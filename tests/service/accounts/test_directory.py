@@ -1,6 +1,7 @@
 """Opening and finding billing accounts."""
 
 import json
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -108,6 +109,24 @@ def test_every_naughty_string_is_kept_safely_as_code_or_refused(database: Databa
             assert directory.get_account_by_code(session, account.code).id == account.id
 
 
+def test_every_naughty_string_is_kept_safely_as_name_or_refused(database: Database, data_dir: Path) -> None:
+    strings = json.loads((data_dir / "bad-input" / "blns.json").read_text(encoding="utf-8"))
+    kept: dict[str, str] = {}
+    reasons: set[str] = set()
+    with database.transaction() as session:
+        for number, text in enumerate([*strings, "nul\x00", "half\ud800", "\udfff"]):
+            try:
+                account = onboarding.open_account(session, now=NOW, code=f"n{number}", name=text)
+            except Invalid as invalid:
+                reasons.add(str(invalid.fields["reason"]))
+            else:
+                kept[account.code] = unicodedata.normalize("NFC", text.strip())
+    assert len(kept) > 450
+    assert reasons <= {"empty", "too_long", "control_character", "not_unicode", "direction_control"}
+    with database.reading() as session:
+        assert {account.code: account.name for account in directory.list_accounts(session)} == kept
+
+
 @pytest.mark.parametrize("code", ["", "nobody", "a\x00b", "\ud800", "x" * 500])
 def test_an_unknown_code_is_not_found_whatever_it_holds(database: Database, code: str) -> None:
     with database.reading() as session:
@@ -158,8 +177,10 @@ def test_heads_are_read_anew_under_the_lock_and_keep_their_numbers(database: Dat
 
     def count_up(_: int) -> None:
         with database.transaction("jobs") as session:
-            session.get(AccountHead, ids[0])  # read before the lock: must not be what is counted from
-            for head in heads.lock(session, reversed(ids)).values():
+            read_before = session.get(AccountHead, ids[0])  # must not be what is counted from
+            locked = heads.lock(session, reversed(ids))
+            assert locked[ids[0]] is read_before
+            for head in locked.values():
                 head.usage_seq += 1
             session.flush()
 
