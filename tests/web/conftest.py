@@ -63,7 +63,7 @@ def ensure_person(database: Database, login: str, *, account: str | None, role: 
             found = directory.find_account_by_code(session, account) or onboarding.open_account(
                 session, now=CREATED_AT, code=account
             )
-            users.grant_membership(session, user_id=person.id, tenant_id=str(found.tenant_id), role=role)
+            users.grant_membership(session, user_id=person.id, tenant_id=str(found.tenant_id), role=role, now=CREATED_AT)
 
 
 def sign_in(client: FlaskClient, login: str) -> None:
