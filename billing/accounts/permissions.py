@@ -22,8 +22,6 @@ STAFF_ROLES = tuple(_STAFF)
 # What an API key may be given. Nothing of finance: those acts need a person.
 SCOPES = frozenset({"billing.read", "billing.write", "usage.write", "refund.request"})
 
-ALL = frozenset().union(*_MEMBERS.values(), *_STAFF.values())
-
 
 def of_member(role: str) -> frozenset[str]:
     """What a member of a tenant may do there. Raises KeyError for a role that is none (the database knows only these)."""
