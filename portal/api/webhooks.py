@@ -10,12 +10,10 @@ from flask import Blueprint, Response, abort, jsonify, request
 
 from billing.payments import apply, webhooks
 from billing.payments.errors import WebhookRefused
-from portal import access, errors, payment_sentences, sentences, services
+from portal import access, errors, sentences, services
 
 blueprint = Blueprint("webhooks", __name__)
 _log = logging.getLogger("portal.webhooks")
-
-payment_sentences.load()
 
 
 @blueprint.post("/webhook")

@@ -9,10 +9,7 @@ from billing.accounts import directory
 from billing.kernel import clock
 from billing.metering import allocations as lifecycle
 from billing.metering.allocations import AllocationResult, Shape
-from portal import metering_sentences
 from portal.cli import context, output, times
-
-metering_sentences.load()
 
 
 @click.group()

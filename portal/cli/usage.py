@@ -22,13 +22,11 @@ from billing.metering import imports, summaries
 from billing.metering.errors import BrokenInput
 from billing.metering.imports import ImportCounts
 from billing.metering.sources.port import Reject
-from portal import metering_sentences, sentences
+from portal import sentences
 from portal.cli import Failed, context, output, times
 
 _COUNTS = ("read", "accepted", "duplicate", "rejected", "open")
 _REJECT_COLUMNS = ("line", "id", "reason", "detail", "raw")
-
-metering_sentences.load()
 
 
 @click.group()

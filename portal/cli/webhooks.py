@@ -4,11 +4,8 @@ import click
 
 from billing.payments import apply
 from billing.payments import webhooks as events
-from portal import payment_sentences
 from portal.cli import Failed, context
 from portal.cli.output import emit, with_format
-
-payment_sentences.load()
 
 _STATES = ("received", "processed", "ignored", "failed")
 _COLUMNS = ("id", "provider", "event_id", "type", "state", "attempts", "note", "received_at", "processed_at")

@@ -1,0 +1,37 @@
+"""What the refusals of accounts say: names, addresses, roles, tax ids, passwords."""
+
+from typing import Any
+
+from portal.sentences.words import Sentence
+
+
+def _field(fields: dict[str, Any]) -> str:
+    return str(fields.get("field", "text")).replace("_", " ")
+
+
+REASONS: dict[str, Sentence] = {
+    "empty": lambda fields: f"The {_field(fields)} is empty.",
+    "too_long": lambda fields: f"The {_field(fields)} is longer than {fields.get('limit', 'it may be')} characters.",
+    "not_unicode": lambda fields: f"The {_field(fields)} holds characters that are not Unicode text.",
+    "control_character": lambda fields: f"The {_field(fields)} holds control characters.",
+    "direction_control": lambda fields: f"The {_field(fields)} holds characters that turn the direction of writing.",
+    "invisible_character": lambda fields: f"The {_field(fields)} holds characters that cannot be seen.",
+    "outer_space": lambda fields: f"The {_field(fields)} begins or ends with a space.",
+    "not_an_address": "The e-mail address cannot be read: write it as name@example.com.",
+    "reserved": lambda fields: f"The {_field(fields)} {fields.get('value', '')} is reserved.",
+    "unknown_policy": "An account is prepaid or postpaid.",
+    "unknown_role": lambda fields: f"There is no role {fields.get('value')}.",
+    "unknown_scope": lambda fields: f"There is no scope {fields.get('value')}.",
+    "unknown_country": "The country is not an ISO 3166 code such as IE or DE.",
+    "vat_id_wrong": "The VAT id is not one of its country: check its digits.",
+    "vat_id_of_other_country": "The VAT id belongs to another country than the address.",
+    "prefixes_equal": "Invoices and credit notes need different number prefixes.",
+    "password_too_short": "A password has at least 8 characters.",
+    "password_too_long": "A password has at most 200 characters.",
+    "password_is_login": "A password must differ from the e-mail address.",
+}
+CODES: dict[str, Sentence] = {
+    "code_taken": "There is an account with this code already.",
+    "login_taken": "Somebody signs in with this address already.",
+    "key_refused": "The API key is not known or was revoked.",
+}

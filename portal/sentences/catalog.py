@@ -1,0 +1,36 @@
+"""What the refusals of price books and plans say; a price is named by its place in the file."""
+
+from typing import Any
+
+from portal.sentences.words import Sentence
+
+
+def _where(fields: dict[str, Any]) -> str:
+    return f" in price {fields['price']}" if "price" in fields else ""
+
+
+def _what(fields: dict[str, Any]) -> str:
+    return str(fields.get("value", fields.get("field", "")))
+
+
+REASONS: dict[str, Sentence] = {
+    "not_toml": lambda fields: f"The price book cannot be read as TOML: {fields.get('detail')}.",
+    "missing": lambda fields: f"{fields.get('field', 'A value')} is missing{_where(fields)}.",
+    "unknown_key": lambda fields: f"{_what(fields)} is not known{_where(fields)}.",
+    "unknown_sku": lambda fields: f"There is no SKU {_what(fields)}{_where(fields)}.",
+    "unknown_model": lambda fields: f"There is no price model {_what(fields)}{_where(fields)}.",
+    "not_whole_seconds": lambda fields: f"A price begins at a whole second{_where(fields)}.",
+    "overlapping": lambda fields: f"Two prices of one SKU begin at the same instant{_where(fields)}.",
+    "not_whole_base_units": lambda fields: (
+        f"The bound cannot be counted in whole base units of the meter{_where(fields)}."
+    ),
+    "not_a_list_of_tiers": lambda fields: f"Tiers are a list of tables with unit_price and up_to{_where(fields)}.",
+    "only_the_last_tier_is_open": lambda fields: f"Every tier but the last needs up_to{_where(fields)}.",
+    "bounds_must_rise": lambda fields: f"The bounds of tiers must rise{_where(fields)}.",
+    "not_exact": lambda fields: f"The figure cannot be kept exactly{_where(fields)}.",
+}
+CODES: dict[str, Sentence] = {
+    "price_exists": "The book has another price from the same instant on: give the new one a later start.",
+    "plan_exists": "There is a plan of this name with another price book.",
+    "subscription_exists": "The account changes to another plan at that instant already.",
+}

@@ -1,0 +1,30 @@
+"""What the refusals of invoicing and budgets say."""
+
+from typing import Any
+
+from portal.sentences.words import Sentence
+
+
+def _money(fields: dict[str, Any], name: str) -> str:
+    return str(fields.get(name, fields.get(f"{name}_minor", "")))
+
+
+REASONS: dict[str, Sentence] = {
+    "no_vat_rate": lambda fields: f"There is no VAT rate for {fields.get('country', 'this country')} on that day.",
+    "nothing_chosen": "Choose what is to be credited.",
+    "one_way_to_credit": "Credit an amount, lines, or the whole: one of them.",
+    "credit_the_rest": "The rest is smaller than can be split: credit the whole of it.",
+    "reason_needed": "Say why: the reason is printed and kept.",
+}
+CODES: dict[str, Sentence] = {
+    "invoice_not_approved": lambda fields: f"The draft is not approved: it is {fields.get('state', 'a draft')}.",
+    "invoice_not_a_draft": "Only drafts can be changed or voided: an issued invoice is corrected by a credit note.",
+    "period_not_ended": lambda fields: f"The period {fields.get('period')} still runs until {fields.get('ends_at')}.",
+    "draft_outdated": "The draft no longer says what the books say: void it and generate it again.",
+    "profile_incomplete": lambda fields: f"The billing profile is incomplete: {fields.get('missing')} is missing.",
+    "negative_total": "The charges sum below zero: that is a matter for a credit note.",
+    "document_invalid": "The document contradicts itself: nothing was issued.",
+    "credit_above_invoice": lambda fields: f"At most {_money(fields, 'creditable')} is left to credit.",
+    "settlement_above_open": lambda fields: f"Only {_money(fields, 'open')} is open on this invoice.",
+    "rendering_failed": "Some documents could not be rendered: they wait and are tried again.",
+}
