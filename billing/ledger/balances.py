@@ -65,6 +65,16 @@ def of_account(
     return _balances(_sums(session, account_id, None), tax_rate_bp, currency)
 
 
+def of_accounts(session: Session, account_ids: Sequence[str] | None) -> dict[str, list[Balance]]:
+    """{account: its balances, by currency} of these accounts, or of all with None. One that never moved has no entry."""
+    pairs = _pairs(None, *_owners(account_ids))
+    rows = session.connection().execute(select(pairs.c.chain_id, pairs.c.name, pairs.c.currency, _figure(pairs, None)))
+    sums: dict[str, dict[str, dict[str, int]]] = {}
+    for account_id, name, currency, figure in rows:
+        sums.setdefault(account_id, {}).setdefault(currency, {})[name] = int(figure)
+    return {account_id: _balances(own, 0, None) for account_id, own in sums.items()}
+
+
 def as_of(
     session: Session, account_id: str, at: datetime, *, tax_rate_bp: int = 0, currency: str | None = None
 ) -> list[Balance]:
@@ -217,6 +227,11 @@ def _sums(session: Session, account_id: str, through: int | None) -> dict[str, d
     for name, currency, figure in rows:
         sums.setdefault(currency, {})[name] = int(figure)
     return sums
+
+
+def _owners(account_ids: Sequence[str] | None) -> tuple[ColumnElement[bool], ...]:
+    own = _ACCOUNTS.c.owner == _HEADS.c.billing_account_id
+    return (own,) if account_ids is None else (own, _ACCOUNTS.c.owner.in_(account_ids))
 
 
 def _pairs(through: int | None, *conditions: ColumnElement[bool]) -> Subquery:
