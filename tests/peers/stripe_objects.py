@@ -31,6 +31,7 @@ class Objects:
         self.base_url = base_url
         self.by_id: dict[str, Item] = {}
         self.events: list[Item] = []
+        self.refunds_start_pending = False  # as with bank debits, whose refunds take days
         self._numbers = itertools.count(1)
 
     def get(self, object_id: str, kind: str) -> Item:
@@ -155,7 +156,7 @@ class Objects:
             failure_reason=None,
             metadata=params.get("metadata", {}),
             payment_intent=intent["id"],
-            status="succeeded",
+            status="pending" if self.refunds_start_pending else "succeeded",
         )
         self._tell("refund.created", refund)
         self._tell("charge.refunded", charge)

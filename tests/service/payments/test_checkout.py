@@ -14,8 +14,6 @@ from billing.payments.tables import PaymentSession
 from billing.storage.database import Database
 from tests.service.payments.world import World, customer_of, open_world
 
-StripeWorld = tuple[World, "object"]
-
 
 def test_paid_checkout_is_credited_to_the_wallet(world: World) -> None:
     row = world.start(5000)
