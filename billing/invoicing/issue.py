@@ -117,16 +117,13 @@ def _check_books(session: Session, header: InvoiceHeader, draft: InvoiceDocument
     _same(header, "postings", header.net_minor, int(posted or 0))
     _same(header, "net", header.net_minor, draft.net_minor)
     _same(header, "tax", header.tax_minor, draft.tax_minor)
-    balance = next(
-        (one for one in balances.of_account(session, header.billing_account_id) if one.currency == header.currency),
-        None,
-    )
-    unbilled_minor = balance.unbilled_minor if balance else 0
+    balance = balances.of_account(session, header.billing_account_id, currency=header.currency)[0]
+    unbilled_minor = balance.unbilled_minor
     if -unbilled_minor < header.net_minor:
         raise DraftOutdated(
             invoice_id=header.id, what="unbilled", draft=str(header.net_minor), books=str(-unbilled_minor)
         )
-    return balance.wallet_minor if balance else 0
+    return balance.wallet_minor
 
 
 def _check_tax(

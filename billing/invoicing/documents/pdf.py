@@ -16,11 +16,27 @@ ASSETS = {
 _VARIANT = "pdf/a-3a"
 
 
+class ForbiddenAddress(Exception):
+    """The page asked for something that is not in the package."""
+
+
 def make(html: str, made_on: str) -> bytes:
-    """The PDF of a page. `made_on` (an ISO date) stands for the creation time; identifier and order are fixed by the HTML."""
-    from weasyprint import HTML
+    """The PDF of a page. `made_on` (an ISO date) stands for the creation time; identifier and order are fixed by the HTML.
+
+    Raises ForbiddenAddress when the page asks for anything but a packaged font.
+    """
+    from weasyprint.urls import FatalURLFetchingError
 
     date.fromisoformat(made_on)
+    try:
+        return _make(html, made_on)
+    except FatalURLFetchingError as error:  # a BaseException, which would end the caller's process
+        raise ForbiddenAddress(str(error)) from None
+
+
+def _make(html: str, made_on: str) -> bytes:
+    from weasyprint import HTML
+
     options: dict[str, Any] = {
         "pdf_variant": _VARIANT,
         "pdf_tags": True,

@@ -17,8 +17,8 @@ from billing.storage.database import Database
 _ACTOR = "job:documents"
 
 
-def render_pending(database: Database, *, now: datetime, limit: int = 500) -> int:
-    """Render up to `limit` issued documents that have no PDF; how many were stored.
+def render_pending(database: Database, *, now: datetime, limit: int = 500, timeout_s: int = worker.TIMEOUT_S) -> int:
+    """Render up to `limit` issued documents that have no PDF, each within `timeout_s`; how many were stored.
 
     A worker that dies holds up only the document it died on: the rest is rendered, then RenderingFailed names those that wait
     for the next run. Without pending documents no process is started.
@@ -28,7 +28,7 @@ def render_pending(database: Database, *, now: datetime, limit: int = 500) -> in
     if not waiting:
         return 0
     done, failed, cause = 0, [], ""
-    with worker.Printer() as printer:
+    with worker.Printer(timeout_s=timeout_s) as printer:
         for invoice_id in waiting:
             try:
                 done += _render(database, printer, invoice_id, now=now)

@@ -9,7 +9,7 @@ from typing import Self
 
 from billing.invoicing.documents import pdf
 
-_TIMEOUT_S = 120
+TIMEOUT_S = 120
 
 
 class PrinterDied(Exception):
@@ -19,7 +19,7 @@ class PrinterDied(Exception):
 class Printer:
     """Prints in a spawned worker, which starts with the first document and is gone after the block. One after another."""
 
-    def __init__(self, *, timeout_s: int = _TIMEOUT_S) -> None:
+    def __init__(self, *, timeout_s: int = TIMEOUT_S) -> None:
         self._timeout_s = timeout_s
         self._pool: ProcessPoolExecutor | None = None
 

@@ -25,14 +25,23 @@ def test_twenty_minutes_of_a_core_are_1200_core_seconds_priced_per_3600() -> Non
 
 def test_finite_hours_are_stated_in_hours() -> None:
     stated = _state("cpu_hour", 5_400_000)
-    assert (stated.quantity_text, stated.unit, stated.price_base_text, stated.beside_text) == ("1.5", "core-hour", "1", "")
+    assert (stated.quantity_text, stated.unit, stated.price_base_text, stated.beside_text) == (
+        "1.5",
+        "core-hour",
+        "1",
+        "",
+    )
 
 
 def test_a_third_of_a_gpu_for_an_hour_is_stated_in_a_unit_that_holds_it() -> None:
     stated = _state("gpu_hour", 7_000 * 3_600_000)
     assert (stated.quantity_text, stated.unit, stated.price_base_text) == ("1200", "GPU-second", "3600")
     share = _state("gpu_hour", 3_000 * 1_000)  # a seventh of a GPU for a second
-    assert (share.quantity_text, share.unit, share.price_base_text) == ("3000000", "1/21000 GPU-millisecond", "75600000000")
+    assert (share.quantity_text, share.unit, share.price_base_text) == (
+        "3000000",
+        "1/21000 GPU-millisecond",
+        "75600000000",
+    )
 
 
 def test_counted_things_are_stated_as_they_are() -> None:
