@@ -7,7 +7,7 @@ it. Mode credit: a credit note on an invoice, its surplus into the wallet; appro
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from billing.accounts import heads, names
@@ -197,13 +197,28 @@ def get_request(session: Session, *, refund_id: str, account_id: str | None = No
 
 
 def list_requests(
-    session: Session, *, account_id: str | None = None, states: tuple[str, ...] = (), limit: int = 200
+    session: Session,
+    *,
+    account_id: str | None = None,
+    states: tuple[str, ...] = (),
+    limit: int = 200,
+    offset: int = 0,
+    before_id: str | None = None,
 ) -> list[RefundRow]:
-    """The newest requests, of one billing account or of all, in the given states or any."""
+    """The newest requests, of one billing account or of all, in the given states or any; `before_id` goes on behind a request."""
     query = _requests(account_id)
     if states:
         query = query.where(RefundRequest.state.in_(states))
-    return [_row(*found) for found in session.execute(query.order_by(RefundRequest.id.desc()).limit(limit)).all()]
+    if before_id is not None:
+        query = query.where(RefundRequest.id < before_id)
+    rows = session.execute(query.order_by(RefundRequest.id.desc()).limit(limit).offset(offset)).all()
+    return [_row(*found) for found in rows]
+
+
+def count_requests(session: Session, *, states: tuple[str, ...] = ()) -> dict[str, int]:
+    """{state: number of requests} over all billing accounts; every one of `states` is there, with 0 where it has none."""
+    rows = session.execute(select(RefundRequest.state, func.count()).group_by(RefundRequest.state)).tuples().all()
+    return dict.fromkeys(states, 0) | dict(rows)
 
 
 def lock_request(session: Session, refund_id: str) -> tuple[RefundRequest, AccountHead]:
