@@ -14,6 +14,7 @@ REASONS: dict[str, Sentence] = {
     "nothing_chosen": "Choose what is to be credited.",
     "one_way_to_credit": "Credit an amount, lines, or the whole: one of them.",
     "credit_the_rest": "The rest is smaller than can be split: credit the whole of it.",
+    "not_percentages": "Thresholds are one to ten percentages from 1 to 1000, such as 50, 80, 100.",
     "reason_needed": "Say why: the reason is printed and kept.",
 }
 CODES: dict[str, Sentence] = {
@@ -27,4 +28,5 @@ CODES: dict[str, Sentence] = {
     "credit_above_invoice": lambda fields: f"At most {_money(fields, 'creditable')} is left to credit.",
     "settlement_above_open": lambda fields: f"Only {_money(fields, 'open')} is open on this invoice.",
     "rendering_failed": "Some documents could not be rendered: they wait and are tried again.",
+    "budget_name_taken": "There is an active budget of this name already.",
 }
