@@ -130,17 +130,25 @@ def _people(database: Database, at: datetime) -> dict[str, str]:
 def _use(
     database: Database, tenant: Tenant, account_id: str, month: Period, number: int, months: list[Period], now: datetime
 ) -> None:
-    """One tenant's month: allocations live, storage is measured, everything is rated and posted at its end."""
+    """One tenant's month in its own zone: allocations live, storage is measured, all is rated and posted at its end."""
+    month = _own(month, tenant.zone)
     end_at = min(month.end_at, now)
     with database.transaction("jobs") as session:
         for act in _lifecycle(tenant, account_id, month, number, now):
             act(session)
-        ingest.ingest_events(session, list(_storage(tenant, account_id, month, months[0], end_at)), now=end_at)
+        ingest.ingest_events(
+            session, list(_storage(tenant, account_id, month, _own(months[0], tenant.zone), end_at)), now=end_at
+        )
     with database.transaction("jobs") as session:
         accrual.accrue(session, now=end_at, account_id=account_id)
         while rater.rate_account(session, now=end_at, account_id=account_id, limit=10_000) >= 10_000:
             pass
         postings.post_account(session, now=end_at, account_id=account_id)
+
+
+def _own(month: Period, zone: str) -> Period:
+    """The same calendar month in a tenant's zone: that is what its invoice covers."""
+    return periods.month(periods.label_of(month.start_at, "month", "UTC"), zone)
 
 
 def _lifecycle(
