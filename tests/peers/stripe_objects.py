@@ -57,11 +57,17 @@ class Objects:
             self.get(params["customer"], "customer")
         lines = params.get("line_items") or []
         if not lines:
-            raise Refused(400, code="parameter_missing", message="Missing required param: line_items.", param="line_items")
+            raise Refused(
+                400, code="parameter_missing", message="Missing required param: line_items.", param="line_items"
+            )
         prices = [line["price_data"] for line in lines]
-        amount = sum(int(price["unit_amount"]) * int(line.get("quantity", 1)) for line, price in zip(lines, prices, strict=True))
+        amount = sum(
+            int(price["unit_amount"]) * int(line.get("quantity", 1)) for line, price in zip(lines, prices, strict=True)
+        )
         if amount < _MINIMUM_CHARGE:
-            raise Refused(400, code="amount_too_small", message="The amount is below the minimum charge", param="line_items")
+            raise Refused(
+                400, code="amount_too_small", message="The amount is below the minimum charge", param="line_items"
+            )
         item = self._add(
             "cs_test",
             "checkout.session",
@@ -105,7 +111,11 @@ class Objects:
         item = self._open(checkout_id)
         intent = self._intent(item)
         intent["status"] = "requires_payment_method"
-        intent["last_payment_error"] = {"code": "card_declined", "decline_code": "insufficient_funds", "type": "card_error"}
+        intent["last_payment_error"] = {
+            "code": "card_declined",
+            "decline_code": "insufficient_funds",
+            "type": "card_error",
+        }
         self._tell("payment_intent.payment_failed", intent)
         return item
 
@@ -128,7 +138,10 @@ class Objects:
             self._tell("checkout.session.async_payment_succeeded", item)
         else:
             intent["status"] = "requires_payment_method"
-            intent["last_payment_error"] = {"code": "payment_intent_payment_attempt_failed", "type": "invalid_request_error"}
+            intent["last_payment_error"] = {
+                "code": "payment_intent_payment_attempt_failed",
+                "type": "invalid_request_error",
+            }
             self._tell("checkout.session.async_payment_failed", item)
         return item
 
@@ -136,12 +149,16 @@ class Objects:
         """POST /v1/refunds for a payment intent; at most what is left of the charge."""
         intent = self.get(str(params.get("payment_intent")), "payment_intent")
         if intent["status"] != "succeeded":
-            raise Refused(400, message="This PaymentIntent does not have a successful charge to refund.", param="payment_intent")
+            raise Refused(
+                400, message="This PaymentIntent does not have a successful charge to refund.", param="payment_intent"
+            )
         charge = self.get(intent["latest_charge"], "charge")
         left = charge["amount"] - charge["amount_refunded"]
         amount = int(params.get("amount", left))
         if left == 0:
-            raise Refused(400, code="charge_already_refunded", message=f"Charge {charge['id']} has already been refunded.")
+            raise Refused(
+                400, code="charge_already_refunded", message=f"Charge {charge['id']} has already been refunded."
+            )
         if not 0 < amount <= left:
             raise Refused(400, message="Refund amount is greater than unrefunded amount on charge", param="amount")
         charge["amount_refunded"] += amount

@@ -67,7 +67,9 @@ class StripeServer:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._http.shutdown()
         self._thread.join()
         self._http.server_close()
@@ -103,7 +105,9 @@ class StripeServer:
             return 400, {"error": {"type": "idempotency_error", "message": message}}
         fault = self._fault(path, ("error_500", "rate_limit"))
         if fault == "rate_limit":
-            return 429, {"error": {"type": "invalid_request_error", "code": "rate_limit", "message": "Too many requests"}}
+            return 429, {
+                "error": {"type": "invalid_request_error", "code": "rate_limit", "message": "Too many requests"}
+            }
         if fault == "error_500":
             status, body = 500, {"error": {"type": "api_error", "message": "An unknown error occurred"}}
         else:

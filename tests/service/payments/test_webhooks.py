@@ -75,7 +75,9 @@ def test_signature_within_300_seconds_is_accepted(stripe_world: StripeWorld, off
     assert world.deliver(delivery) == ["processed"]
 
 
-def test_signed_event_that_claims_a_payment_which_the_provider_denies_credits_nothing(stripe_world: StripeWorld) -> None:
+def test_signed_event_that_claims_a_payment_which_the_provider_denies_credits_nothing(
+    stripe_world: StripeWorld,
+) -> None:
     world, customer = stripe_world
     row = world.start()
     with customer.peer.playing() as objects:

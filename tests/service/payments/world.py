@@ -65,9 +65,7 @@ class StripeCustomer:
 
     def __init__(self, peer: StripeServer) -> None:
         self.peer = peer
-        self.provider = StripeProvider(
-            secret_key="sk_test_peer", webhook_secret=peer.webhook_secret, api_base=peer.url
-        )
+        self.provider = StripeProvider(secret_key="sk_test_peer", webhook_secret=peer.webhook_secret, api_base=peer.url)
 
     def pay(self, row: SessionRow) -> list[Delivery]:
         return self._told(lambda objects: objects.pay(str(row.provider_session_id)))
@@ -123,9 +121,7 @@ class World:
         states = []
         for body, headers in deliveries:
             with self.database.transaction() as session:
-                received = webhooks.receive(
-                    session, now=NOW, provider=self.provider, raw_body=body, headers=headers
-                )
+                received = webhooks.receive(session, now=NOW, provider=self.provider, raw_body=body, headers=headers)
             states.append(apply.apply_event(self.database, self.providers, received.id, now=self.now))
         return states
 
