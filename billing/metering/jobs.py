@@ -126,7 +126,7 @@ def _take(known: dict[str, _Job], item: JobFacts, account_id: str | None, stored
                 f"no billing account {item.account_code}: create it, or import with --create-accounts",
             )
         known[item.source_id] = _Job(
-            allocation_id=ids.new_id("alc"),
+            allocation_id="",  # given when it is stored
             account_id=account_id,
             opening_hash=item.opening_hash,
             closing_hash=item.closing_hash,
@@ -208,12 +208,14 @@ def _write(session: Session, changed: Sequence[_Job], options: Options, now: dat
     cutter = Cutter(PriceTable.load(session, list(locked)))
     pieces: dict[str, list[records.Piece]] = {account_id: [] for account_id in locked}
     new_rows: list[tuple[Any, ...]] = []
+    new_ids = iter(ids.new_ids("alc", sum(not job.is_stored for job in changed)))
     for job in changed:
         item = job.closing or job.facts
         assert item is not None  # noqa: S101  a changed job has a line of this batch
         project_id = attributor.project_id(job.account_id, item.account_code if options.account_code else None)
         member_id = attributor.member_id(job.account_id, item.member_handle)
         if not job.is_stored:
+            job.allocation_id = next(new_ids)
             new_rows.append(_allocation_row(job, item, options.source, project_id, member_id, now))
         if job.closing is not None and item.end_at is not None and item.rates:
             origin = records.Origin(
@@ -236,8 +238,9 @@ def _write(session: Session, changed: Sequence[_Job], options: Options, now: dat
                     )
     bulk.insert_rows(session, Allocation.__table__, _ALLOCATION_COLUMNS, new_rows)  # type: ignore[arg-type]
     _close(session, [job for job in changed if job.is_stored])
-    for account_id, made in pieces.items():
-        records.insert(session, records.rows(locked[account_id], made, now=now))
+    records.insert(
+        session, [row for account_id, made in pieces.items() for row in records.rows(locked[account_id], made, now=now)]
+    )
     session.flush()  # the heads' new numbers must be in this transaction even if the caller reads with SQL
 
 

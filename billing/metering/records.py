@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
@@ -120,25 +121,18 @@ def rows(head: AccountHead, pieces: Sequence[Piece], *, now: datetime) -> list[t
     """Rows in the order of COLUMNS, numbered on from the head's `usage_seq`, which rises by their count. The head is locked."""
     account_id, seq = head.billing_account_id, head.usage_seq
     made = []
+    told: Origin | None = None
+    before = after = ""
     for record_id, (origin, meter_code, (start_at, end_at), quantity_base) in zip(
         ids.new_ids("usg", len(pieces)), pieces, strict=True
     ):
         seq += 1
-        digest = record_hash(
-            record_id,
-            account_id,
-            seq,
-            origin.source,
-            origin.source_id,
-            meter_code,
-            micros(start_at),
-            micros(end_at),
-            quantity_base,
-            origin.allocation_id,
-            origin.project_id,
-            origin.member_id,
-            origin.resource,
-            origin.tags_json,
+        if origin is not told:  # the records of one job follow each other
+            told, before, after = origin, *_hashed_text(origin)
+        # The bytes of `record_hash`, without building a list for an encoder: ids, codes and numbers need no escapes.
+        text = (
+            f'["usage-record/1","{record_id}","{account_id}",{seq},{before},"{meter_code}"'
+            f',{micros(start_at)},{micros(end_at)},"{quantity_base}",{after}]'
         )
         made.append(
             (
@@ -158,13 +152,19 @@ def rows(head: AccountHead, pieces: Sequence[Piece], *, now: datetime) -> list[t
                 origin.tags_json,
                 origin.correlation_id,
                 origin.content_hash,
-                digest,
+                sha256(text.encode()).hexdigest(),
                 origin.import_id,
                 now,
             )
         )
     head.usage_seq = seq
     return made
+
+
+def _hashed_text(origin: Origin) -> tuple[str, str]:
+    before = (origin.source, origin.source_id)
+    after = (origin.allocation_id, origin.project_id, origin.member_id, origin.resource, origin.tags_json)
+    return canonical.dumps(before)[1:-1], canonical.dumps(after)[1:-1]
 
 
 def insert(session: Session, made: Iterable[Sequence[Any]]) -> int:

@@ -3,6 +3,7 @@
 Rows hold the Python values of their columns (aware datetimes, ints, text, None); a Json column also takes its canonical text.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
@@ -10,7 +11,7 @@ from typing import Any, cast
 
 import psycopg
 from psycopg import sql
-from sqlalchemy import Connection, Table, text
+from sqlalchemy import Connection, LargeBinary, Table, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -57,8 +58,31 @@ def _copy(connection: Connection, table: Table, columns: Sequence[str], rows: li
         sql.Identifier(table.name), sql.SQL(", ").join(map(sql.Identifier, columns))
     )
     with _driver_cursor(connection) as cursor, _translated(statement), cursor.copy(statement) as copy:
-        for row in _converted(table, columns, rows, _TO_POSTGRESQL):
-            copy.write_row(row)
+        copy.write(_copy_text(table, columns, rows))
+
+
+def _copy_text(table: Table, columns: Sequence[str], rows: list[Sequence[Any]]) -> bytes:
+    """The rows in COPY's text format, built a column at a time: twice as fast as a call per row."""
+    texts: list[Iterable[str]] = []
+    for name, values in zip(columns, zip(*rows, strict=True), strict=True):
+        convert = _TO_COPY.get(type(table.c[name].type), str)
+        if convert is _aware_text:
+            # Few instants come often: a batch's own, and the start and end that the meters of a job share.
+            known = {value: _aware_text(value) for value in set(values) if value is not None}
+            texts.append([_NULL if value is None else known[value] for value in values])
+        else:
+            column = [None if value is None else convert(value) for value in values]
+            texts.append([_NULL if text is None else text for text in _escaped(column)])
+    return "".join(["\t".join(row) + "\n" for row in zip(*texts, strict=True)]).encode()
+
+
+def _escaped(column: list[str | None]) -> list[str | None]:
+    """The texts with what COPY reads as its own signs escaped; mostly there is none, which one search shows."""
+    if not _COPY_SIGNS.search("".join([text for text in column if text is not None])):
+        return column
+    return [
+        None if text is None else _COPY_SIGNS.sub(lambda found: _COPY_ESCAPES[found.group()], text) for text in column
+    ]
 
 
 def _insert_postgresql(connection: Connection, table: Table, columns: Sequence[str], rows: list[Sequence[Any]]) -> None:
@@ -126,5 +150,20 @@ _TO_SQLITE: dict[type, Convert] = {
     Flag: int,
     Json: _json_text,
     Day: lambda value: value.isoformat(),
+}
+_NULL = "\\N"
+_COPY_ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
+_COPY_SIGNS = re.compile(r"[\\\t\n\r]")
+
+
+def _aware_text(value: datetime) -> str:
+    return _aware(value).isoformat(" ")
+
+
+_TO_COPY: dict[type, Convert] = {
+    Instant: _aware_text,
+    Json: _json_text,
+    Flag: lambda value: "t" if value else "f",
+    LargeBinary: lambda value: "\\x" + value.hex(),
 }
 _TO_POSTGRESQL: dict[type, Convert] = {Instant: _aware, Json: _json_text}
