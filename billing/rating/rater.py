@@ -4,7 +4,7 @@ One batch is one transaction under the account's lock. Per record there are inte
 in bulk.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
@@ -27,7 +27,7 @@ from billing.rating.worksheet import Slot, Worksheet
 from billing.storage import bulk
 from billing.storage.columns import micros
 
-SlotFinder = Callable[[str, datetime], Slot]
+SlotFinder = Callable[[str, int], Slot]
 
 _MAX_MICRO = MAX_MINOR * MICRO_PER_MINOR
 _LINES = cast(Table, RatedLine.__table__)
@@ -74,7 +74,7 @@ def rate_account(session: Session, *, now: datetime, account_id: str, limit: int
     head = heads.lock_one(session, account_id)
     state = unrated.price_state(session, account_id)
     retried = unrated.take(session, account_id, state=state, limit=limit)
-    fresh: list[Usage] = []
+    fresh: Sequence[Usage] = ()
     if head.usage_seq > head.rated_usage_seq and len(retried) < limit:
         fresh = _fresh_usage(session, head, limit - len(retried))
     if not retried and not fresh:
@@ -96,21 +96,21 @@ def rate_account(session: Session, *, now: datetime, account_id: str, limit: int
 def rate(find_slot: SlotFinder, usage: Iterable[Usage], *, account_id: str, line_seq: int, now: datetime) -> Batch:
     """Rate usage in the given order; lines are numbered after `line_seq`. Pure but for the counters it moves on.
 
-    `find_slot` gives, for a meter and an instant, the slot that counts its usage.
+    `find_slot` gives, for a meter and an instant in microseconds, the slot that counts its usage.
     """
     batch = Batch()
     add_line = batch.lines.append
     rated_at_micros = micros(now)
     slots: dict[str, Slot] = {}
-    for usage_id, _, meter_code, start_at, quantity_base, project_id, record_hash in usage:
+    for usage_id, _, meter_code, start_micros, quantity, project_id, record_hash in usage:
         slot = slots.get(meter_code)
-        if slot is None or not slot.start_at <= start_at < slot.end_at:
-            slot = slots[meter_code] = find_slot(meter_code, start_at)
+        if slot is None or not slot.start_micros <= start_micros < slot.end_micros:
+            slot = slots[meter_code] = find_slot(meter_code, start_micros)
         counter = slot.counter
         if counter is None:
             batch.waiting.append((usage_id, slot.reason))
             continue
-        before_base = counter.quantity_base
+        quantity_base, before_base = int(quantity), counter.quantity_base
         after_base = before_base + quantity_base
         if counter.rate_denominator:
             after_micro = half_up(after_base * counter.rate_numerator, counter.rate_denominator)
@@ -155,11 +155,11 @@ def line_id_of(usage_record_id: str) -> str:
     return "rtl" + usage_record_id[3:]
 
 
-def _fresh_usage(session: Session, head: AccountHead, limit: int) -> list[Usage]:
-    rows = session.connection().execute(
-        usage_rows.query()
+def _fresh_usage(session: Session, head: AccountHead, limit: int) -> Sequence[Usage]:
+    fresh = (
+        usage_rows.query(session)
         .where(UsageRecord.billing_account_id == head.billing_account_id, UsageRecord.usage_seq > head.rated_usage_seq)
         .order_by(UsageRecord.usage_seq)
         .limit(limit)
     )
-    return cast(list[Usage], rows.all())
+    return usage_rows.fetch(session, fresh)

@@ -1,6 +1,6 @@
 """Usage that waits for a price: kept with its reason, counted, shown, and looked at again when there are other prices."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
@@ -52,16 +52,16 @@ def accounts_to_retry(session: Session) -> list[str]:
     return sorted({account_id for account_id, state in looked if state != states[account_id]})
 
 
-def take(session: Session, account_id: str, *, state: str, limit: int) -> list[Usage]:
+def take(session: Session, account_id: str, *, state: str, limit: int) -> Sequence[Usage]:
     """Up to `limit` waiting records last looked at in another price state, as `Usage`, in their order."""
-    rows = session.connection().execute(
-        usage.query()
+    waiting = (
+        usage.query(session)
         .join(UnratedUsage, UnratedUsage.usage_record_id == UsageRecord.id)
         .where(UnratedUsage.billing_account_id == account_id, UnratedUsage.price_state != state)
         .order_by(UsageRecord.usage_seq)
         .limit(limit)
     )
-    return cast(list[Usage], rows.all())
+    return usage.fetch(session, waiting)
 
 
 def put_back(

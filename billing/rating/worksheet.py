@@ -17,12 +17,13 @@ from billing.accounts.tables import BillingAccount
 from billing.catalog.prices import Price, PriceTable
 from billing.kernel import clock
 from billing.kernel.ids import new_id
-from billing.rating import curves, periods
+from billing.rating import curves, periods, usage
 from billing.rating.curves.per_unit import PerUnit
 from billing.rating.curves.terms import Curve, Scale
 from billing.rating.derivations import MICRO_PER_MINOR, cost_micro, curve_of
 from billing.rating.tables import BillingPeriod, Charge, Counter
 from billing.storage import bulk
+from billing.storage.columns import micros
 
 _COUNTERS = cast(Table, Counter.__table__)
 _CHARGES = cast(Table, Charge.__table__)
@@ -87,8 +88,8 @@ class OpenCounter:
 class Slot:
     """The stretch of time in which one meter's usage goes to one counter, or to none for the reason given."""
 
-    start_at: datetime
-    end_at: datetime
+    start_micros: int
+    end_micros: int
     counter: OpenCounter | None
     reason: str = ""
 
@@ -103,13 +104,13 @@ class Worksheet:
         self._slots: dict[str, list[Slot]] = {}
         self._counters: list[OpenCounter] = []
 
-    def slot(self, meter_code: str, start_at: datetime) -> Slot:
-        """Where usage of a meter that starts at the instant is counted."""
+    def slot(self, meter_code: str, start_micros: int) -> Slot:
+        """Where usage of a meter that starts at the instant (microseconds since 1970) is counted."""
         slots = self._slots.setdefault(meter_code, [])
         for slot in slots:
-            if slot.start_at <= start_at < slot.end_at:
+            if slot.start_micros <= start_micros < slot.end_micros:
                 return slot
-        slot = self._make_slot(meter_code, start_at)
+        slot = self._make_slot(meter_code, usage.instant(start_micros))
         slots.append(slot)
         return slot
 
@@ -138,18 +139,21 @@ class Worksheet:
         edges = self._prices.edges(self._account.id, meter_code, period.start_at, period.end_at)
         borders = [period.start_at, *(edge for edge in edges if period.start_at < edge < period.end_at), period.end_at]
         index = bisect_right(borders, start_at) - 1
-        start, end = borders[index], borders[index + 1]
+        start = borders[index]
+        start_micros, end_micros = micros(start), micros(borders[index + 1])
         price = self._prices.price_at(self._account.id, meter_code, start_at)
         if price is None:
-            return Slot(start_at=start, end_at=end, counter=None, reason="no_price")
+            return Slot(start_micros=start_micros, end_micros=end_micros, counter=None, reason="no_price")
         lengths_ms = tuple(clock.millis_between(*pair) for pair in itertools.pairwise(borders))
         if self._has_other_scale(period, price, borders, lengths_ms):
-            return Slot(start_at=start, end_at=end, counter=None, reason="price_changed_after_rating")
+            return Slot(
+                start_micros=start_micros, end_micros=end_micros, counter=None, reason="price_changed_after_rating"
+            )
         counter = self._find_counter(period, price, start) or self._new_counter(
             period, price, start, _scale(price, lengths_ms, index)
         )
         self._counters.append(counter)
-        return Slot(start_at=start, end_at=end, counter=counter)
+        return Slot(start_micros=start_micros, end_micros=end_micros, counter=counter)
 
     def _has_other_scale(
         self, period: BillingPeriod, price: Price, borders: list[datetime], lengths_ms: tuple[int, ...]

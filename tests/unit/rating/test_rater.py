@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
@@ -19,6 +19,7 @@ from billing.rating.amounts import OpenAmount, rounded_minor
 from billing.rating.derivations import curve_of, derive
 from billing.rating.usage import Usage
 from billing.rating.worksheet import OpenCounter, Slot, open_counter
+from billing.storage.columns import micros
 
 NOVEMBER = datetime(2026, 11, 1, tzinfo=UTC)
 DECEMBER = datetime(2026, 12, 1, tzinfo=UTC)
@@ -57,8 +58,8 @@ def usage_of(quantities: Sequence[int], projects: Sequence[str | None]) -> list[
             id=new_id("usg"),
             usage_seq=seq,
             meter_code="query",
-            start_at=NOVEMBER + timedelta(seconds=seq),
-            quantity_base=quantity,
+            start_micros=micros(NOVEMBER) + seq,
+            quantity_base=str(quantity),
             project_id=project,
             record_hash="a" * 64,
         )
@@ -67,7 +68,7 @@ def usage_of(quantities: Sequence[int], projects: Sequence[str | None]) -> list[
 
 
 def rated(counter: OpenCounter | None, usage: Sequence[Usage], *, line_seq: int = 0, reason: str = "") -> rater.Batch:
-    slot = Slot(start_at=NOVEMBER, end_at=DECEMBER, counter=counter, reason=reason)
+    slot = Slot(start_micros=micros(NOVEMBER), end_micros=micros(DECEMBER), counter=counter, reason=reason)
     return rater.rate(lambda _meter, _at: slot, usage, account_id="bac_1", line_seq=line_seq, now=NOW)
 
 
