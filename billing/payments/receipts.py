@@ -174,9 +174,12 @@ def _book_fee(
     linked_id: str,
     locked: dict[str, AccountHead],
 ) -> None:
-    """The provider's fee, in the house's own chain so that no tenant's statement shows it, linked to the payment."""
+    """The provider's fee, in the house's own chain so that no tenant's statement shows it, linked to the payment.
+
+    A fee in another currency belongs to a conversion by the provider, which is booked with it or not at all.
+    """
     house = next((head for account_id, head in locked.items() if account_id != item.billing_account_id), None)
-    if payment.fee is None or house is None:
+    if payment.fee is None or house is None or payment.fee.currency != item.currency:
         return
     book.post(
         session,

@@ -9,6 +9,8 @@ from flask import Blueprint, abort, flash, render_template, request, url_for
 from flask_wtf import FlaskForm
 from werkzeug.wrappers import Response
 from wtforms import SelectField
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # the stubs lag behind 3.3
+from wtforms.validators import InputRequired
 
 from billing.kernel.errors import Conflict
 from billing.payments.errors import ProviderRefused
@@ -25,9 +27,10 @@ class CheckoutForm(FlaskForm):
 
     card = SelectField(
         "Test card",
+        [InputRequired("Choose a test card.")],
         choices=[
-            (CARD, "Visa ending 4242: pays, refunds arrive"),
-            (CARD_WITHOUT_REFUND, "Visa ending 5126: pays, a refund to it fails"),
+            SelectChoice(CARD, "Visa ending 4242: pays, refunds arrive"),
+            SelectChoice(CARD_WITHOUT_REFUND, "Visa ending 5126: pays, a refund to it fails"),
         ],
     )
 

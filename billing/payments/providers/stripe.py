@@ -58,7 +58,8 @@ class StripeProvider:
             "customer": request.customer_id,
             "client_reference_id": request.reference,
             "metadata": metadata,
-            "payment_intent_data": {"metadata": metadata},
+            # Captured at once, not asynchronously: the balance transaction is then there when the payment is confirmed.
+            "payment_intent_data": {"metadata": metadata, "capture_method": "automatic"},
             "line_items": [{"quantity": 1, "price_data": price}],
             "success_url": request.success_url,
             "cancel_url": request.cancel_url,
