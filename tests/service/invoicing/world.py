@@ -7,7 +7,7 @@ from sqlalchemy import select, update
 from billing.accounts import directory, heads, profiles
 from billing.accounts.profiles import ProfileFacts
 from billing.accounts.tables import BillingAccount, Seller
-from billing.invoicing import drafts, issue
+from billing.invoicing import drafts, issue, settlement
 from billing.invoicing.tables import InvoiceHeader
 from billing.kernel.money import Money
 from billing.ledger import balances, book
@@ -80,14 +80,12 @@ def invoice_of(database: Database, net_minor: int, code: str = "calla") -> Invoi
 
 
 def top_up(database: Database, account_id: str, amount_minor: int) -> None:
-    """A deposit into the wallet, as a payment posts it."""
+    """A deposit into the wallet by bank transfer."""
     _receive(database, account_id, amount_minor, credit="wallet", source_id=f"topup-{account_id}-{amount_minor}")
 
 
 def pay(database: Database, invoice: InvoiceHeader, amount_minor: int) -> None:
-    """A payment of the invoice, as payments post and record it."""
-    from billing.invoicing import settlement
-
+    """A bank transfer for the invoice, posted and recorded as every payment is."""
     transaction_id = _receive(
         database,
         invoice.billing_account_id,
@@ -111,7 +109,7 @@ def _receive(database: Database, account_id: str, amount_minor: int, *, credit: 
     with database.transaction() as session:
         head = heads.lock_one(session, account_id)
         entry = Entry(
-            kind="stripe_credit", debit="cash:stripe", credit=credit, amount=Money(minor=amount_minor, currency="USD")
+            kind="bank_credit", debit="cash:bank", credit=credit, amount=Money(minor=amount_minor, currency="USD")
         )
         posted = book.post(
             session,

@@ -13,7 +13,7 @@ from billing.ledger.entries import Entry
 from billing.storage.database import Database, Session
 
 NOW = datetime(2026, 11, 10, 12, tzinfo=UTC)
-CASH = "cash:stripe"
+CASH = "cash:bank"
 
 
 def seller(session: Session, code: str = "north") -> Any:
@@ -58,4 +58,4 @@ def post(session: Session, account_id: str, source_id: str, *entries: Entry, **m
 def top_up(database: Database, account_id: str, minor: int, source_id: str, **more: Any) -> Posted:
     """A deposit into the wallet, in its own transaction."""
     with database.transaction() as session:
-        return post(session, account_id, source_id, entry("stripe_credit", CASH, "wallet", minor), **more)
+        return post(session, account_id, source_id, entry("bank_credit", CASH, "wallet", minor), **more)

@@ -1,0 +1,240 @@
+"""Issued documents: header = lines + taxes = ledger, numbers without gaps, bytes and snapshots unaltered, settled as booked."""
+
+import hashlib
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from billing.assurance import streams
+from billing.assurance.report import Tally, count
+from billing.invoicing.documents import model
+from billing.invoicing.tables import (
+    InvoiceDocument,
+    InvoiceHeader,
+    InvoiceLine,
+    InvoiceSettlement,
+    InvoiceTax,
+    NumberSeries,
+)
+from billing.ledger import balances
+from billing.ledger.tables import LedgerEntry, LedgerTransaction
+from billing.rating.tables import Charge
+
+NAME = "invoice"
+
+_SOURCES = {"invoice": ("issue", "invoice"), "credit_note": ("credit_note", "credit_note")}
+_SETTLING = {
+    "wallet": ("wallet_apply",),
+    "payment": ("stripe_credit", "bank_credit"),
+    "credit_note": ("credit_note",),
+}
+
+
+def check(session: Session, tally: Tally) -> None:
+    """Look at every issued document, its file, every settlement, every number series, and what accounts have open."""
+    _check_headers(session, tally)
+    _check_numbers(session, tally)
+    _check_documents(session, tally)
+    _check_settlements(session, tally)
+    _check_figures(session, tally)
+
+
+def _check_headers(session: Session, tally: Tally) -> None:
+    looked = 0
+    statement = select(InvoiceHeader.__table__).where(InvoiceHeader.number.is_not(None)).order_by(InvoiceHeader.id)
+    for header in streams.stream(session, statement):
+        looked += 1
+        tally.look()
+        lines_minor = _sum(
+            session, select(func.sum(InvoiceLine.amount_minor)).where(InvoiceLine.invoice_id == header.id)
+        )
+        tax_minor = _sum(session, select(func.sum(InvoiceTax.tax_minor)).where(InvoiceTax.invoice_id == header.id))
+        if (lines_minor, tax_minor) != (header.net_minor, header.tax_minor):
+            sentence = f"says net {header.net_minor}, tax {header.tax_minor}; its lines sum to {lines_minor}, its taxes {tax_minor}"
+            tally.differ(header.id, sentence, number=header.number)
+        _check_snapshot(tally, header)
+        _check_transaction(session, tally, header)
+    tally.expect(
+        "invoice_headers",
+        looked,
+        count(session, select(func.count()).select_from(InvoiceHeader).where(InvoiceHeader.state == "issued")),
+    )
+
+
+def _check_snapshot(tally: Tally, header: Any) -> None:
+    snapshot = header.snapshot or {}
+    if model.snapshot_hash(snapshot) != header.snapshot_hash:
+        tally.differ(header.id, "its snapshot does not hash to what it says: it was altered", number=header.number)
+        return
+    said = (
+        snapshot["number"],
+        snapshot["currency"],
+        snapshot["net_minor"],
+        snapshot["tax_minor"],
+        snapshot["total_minor"],
+    )
+    if said != (header.number, header.currency, header.net_minor, header.tax_minor, header.total_minor):
+        tally.differ(header.id, "its header says other figures than the document that was issued", number=header.number)
+
+
+def _check_transaction(session: Session, tally: Tally, header: Any) -> None:
+    """The document's own ledger transaction anchors its snapshot and moved its net, its tax and what was prepaid."""
+    posted = session.execute(
+        select(
+            LedgerTransaction.type,
+            LedgerTransaction.source_type,
+            LedgerTransaction.source_id,
+            LedgerTransaction.anchor_hash,
+            LedgerTransaction.billing_account_id,
+        ).where(LedgerTransaction.id == header.transaction_id)
+    ).one_or_none()
+    expected = (*_SOURCES[header.kind], header.id, header.snapshot_hash, header.billing_account_id)
+    if posted is None or tuple(posted) != expected:
+        sentence = f"its ledger transaction {header.transaction_id} does not anchor it"
+        tally.differ(header.id, sentence, number=header.number)
+        return
+    sides: dict[str, int] = {}
+    for row in session.execute(
+        select(LedgerEntry.__table__).where(LedgerEntry.transaction_id == header.transaction_id)
+    ):
+        if row.currency != header.currency:
+            tally.differ(row.id, f"is in {row.currency}, document {header.number} in {header.currency}")
+        for ledger_account_id, sign in ((row.credit_account_id, 1), (row.debit_account_id, -1)):
+            name = ledger_account_id.rsplit("/", 2)[1]
+            base = name.partition(":")[0]
+            sides[base] = sides.get(base, 0) + sign * row.amount_minor
+    if header.kind == "invoice":
+        wanted = {
+            "unbilled": header.net_minor,
+            "tax": header.tax_minor,
+            "wallet": -header.prepaid_minor,
+            "receivable": header.prepaid_minor - header.total_minor,
+        }
+        found = {name: sides.get(name, 0) for name in wanted}
+    else:
+        payable_minor = header.total_minor + header.rounding_minor
+        wanted = {"tax": -header.tax_minor, "to the tenant": payable_minor}
+        found = {"tax": sides.get("tax", 0), "to the tenant": sides.get("receivable", 0) + sides.get("wallet", 0)}
+    if found != wanted:
+        sentence = f"document {header.number} says {wanted}, its ledger transaction moved {found}"
+        tally.differ(header.id, sentence, number=header.number, transaction=header.transaction_id)
+
+
+def _check_numbers(session: Session, tally: Tally) -> None:
+    """Every series counts 1, 2, 3, ... up to its last number, each given once, and every number belongs to a series."""
+    numbered = 0
+    for series in session.execute(select(NumberSeries.__table__).order_by(NumberSeries.series)).all():
+        tally.look()
+        statement = (
+            select(InvoiceHeader.id, InvoiceHeader.number)
+            .where(
+                InvoiceHeader.seller_id == series.seller_id,
+                InvoiceHeader.number.startswith(series.series, autoescape=True),
+            )
+            .order_by(func.length(InvoiceHeader.number), InvoiceHeader.number)
+        )
+        last = 0
+        for header_id, number in streams.stream(session, statement):
+            numbered += 1
+            digits = number.removeprefix(series.series)
+            if not digits.isascii() or not digits.isdigit() or int(digits) != last + 1:
+                tally.differ(header_id, f"has number {number}, where number {last + 1} of {series.series} was expected")
+            last = int(digits) if digits.isascii() and digits.isdigit() else last + 1
+        if last != series.last_number:
+            tally.differ(series.series, f"has given {series.last_number} numbers, the last document has number {last}")
+    there = count(session, select(func.count()).select_from(InvoiceHeader).where(InvoiceHeader.number.is_not(None)))
+    tally.expect("numbered documents", numbered, there)
+
+
+def _check_documents(session: Session, tally: Tally) -> None:
+    looked = 0
+    statement = select(InvoiceDocument.invoice_id, InvoiceDocument.format, InvoiceDocument.sha256)
+    for invoice_id, form, sha256 in session.execute(statement).all():
+        looked += 1
+        tally.look()
+        content = session.execute(  # one file at a time
+            select(InvoiceDocument.content).where(
+                InvoiceDocument.invoice_id == invoice_id, InvoiceDocument.format == form
+            )
+        ).scalar_one()
+        if hashlib.sha256(content).hexdigest() != sha256:
+            tally.differ(invoice_id, f"its {form} is not the file that was stored: its bytes were altered")
+    tally.expect("invoice_documents", looked, count(session, select(func.count()).select_from(InvoiceDocument)))
+
+
+def _check_settlements(session: Session, tally: Tally) -> None:
+    """What each ledger transaction put on receivables is what its settlements say, kind by kind."""
+    statement = (
+        select(
+            InvoiceSettlement.transaction_id,
+            InvoiceSettlement.kind,
+            func.sum(InvoiceSettlement.amount_minor),
+            func.count(),
+        )
+        .group_by(InvoiceSettlement.transaction_id, InvoiceSettlement.kind)
+        .order_by(InvoiceSettlement.transaction_id)
+    )
+    looked = 0
+    for transaction_id, kind, settled_minor, rows in session.execute(statement).all():
+        looked += rows
+        tally.look(rows)
+        entries = session.execute(
+            select(LedgerEntry.credit_account_id, LedgerEntry.debit_account_id, LedgerEntry.amount_minor).where(
+                LedgerEntry.transaction_id == transaction_id, LedgerEntry.kind.in_(_SETTLING.get(kind, ()))
+            )
+        )
+        booked = sum(
+            minor * (("/receivable/" in credit) - ("/receivable/" in debit)) for credit, debit, minor in entries
+        )
+        if booked != int(settled_minor):
+            sentence = f"settles {settled_minor} minor units by {kind}, the ledger put {booked} on receivables"
+            tally.differ(transaction_id, sentence, settled_minor=int(settled_minor), ledger_minor=booked)
+    there = count(session, select(func.count()).select_from(InvoiceSettlement))
+    tally.expect("invoice_settlements", looked, there)
+
+
+def _check_figures(session: Session, tally: Tally) -> None:
+    """What an account owes on invoices is what its invoices have open; what is unbilled is what its open charges hold."""
+    issued = (InvoiceHeader.kind == "invoice", InvoiceHeader.state == "issued")
+    owed = _by_account(
+        session,
+        select(InvoiceHeader.billing_account_id, InvoiceHeader.currency, func.sum(InvoiceHeader.total_minor))
+        .where(*issued)
+        .group_by(InvoiceHeader.billing_account_id, InvoiceHeader.currency),
+    )
+    settled = _by_account(
+        session,
+        select(InvoiceHeader.billing_account_id, InvoiceHeader.currency, func.sum(InvoiceSettlement.amount_minor))
+        .join(InvoiceSettlement, InvoiceSettlement.invoice_id == InvoiceHeader.id)
+        .where(*issued)
+        .group_by(InvoiceHeader.billing_account_id, InvoiceHeader.currency),
+    )
+    unbilled = _by_account(
+        session,
+        select(Charge.billing_account_id, Charge.currency, func.sum(Charge.posted_minor))
+        .outerjoin(InvoiceHeader, (InvoiceHeader.id == Charge.draft_id) & (InvoiceHeader.state == "issued"))
+        .where(InvoiceHeader.id.is_(None))
+        .group_by(Charge.billing_account_id, Charge.currency),
+    )
+    for account_id in streams.account_ids(session):
+        figures = {balance.currency: balance for balance in balances.of_account(session, account_id)}
+        for currency in sorted(figures.keys() | {key[1] for key in (*owed, *unbilled) if key[0] == account_id}):
+            balance = figures.get(currency)
+            key = (account_id, currency)
+            tally.look()
+            for what, ledger_minor, rows_minor in (
+                ("receivable", balance.receivable_minor if balance else 0, settled.get(key, 0) - owed.get(key, 0)),
+                ("unbilled", balance.unbilled_minor if balance else 0, -unbilled.get(key, 0)),
+            ):
+                if ledger_minor != rows_minor:
+                    sentence = f"its {what} stands at {ledger_minor} {currency}, invoices and charges make {rows_minor}"
+                    tally.differ(account_id, sentence, ledger_minor=ledger_minor, rows_minor=rows_minor)
+
+
+def _by_account(session: Session, statement: Any) -> dict[tuple[str, str], int]:
+    return {(account_id, currency): int(minor) for account_id, currency, minor in session.execute(statement)}
+
+
+def _sum(session: Session, statement: Any) -> int:
+    return int(session.execute(statement).scalar() or 0)
