@@ -28,3 +28,8 @@ def checked(percents: Iterable[int]) -> list[int]:
 def reached(spent_minor: int, amount_minor: int, percents: Iterable[int]) -> list[int]:
     """The percentages of `amount_minor` that `spent_minor` has reached; 80 % of 1,000 is reached at 800 exactly."""
     return [percent for percent in percents if spent_minor * 100 >= amount_minor * percent]
+
+
+def least_minor(amount_minor: int, percent: int) -> int:
+    """The smallest sum (minor units) that has reached a percentage of `amount_minor`."""
+    return -(-amount_minor * percent // 100)

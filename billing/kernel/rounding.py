@@ -38,3 +38,19 @@ def largest_remainder(total: int, weights: Sequence[int]) -> list[int]:
     for i in by_remainder[: magnitude - sum(parts)]:
         parts[i] += 1
     return [sign * part for part in parts]
+
+
+def split_fractions(total: int, parts: Sequence[Fraction]) -> list[int]:
+    """Whole numbers near exact `parts` that sum to `total`, which is the parts' own sum rounded to a whole number.
+
+    Each part is floored, the units left over go to the largest remainders, ties to the earlier part. Parts may be negative.
+    Raises ValueError when no such numbers lie within one of each part.
+    """
+    floors = [part.numerator // part.denominator for part in parts]
+    rest = total - sum(floors)
+    if not 0 <= rest <= len(parts):
+        raise ValueError("the total is not the parts' sum rounded")
+    by_remainder = sorted(range(len(parts)), key=lambda i: (floors[i] - parts[i], i))
+    for i in by_remainder[:rest]:
+        floors[i] += 1
+    return floors

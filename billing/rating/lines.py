@@ -37,7 +37,10 @@ class LineFilters:
 
     period_label: str | None = None
     meter_code: str | None = None
+    sku_code: str | None = None
+    resource: str | None = None
     project_id: str | None = None
+    project_code: str | None = None
     member_id: str | None = None
     allocation_id: str | None = None
     usage_record_id: str | None = None

@@ -73,7 +73,9 @@ def list_running(
             else:
                 cost += _next_cost(session, account_id, price, now, hourly_base)
         rows.append(
-            RunningRow(allocation=row, parts=tuple(parts), currency=currency, per_hour_minor=cost if is_priced else None)
+            RunningRow(
+                allocation=row, parts=tuple(parts), currency=currency, per_hour_minor=cost if is_priced else None
+            )
         )
     return rows
 

@@ -40,7 +40,7 @@ _FETCH_ROWS = 10_000
 
 @dataclass(frozen=True, kw_only=True)
 class SpendFilter:
-    """What is looked at; None does not narrow. An empty `project_code` means usage without a project."""
+    """What is looked at; None does not narrow."""
 
     sku_code: str | None = None
     project_code: str | None = None
@@ -334,7 +334,7 @@ def _lines(account_id: str, start_at: datetime, end_at: datetime, group: Group, 
     if wanted.sku_code is not None:
         query = query.where(Sku.code == wanted.sku_code)
     if wanted.project_code is not None:
-        query = query.where(Project.code == wanted.project_code if wanted.project_code else usage.project_id.is_(None))
+        query = query.where(Project.code == wanted.project_code)
     if wanted.resource is not None:
         query = query.where(usage.resource == wanted.resource)
     return query

@@ -1,0 +1,11 @@
+"""A tenant's pages: what was used, what it cost and why, what is owed and paid. One module per page, with its forms."""
+
+from importlib import import_module
+
+from flask import Blueprint
+
+blueprint = Blueprint("tenant", __name__)
+_PAGES = ("overview", "usage", "rated_lines", "balance", "invoices", "add_funds", "refunds", "budgets")
+
+for _page in _PAGES:  # each registers its views on the blueprint
+    import_module(f"{__name__}.{_page}")

@@ -1,0 +1,197 @@
+"""Balance and statement: what is owed per currency, every movement with its cause, and one movement with its entries."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+from flask import Response, render_template, request, url_for
+
+from billing.kernel import periods
+from billing.ledger import balances, explanation, statement
+from billing.ledger.balances import Balance
+from billing.ledger.statement import MovementDetail, MovementRow
+from billing.rating import running
+from portal import access, filters, htmx, services
+from portal.tenant import blueprint, query, ranges, words
+from portal.tenant.query import Query
+
+_PAGE_SIZE = 50
+# Parts of a balance in the order in which they are shown; those that never moved are left out, the first three never.
+_PARTS = ("wallet", "unbilled", "receivable", "promo", "disputed", "deferred")
+_ALWAYS = 3
+_HINTS = {
+    "wallet": "Paid in and not used yet",
+    "unbilled": "Not invoiced yet, before tax",
+    "receivable": "Invoiced and not paid yet, with tax",
+    "promo": "Used before the wallet",
+    "disputed": "Held by the bank",
+    "deferred": "Bought ahead",
+}
+
+
+@blueprint.get("/balance")
+@access.requires("billing.read")
+def balance() -> Response:
+    """Balance per currency and the statement below it; htmx gets the statement alone."""
+    account, url = access.current_account(), Query()
+    before_seq = _before(url)
+    with services.database().reading() as session:
+        held = balances.of_account(session, account.id)
+        currency = url.choice("currency", [one.currency for one in held], _main(held, account.currency))
+        page = statement.movements(
+            session, account_id=account.id, currency=currency, before_seq=before_seq, limit=_PAGE_SIZE
+        )
+        lag = running.lag(session, account.id)
+    shown = next((one for one in held if one.currency == currency), None)
+    return htmx.render(
+        "tenant/balance/index.html",
+        "tenant/balance/_statement.html",
+        held=[{"balance": one, "parts": _parts(one)} for one in held],
+        shown=shown,
+        currency=currency,
+        currencies=[query.option(one.currency, one is shown, currency=one.currency, before=None) for one in held],
+        rows=[movement_of(row) for row in page.rows],
+        older_before=page.next_before_seq,
+        is_first=before_seq is None,
+        lag=lag,
+        notices=url.notices,
+    )
+
+
+@blueprint.get("/balance/explain")
+@access.requires("billing.read")
+def balance_explain() -> Response:
+    """Explain this balance: opening, what each kind of movement did to it in some days, closing."""
+    account, url = access.current_account(), Query()
+    now = services.now()
+    days = ranges.read(url, (), zone=account.zone, now=now)
+    with services.database().reading() as session:
+        found = explanation.explain(session, account_id=account.id, from_at=days.start_at, to_at=days.end_at)
+    this_month = periods.label_of(now, "month", account.zone)
+    return htmx.render(
+        "tenant/balance/explain.html",
+        "tenant/balance/_explanation.html",
+        days=days,
+        this_month=this_month,
+        months=[
+            query.option(filters.month_name(first), days.month_label == first.isoformat()[:7], **_month(first))
+            for first in _recent(days.first_on, this_month)
+        ],
+        found=[_explained(one) for one in found],
+        notices=url.notices,
+    )
+
+
+@blueprint.get("/balance/<transaction_id>")
+@access.requires("billing.read")
+def balance_transaction(transaction_id: str) -> str:
+    """One ledger transaction: what it did in words, its entries, its place in the chain."""
+    account = access.current_account()
+    with services.database().reading() as session:
+        found = statement.get_movement(session, account_id=account.id, transaction_id=query.path_key(transaction_id))
+    return render_template(
+        "tenant/balance/transaction.html",
+        found=found,
+        title=words.movement(found.type),
+        movements=[movement_of(row) for row in found.movements],
+        entries=[
+            {
+                "entry": entry,
+                "kind": words.kind(entry.kind),
+                "debit": words.book_account(entry.debit),
+                "credit": words.book_account(entry.credit),
+                "links": _links(entry.detail),
+            }
+            for entry in found.entries
+        ],
+        totals=_totals(found),
+        actor=words.actor(found.actor),
+        lines_url=url_for("tenant.rated_lines", transaction=found.transaction_id) if found.type == "posting" else None,
+    )
+
+
+def _before(url: Query) -> int | None:
+    value = request.args.get("before", "")
+    if not value:
+        return None
+    if value.isascii() and value.isdigit() and len(value) <= 15 and int(value) > 0:
+        return int(value)
+    url.notices.append("There is no such place in the statement: these are the newest movements.")
+    return None
+
+
+def _main(held: Sequence[Balance], default: str) -> str:
+    return default if not held or default in {one.currency for one in held} else held[0].currency
+
+
+def _parts(one: Balance) -> list[dict[str, Any]]:
+    """The parts whose sum is the balance."""
+    minor = {name: int(getattr(one, f"{name}_minor")) for name in _PARTS}
+    return [
+        {"label": words.book_account(name), "minor": minor[name], "hint": _HINTS[name]}
+        for place, name in enumerate(_PARTS)
+        if place < _ALWAYS or minor[name]
+    ]
+
+
+def movement_of(row: MovementRow) -> dict[str, Any]:
+    """A movement with its words, its page and the page of its cause."""
+    link = words.link_of(row)
+    return {
+        "row": row,
+        "title": words.movement(row.type),
+        "detail": row.memo[:1].upper() + row.memo[1:],
+        "url": url_for("tenant.balance_transaction", transaction_id=row.transaction_id),
+        "cause_url": url_for(link[0], key=link[1]) if link else None,
+        "kinds": [{"label": words.kind(kind), "minor": minor} for kind, minor in row.by_kind.items()],
+        "effects": [{"label": words.book_account(name), "minor": minor} for name, minor in row.effects.items()],
+        "before_minor": row.balance_minor - row.amount_minor,
+    }
+
+
+def _links(detail: dict[str, Any]) -> list[dict[str, str | None]]:
+    """The ids an entry names, each with the page that shows it where there is one."""
+    endpoints = {
+        "charge_id": lambda value: url_for("tenant.rated_lines", charge=value),
+        "invoice": lambda value: url_for("tenant.invoices_detail", key=value),
+        "invoice_id": lambda value: url_for("tenant.invoices_detail", key=value),
+        "credit_note": lambda value: url_for("tenant.invoices_detail", key=value),
+        "refund_id": lambda value: url_for("tenant.refunds_detail", key=value),
+    }
+    return [
+        {"id": str(value), "url": endpoints[key](value) if key in endpoints else None}
+        for key, value in detail.items()
+        if value and isinstance(value, str)
+    ]
+
+
+def _totals(found: MovementDetail) -> list[dict[str, Any]]:
+    """The sum of debits, which is the sum of credits, per currency."""
+    sums: dict[str, int] = {}
+    for entry in found.entries:
+        sums[entry.currency] = sums.get(entry.currency, 0) + entry.amount_minor
+    return [{"currency": currency, "minor": minor} for currency, minor in sorted(sums.items())]
+
+
+def _month(first: date) -> dict[str, object]:
+    return {"period": first.isoformat()[:7], "from": None, "to": None}
+
+
+def _recent(shown: date, this_month: str) -> list[date]:
+    """The present month and the two before it, with the one that is shown."""
+    month = date.fromisoformat(f"{this_month}-01")
+    found = {shown.replace(day=1)}
+    for _ in range(3):
+        found.add(month)
+        month = ranges.month_before(month)
+    return sorted(found, reverse=True)
+
+
+def _explained(one: explanation.Explanation) -> dict[str, Any]:
+    return {
+        "currency": one.currency,
+        "opening_minor": one.opening_minor,
+        "closing_minor": one.closing_minor,
+        "kinds": [{"label": words.kind(kind), "minor": minor} for kind, minor in one.by_kind.items()],
+        "rows": [movement_of(row) for row in one.movements],
+    }

@@ -1,0 +1,74 @@
+"""Cost over time as a chart, and the same numbers as a table."""
+
+from datetime import date, datetime
+from fractions import Fraction
+from typing import Any
+
+from markupsafe import Markup
+
+from billing.kernel.periods import Grain
+from billing.rating.spending import Group, SpendGroup, Spending
+from billing.rendering import charts, formats
+from portal import filters
+from portal.tenant.ranges import Range
+
+GROUP_WORDS: dict[Group, str] = {"service": "Service", "project": "Project", "resource": "Resource"}
+
+
+def stacked(found: Spending, *, by: Grain, group: Group, days: Range, id: str = "usage-chart") -> Markup:
+    """One bar for each bucket, stacked by what the cost is grouped by."""
+    words, total = GROUP_WORDS[group].lower(), filters.money(found.total_minor, found.currency)
+
+    def money(value: Fraction) -> str:
+        return filters.money(int(value), found.currency)
+
+    def axis(value: Fraction) -> str:
+        return formats.money(int(value), found.currency, locale=filters.reader_locale(), trim=True)
+
+    return charts.stacked_bars(
+        charts.Chart(
+            id=id,
+            title=f"Cost by {words}, {filters.days(days.first_on, days.last_on)}",
+            description=f"One bar for each {by}, stacked by {words}. In all {total}.",
+            labels=tuple(label_of(label, by) for label in found.labels),
+            series=_series(found, group),
+            tick=money,
+            axis=axis,
+        )
+    )
+
+
+def columns(found: Spending, *, by: Grain, group: Group) -> dict[str, Any]:
+    """The chart's own numbers: a column for each series, a row for each bucket, newest last."""
+    series = _series(found, group)
+    return {
+        "names": [one.name for one in series],
+        "rows": [
+            {"label": label_of(label, by), "values": [one.values[i] for one in series], "total": found.by_bucket[i]}
+            for i, label in enumerate(found.labels)
+        ],
+        "totals": [int(sum(Fraction(value) for value in one.values)) for one in series],
+    }
+
+
+def name_of(row: SpendGroup, group: Group) -> str:
+    """What a row is called; usage without a project or resource says so."""
+    return row.label or {"project": "No project", "resource": "No resource", "service": row.key}[group]
+
+
+def label_of(label: str, by: Grain) -> str:
+    """A bucket's name in words: "22 Dec 05:00", "22 Dec", "December 2016"."""
+    if by == "hour":
+        at = datetime.fromisoformat(label)
+        return f"{_day(at.date())} {at:%H:%M}"
+    if by == "day":
+        return _day(date.fromisoformat(label))
+    return filters.month_name(date.fromisoformat(f"{label}-01"))
+
+
+def _day(on: date) -> str:
+    return filters.day(on).removesuffix(f" {on.year}")
+
+
+def _series(found: Spending, group: Group) -> tuple[charts.Series, ...]:
+    return charts.fold([charts.Series(name=name_of(row, group), values=row.by_bucket) for row in found.groups])

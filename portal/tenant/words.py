@@ -1,0 +1,125 @@
+"""What stored codes are called on a tenant's pages. A code without words is shown as its own words."""
+
+from fractions import Fraction
+
+from billing.ledger.statement import MovementRow
+from portal.tenant import blueprint
+
+_MOVEMENTS = {
+    "posting": "Usage",
+    "issue": "Invoice issued",
+    "credit_note": "Credit note",
+    "payment": "Payment received",
+    "refund_hold": "Refund approved",
+    "provider_refund": "Refund sent",
+    "refund_release": "Refund released to the wallet",
+    "refund_return": "Refund returned to the wallet",
+    "reversal": "Correction",
+    "adjustment": "Correction",
+}
+_KINDS = {
+    "usage_debit": "Usage",
+    "opening_charge": "Recurring fee",
+    "closing_charge": "Minimum or commitment",
+    "promo_apply": "Gift used",
+    "discount": "Discount",
+    "invoice_issue": "Moved from unbilled usage to the invoice",
+    "tax": "VAT on the invoice",
+    "wallet_apply": "Wallet used for the invoice",
+    "credit_note": "Credit note",
+    "refund_credit": "Credit to the wallet",
+    "stripe_credit": "Payment",
+    "bank_credit": "Bank transfer",
+    "admin_credit": "Gift",
+    "promo_grant": "Gift",
+    "promo_expiry": "Gift expired",
+    "refund_hold": "Held for a refund",
+    "provider_refund": "Refund sent to the card",
+    "bank_refund": "Refund sent to the bank account",
+    "refund_release": "Refund released to the wallet",
+    "refund_return": "Refund came back to the wallet",
+    "chargeback_debit": "Disputed by the bank",
+    "chargeback_reversal": "Dispute decided for us",
+    "chargeback_final": "Dispute lost",
+    "write_off": "Written off",
+    "adjustment": "Correction",
+    "rounding": "Rounding",
+}
+_BOOK_ACCOUNTS = {
+    "wallet": "Wallet",
+    "promo": "Gifts",
+    "unbilled": "Usage not invoiced yet",
+    "receivable": "Open invoices",
+    "disputed": "In dispute",
+    "refund_pending": "Refunds on their way",
+    "deferred": "Commitments",
+    "reseller_payable": "Owed to the reseller",
+    "cash": "Cash",
+    "revenue": "Revenue",
+    "tax": "VAT",
+    "discount": "Discounts",
+    "rounding": "Rounding",
+    "processor_fees": "Payment fees",
+    "promo_expense": "Gifts given",
+    "bad_debt": "Written off",
+}
+_ACTORS = {
+    "system": "Plumbline",
+    "job": "Plumbline, by its timetable",
+    "provider": "Payment provider",
+    "cli": "An operator",
+}
+_UNITS = {"query": "queries"}
+
+
+def units(unit: str, count: Fraction | int = 2) -> str:
+    """A unit's name beside a quantity: "core-hours", one "token"."""
+    return unit if count == 1 else _UNITS.get(unit, f"{unit}s")
+
+
+def movement(row_type: str) -> str:
+    """What a ledger transaction is called."""
+    return _MOVEMENTS.get(row_type, plain(row_type))
+
+
+def kind(code: str) -> str:
+    """What an entry's kind is called."""
+    return _KINDS.get(code, plain(code))
+
+
+def book_account(name: str) -> str:
+    """What a book account is called: "revenue:compute" is "Revenue, compute"."""
+    base, _, part = name.partition(":")
+    return _BOOK_ACCOUNTS.get(base, plain(base)) + (f", {part}" if part else "")
+
+
+def actor(code: str) -> str:
+    """Who did it, without naming staff to a tenant."""
+    base, _, rest = code.partition(":")
+    if base == "provider" and rest:
+        return f"Payment provider ({rest})"
+    return _ACTORS.get(base, "A person")
+
+
+def plain(code: str) -> str:
+    """A code as words: "part_paid" is "Part paid"."""
+    words = code.replace("_", " ")
+    return words[:1].upper() + words[1:]
+
+
+def link_of(row: MovementRow) -> tuple[str, str] | None:
+    """The endpoint and id of what caused a movement, where a page shows it."""
+    for key, endpoint in (
+        ("invoice", "tenant.invoices_detail"),
+        ("credit_note", "tenant.invoices_detail"),
+        ("refund_id", "tenant.refunds_detail"),
+        ("invoice_id", "tenant.invoices_detail"),
+    ):
+        found = row.references.get(key)
+        if found and found[0]:
+            return endpoint, found[0]
+    return None
+
+
+blueprint.add_app_template_filter(units, "units")
+blueprint.add_app_template_filter(plain, "plain_words")
