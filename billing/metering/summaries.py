@@ -103,6 +103,8 @@ def summarize(
     `to_at`, else `now`.
     Raises Invalid for an unknown meter or zone, an end before the start, or more than 100,000 buckets.
     """
+    if zone != "account":
+        get_zone(zone)
     meters = _meters(session, meter_code) if count is None else {str(count): ("jobs", 1)}
     accounts = _accounts(session, account_id)
     scope = _scope(session, account_id, from_at, to_at, now)
@@ -150,7 +152,6 @@ def _calendars(by: Grain, zone: str, accounts: dict[str, _Account], scope: _Scop
     if (scope.to_at - scope.from_at).total_seconds() / _SHORTEST_S[by] > MAX_BUCKETS:
         raise Invalid(field="by", value=by, limit=MAX_BUCKETS, reason="too_many_buckets")
     if zone != "account":
-        get_zone(zone)
         only = Buckets(by, zone, scope.from_at, scope.to_at)
         return lambda _owner_id: only
     by_zone = {
