@@ -77,7 +77,9 @@ def start(
     """
     wanted = sorted(set(invoice_ids))
     if not wanted or len(wanted) > MAX_ITEMS:
-        raise Invalid(field="invoice_ids", limit=MAX_ITEMS, reason="nothing_chosen" if not wanted else "too_many")
+        raise Invalid(
+            field="invoice_ids", limit=MAX_ITEMS, reason="no_documents" if not wanted else "too_many_documents"
+        )
     if not form_key or len(form_key) > 200:
         raise Invalid(field="form_key", reason="form_key_missing")
     known = session.scalars(select(InvoiceBatch).where(InvoiceBatch.form_key == form_key)).first()

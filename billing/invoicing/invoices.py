@@ -114,6 +114,29 @@ def list_invoices(
     return [_row(found) for found in session.execute(ordered).all()]
 
 
+def list_issued(
+    session: Session,
+    *,
+    now: datetime,
+    account_id: str,
+    after: tuple[date, str] | None = None,
+    states: Sequence[str] = (),
+    period_label: str | None = None,
+    limit: int = 50,
+) -> list[InvoiceRow]:
+    """The account's issued documents in the order of issue, behind `after` (issued_on, id) of the last one that was read."""
+    statement = _filtered(_rows(session, now), session, now, account_id, states, None, period_label)
+    statement = statement.where(InvoiceHeader.state == "issued")
+    if after is not None:
+        issued_on, last_id = after
+        statement = statement.where(
+            (InvoiceHeader.issued_on > issued_on)
+            | ((InvoiceHeader.issued_on == issued_on) & (InvoiceHeader.id > last_id))
+        )
+    ordered = statement.order_by(InvoiceHeader.issued_on, InvoiceHeader.id).limit(limit)
+    return [_row(found) for found in session.execute(ordered).all()]
+
+
 def count_invoices(
     session: Session,
     *,

@@ -190,6 +190,17 @@ def list_lines(
     return LinePage(rows=rows, total=_count(session, head, account_id, filters), page=page, page_size=page_size)
 
 
+def list_after(
+    session: Session, account_id: str, filters: LineFilters | None = None, *, after_seq: int, limit: int
+) -> tuple[LineRow, ...]:
+    """The account's lines behind that line number, oldest first: a reader that goes on from its last one misses and repeats none."""
+    query = _narrow(_row_query(), account_id, filters or LineFilters())
+    query = query.where(RatedLine.line_seq > after_seq).order_by(RatedLine.line_seq).limit(limit)
+    head = session.get(AccountHead, account_id)
+    posted_seq = head.posted_line_seq if head else 0
+    return tuple(_row(found, posted_seq) for found in session.execute(query))
+
+
 def get_line(session: Session, account_id: str, line_id: str) -> LineDetail:
     """One rated line of the account with its evidence both ways. Raises NotFound, for another account's line too."""
     found = session.execute(_narrow(_row_query(), account_id, LineFilters()).where(RatedLine.id == line_id)).first()
@@ -304,7 +315,8 @@ def _narrow(query: Rows, account_id: str, filters: LineFilters) -> Rows:
         "charge_id": RatedLine.charge_id.expression,
         "draft_id": Charge.draft_id.expression,
     }
-    query = query.where(RatedLine.billing_account_id == account_id)
+    # The account twice: sorted by start, the page then comes from the usage records' index (account, start).
+    query = query.where(RatedLine.billing_account_id == account_id, UsageRecord.billing_account_id == account_id)
     for name, column in columns.items():
         if getattr(filters, name) is not None:
             query = query.where(column == getattr(filters, name))
