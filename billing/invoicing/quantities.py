@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from billing.kernel.rounding import half_up_fraction
 
-_PLACES = 6
+_PLACES = 10  # 1 MiB-second is 0.0009765625 GiB-seconds
 _MILLIS_PER_HOUR = 3_600_000
 
 # meter -> units from large to small as (name, base units in one). The last is the base unit, in which every quantity is whole.

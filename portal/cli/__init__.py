@@ -24,7 +24,7 @@ COMMANDS = {
     "bench": ("bench", "bench"),
     "db": ("database", "db"),
     "demo": ("demo", "demo"),
-    "invoices": ("invoices", "invoices"),
+    "invoices": ("invoices", "invoices_group"),
     "jobs": ("jobs", "jobs"),
     "ledger": ("ledger", "ledger"),
     "prices": ("prices", "prices"),

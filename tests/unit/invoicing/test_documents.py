@@ -4,6 +4,7 @@ import io
 import json
 import os
 import signal
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -84,10 +85,16 @@ def _document(*lines: Line, **changes: Any) -> InvoiceDocument:
     return InvoiceDocument(**(values | changes))
 
 
-def _print(document: InvoiceDocument) -> pypdf.PdfReader:
+@pytest.fixture(scope="module")
+def printer() -> Iterator[worker.Printer]:
+    """One worker process for the whole module: it takes a second to start."""
+    with worker.Printer() as one:
+        yield one
+
+
+def _print(printer: worker.Printer, document: InvoiceDocument) -> pypdf.PdfReader:
     html = page.to_html(document, snapshot_hash="ab" * 32)
-    with worker.Printer() as printer:
-        return pypdf.PdfReader(io.BytesIO(printer.to_pdf(html, made_on=ON)))
+    return pypdf.PdfReader(io.BytesIO(printer.to_pdf(html, made_on=ON)))
 
 
 @pytest.mark.parametrize(
@@ -127,8 +134,8 @@ def test_a_draft_cannot_be_tried_out_without_a_number() -> None:
     page.try_out(_document())
 
 
-def test_the_printed_invoice_says_all_that_the_law_and_the_reader_want() -> None:
-    words = " ".join(" ".join(one.extract_text() for one in _print(_document()).pages).split())
+def test_the_printed_invoice_says_all_that_the_law_and_the_reader_want(printer: worker.Printer) -> None:
+    words = " ".join(" ".join(one.extract_text() for one in _print(printer, _document()).pages).split())
     for fact in (
         "INV-2026-000001",
         "21 November 2026",
@@ -148,8 +155,8 @@ def test_the_printed_invoice_says_all_that_the_law_and_the_reader_want() -> None
         assert fact in words, fact
 
 
-def test_a_long_invoice_repeats_its_heads_and_numbers_its_pages() -> None:
-    pages = _print(_document(*(_line(seq) for seq in range(1, 81)))).pages
+def test_a_long_invoice_repeats_its_heads_and_numbers_its_pages(printer: worker.Printer) -> None:
+    pages = _print(printer, _document(*(_line(seq) for seq in range(1, 81)))).pages
     assert len(pages) > 3
     for number, one in enumerate(pages, start=1):
         assert f"Page {number} of {len(pages)}" in one.extract_text()
@@ -157,8 +164,8 @@ def test_a_long_invoice_repeats_its_heads_and_numbers_its_pages() -> None:
         assert "Unit price" in one.extract_text()
 
 
-def test_the_pdf_marks_itself_as_archivable_and_accessible_and_embeds_its_fonts() -> None:
-    reader = _print(_document())
+def test_the_pdf_marks_itself_as_archivable_and_accessible_and_embeds_its_fonts(printer: worker.Printer) -> None:
+    reader = _print(printer, _document())
     metadata = reader.trailer["/Root"]["/Metadata"].get_data().decode()
     assert 'pdfaid:part="3"' in metadata
     assert 'pdfaid:conformance="A"' in metadata
@@ -171,7 +178,9 @@ def test_the_pdf_marks_itself_as_archivable_and_accessible_and_embeds_its_fonts(
         assert "/FontFile3" in descriptor or "/FontFile2" in descriptor
 
 
-def test_naughty_strings_in_every_text_field_are_printed_and_do_nothing(data_dir: Path) -> None:
+def test_naughty_strings_in_every_text_field_are_printed_and_do_nothing(
+    printer: worker.Printer, data_dir: Path
+) -> None:
     naughty = json.loads((data_dir / "bad-input" / "blns.json").read_text())
     hostile = [
         *naughty[::5],
@@ -197,8 +206,7 @@ def test_naughty_strings_in_every_text_field_are_printed_and_do_nothing(data_dir
     assert "<script" not in html.lower()
     assert "\u202e" not in html
     assert "\x00" not in html
-    with worker.Printer() as printer:
-        made = pypdf.PdfReader(io.BytesIO(printer.to_pdf(html, made_on=ON)))
+    made = pypdf.PdfReader(io.BytesIO(printer.to_pdf(html, made_on=ON)))
     assert "{{ 7 * 7 }}" in html
     assert len(made.pages) > 3
     assert not made.attachments
@@ -215,9 +223,9 @@ def test_naughty_strings_in_every_text_field_are_printed_and_do_nothing(data_dir
         '<img src="data:image/png;base64,AAAA" alt="x">',
     ],
 )
-def test_a_page_that_asks_for_anything_but_a_packaged_font_is_not_printed(part: str) -> None:
+def test_a_page_that_asks_for_anything_but_a_packaged_font_is_not_printed(printer: worker.Printer, part: str) -> None:
     html = page.to_html(_document(), snapshot_hash="ab" * 32).replace("<body>", f"<body>{part}")
-    with worker.Printer() as printer, pytest.raises(worker.PrinterDied) as died:
+    with pytest.raises(worker.PrinterDied) as died:
         printer.to_pdf(html, made_on=ON)
     assert "a document asked for" in str(died.value)
 
