@@ -29,18 +29,44 @@ _PAGES = {
     ),
     503: ("The portal cannot reach its database", "Nothing was changed. Try again in a minute."),
 }
+# code of a refusal -> status, where its class does not say it already
+_STATUS_BY_CODE = {
+    "key_refused": 401,
+    "body_not_json": 400,
+    "idempotency_key_missing": 400,
+    "unsupported_media_type": 415,
+    "invalid_body": 422,
+    "idempotency_key_reused": 422,
+}
+# status -> what a problem is called for machines
+_PROBLEMS = {
+    400: "The request cannot be read",
+    401: "No valid API key",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Method not allowed",
+    409: "Conflict",
+    413: "Too large",
+    415: "Unsupported media type",
+    422: "The input cannot be used",
+    429: "Too many requests",
+    500: "Internal error",
+    503: "Database unavailable",
+}
 
 
 def init_app(app: Flask) -> None:
     """Register handlers: refusals, HTTP errors, a missing form token, and whatever nobody foresaw."""
-    app.register_error_handler(Refusal, _refused)
+    app.register_error_handler(Refusal, of_refusal)
     app.register_error_handler(CSRFError, _stale_form)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unforeseen)
 
 
 def status_of(refusal: Refusal) -> int:
-    """The HTTP status of a refusal: 404, 409, 422, or 403 for what a rule forbids this person."""
+    """The HTTP status of a refusal: by its code, else 404, 422, or 409 for what a rule forbids as things stand."""
+    if refusal.code in _STATUS_BY_CODE:
+        return _STATUS_BY_CODE[refusal.code]
     if isinstance(refusal, NotFound):
         return 404
     if isinstance(refusal, Conflict):
@@ -50,8 +76,23 @@ def status_of(refusal: Refusal) -> int:
     return 409
 
 
-def _refused(refusal: Refusal) -> Response:
-    return _answer(status_of(refusal), code=refusal.code, detail=sentences.of(refusal))
+def of_refusal(refusal: Refusal) -> Response:
+    """A refusal as a page, or for machines as a problem that names its reason and where in the input it lies."""
+    status, sentence = status_of(refusal), sentences.of(refusal)
+    if not wants_json():
+        return _answer(status, code=refusal.code, detail=sentence)
+    faults: list[tuple[str, str]] = getattr(refusal, "faults", [])
+    field = refusal.fields.get("field")
+    if not faults and isinstance(refusal, Invalid) and isinstance(field, str):
+        faults = [(f"/{field}", sentence)]
+    return problem(
+        status,
+        code=refusal.code,
+        title=_PROBLEMS.get(status, _PROBLEMS[409]),
+        detail=sentence,
+        reason=refusal.fields.get("reason"),
+        errors=[{"pointer": pointer, "detail": detail} for pointer, detail in faults],
+    )
 
 
 def _stale_form(_error: CSRFError) -> Response:
@@ -80,9 +121,10 @@ def _unforeseen(error: Exception) -> Response:
 
 def _answer(status: int, *, code: str, title: str | None = None, detail: str | None = None) -> Response:
     known_title, known_detail = _PAGES.get(status, _PAGES[500] if status >= 500 else _PAGES[400])
-    title, detail = title or known_title, detail or known_detail
     if wants_json():
-        return problem(status, code=code, title=title, detail=detail)
+        words = _PROBLEMS.get(status, _PROBLEMS[500] if status >= 500 else _PROBLEMS[400])
+        return problem(status, code=code, title=words, detail=detail or f"{words}.")
+    title, detail = title or known_title, detail or known_detail
     if status == 500 and request.endpoint is None:
         return Response(f"{title}. {detail}\n", status=500, mimetype="text/plain")
     page = render_template(
@@ -96,8 +138,16 @@ def _answer(status: int, *, code: str, title: str | None = None, detail: str | N
     return htmx.error(make_response(page, status))
 
 
-def problem(status: int, *, code: str, title: str, detail: str, errors: list[dict[str, str]] | None = None) -> Response:
-    """Problem details (RFC 9457): stable type and code, the request id, and where in the body the faults are."""
+def problem(
+    status: int,
+    *,
+    code: str,
+    title: str,
+    detail: str,
+    reason: object = None,
+    errors: list[dict[str, str]] | None = None,
+) -> Response:
+    """Problem details (RFC 9457): stable type, code and reason, the request id, and where in the body the faults are."""
     body: dict[str, object] = {
         "type": f"urn:plumbline:problem:{code}",
         "title": title,
@@ -106,6 +156,8 @@ def problem(status: int, *, code: str, title: str, detail: str, errors: list[dic
         "code": code,
         "request_id": request_id(),
     }
+    if isinstance(reason, str):
+        body["reason"] = reason
     if errors:
         body["errors"] = errors
     response = jsonify(body)

@@ -1,0 +1,36 @@
+"""GET /billing/balance: what the account has and owes, per currency."""
+
+from flask import Response
+
+from billing.ledger import balances
+from billing.ledger.balances import Balance
+from portal import services
+from portal.api import answers, keys, parameters
+from portal.api.schemas import BalanceAnswer, CurrencyBalance, Money
+
+
+@keys.needs("billing.read")
+def show_balance() -> Response:
+    """Signed: what is owed is negative. Never summed across currencies."""
+    parameters.refuse_unknown("account")
+    now = services.now()
+    with services.database().reading() as session:
+        account = keys.account_of(session, parameters.text("account"))
+        held = balances.of_account(session, account.id)
+    own = next((one.balance_minor for one in held if one.currency == account.currency), 0)
+    return answers.of(
+        BalanceAnswer(
+            account=account.code,
+            as_of=now,
+            balance=Money(amount_minor=own, currency=account.currency),
+            balances=[_balance(one) for one in held],
+        )
+    )
+
+
+def _balance(held: Balance) -> CurrencyBalance:
+    names = (
+        "balance", "wallet", "promo", "unbilled", "receivable", "disputed", "deferred", "refund_pending", "available",
+    )  # fmt: skip
+    figures = {name: Money(amount_minor=getattr(held, f"{name}_minor"), currency=held.currency) for name in names}
+    return CurrencyBalance(currency=held.currency, **figures)

@@ -1,0 +1,53 @@
+"""Query parameters of the API, read strictly: one that cannot be used is refused, not passed over."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from flask import request
+
+from billing.accounts import names
+from billing.kernel import clock, periods
+from billing.kernel.errors import Invalid
+
+_MAX_TEXT = 200
+
+
+def text(name: str) -> str | None:
+    """A parameter as it was given, None without it. Raises Invalid for one that can name nothing."""
+    value = request.args.get(name)
+    if value is not None and (not value or len(value) > _MAX_TEXT or not names.is_safe(value)):
+        raise Invalid(field=name, value=names.shown(value), reason="bad_parameter")
+    return value
+
+
+def choice(name: str, choices: Collection[str], default: str | None) -> str | None:
+    """One of the choices. Raises Invalid naming them."""
+    value = text(name)
+    if value is not None and value not in choices:
+        raise Invalid(field=name, value=names.shown(value), known=", ".join(choices), reason="unknown_choice")
+    return value or default
+
+
+def instant(name: str) -> datetime | None:
+    """An RFC 3339 time. Raises Invalid."""
+    value = text(name)
+    try:
+        # A plus that was not escaped arrives as a space.
+        return None if value is None else clock.parse_instant(value.replace(" ", "+"), field=name)
+    except OverflowError:
+        raise Invalid(field=name, value=names.shown(value or ""), reason="not_an_instant") from None
+
+
+def month(name: str) -> str | None:
+    """A month such as 2026-11. Raises Invalid."""
+    value = text(name)
+    if value is not None:
+        periods.month(value, "UTC")
+    return value
+
+
+def refuse_unknown(*known: str) -> None:
+    """Refuse parameters that the route does not read: a filter that is mistyped must not look as if it had been used."""
+    unknown = sorted(set(request.args) - set(known))
+    if unknown:
+        raise Invalid(field=names.shown(unknown[0]), known=", ".join(known), reason="unknown_parameter")

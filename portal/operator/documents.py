@@ -1,0 +1,163 @@
+"""One document of a run: what it says, what happened to it, and approving, issuing or voiding it alone."""
+
+from decimal import Decimal
+from typing import Any, Literal
+
+from flask import flash, g, make_response, url_for
+from werkzeug.wrappers import Response
+
+from billing.accounts import listing, people
+from billing.invoicing import drafts, invoices, issue, runs
+from billing.invoicing.documents.model import Line
+from billing.invoicing.invoices import EventRow, InvoiceDetail
+from billing.kernel.errors import Refusal
+from billing.rendering import formats, places
+from billing.storage.database import Session
+from portal import access, errors, filters, htmx, sentences, services
+from portal.fields import KeyedForm
+from portal.filters import reader_locale
+from portal.operator import words
+from portal.tenant.query import path_key
+
+Act = Literal["approve", "issue", "void"]
+
+_FROM: dict[str, tuple[str, ...]] = {"approve": ("draft",), "issue": ("approved",), "void": ("draft", "approved")}
+_DONE = {
+    "approve": "The draft is approved.",
+    "issue": "The invoice is issued. Its PDF is made within seconds.",
+    "void": "The draft is void. What it billed waits for the next draft.",
+}
+_EVENTS = {
+    "drafted": ("Drafted", None),
+    "approved": ("Approved", None),
+    "issued": ("Issued", "good"),
+    "rendered": ("PDF made", None),
+    "sent": ("Sent", None),
+    "voided": ("Voided", "warn"),
+    "part_paid": ("Paid in part", "good"),
+    "paid": ("Paid in full", "good"),
+    "credited": ("Credited", "warn"),
+}
+
+
+class ActForm(KeyedForm):
+    """A decision over one document."""
+
+
+@access.requires_staff("finance.read")
+def invoice_runs_document(invoice_id: str) -> Response:
+    """A draft or an issued document, whole."""
+    template = "operator/invoice_runs/document.html"
+    with services.database().reading() as session:
+        return htmx.render(template, template, **_facts(session, path_key(invoice_id)))
+
+
+@access.requires_staff("finance.read")
+def invoice_runs_pdf(invoice_id: str) -> Response:
+    """The rendered document; back to its page while it waits for the renderer."""
+    with services.database().reading() as session:
+        pdf = invoices.find_pdf(session, invoice_id=path_key(invoice_id))
+    if pdf is None:
+        flash("The PDF is not made yet.", "info")
+        return htmx.redirect(url_for("operator.invoice_runs_document", invoice_id=invoice_id))
+    response = make_response(pdf.content)
+    response.mimetype = "application/pdf"
+    response.headers.set("Content-Disposition", "attachment", filename=pdf.file_name)
+    return response
+
+
+@access.requires_staff("invoice.issue")
+def invoice_runs_act(invoice_id: str, act: Act) -> Response:
+    """Check, then approve, issue or void one document."""
+    invoice_id = path_key(invoice_id)
+    form = ActForm()
+    url = url_for("operator.invoice_runs_document", invoice_id=invoice_id)
+    status, refusals = 200, []
+    if form.validate_on_submit():
+        try:
+            _perform(invoice_id, act)
+            flash(_DONE[act], "good")
+            return htmx.redirect(url)
+        except Refusal as refusal:
+            status, refusals = errors.status_of(refusal), [sentences.of(refusal)]
+    with services.database().reading() as session:
+        facts = _facts(session, invoice_id)
+    if facts["row"].state not in _FROM[act] and not refusals:
+        return htmx.redirect(url)
+    form.ensure_key()
+    template = "operator/invoice_runs/act.html"
+    return htmx.render(template, template, status=status, act=act, form=form, refusals=refusals, **facts)
+
+
+def _perform(invoice_id: str, act: Act) -> None:
+    actor, now = access.current_principal().id, services.now()
+    with services.database().transaction() as session:
+        if act == "approve":
+            drafts.approve(session, now=now, draft_id=invoice_id, actor=actor)
+        elif act == "issue":
+            issue.issue(session, now=now, draft_id=invoice_id, actor=actor)
+        else:
+            drafts.void(session, now=now, draft_id=invoice_id, actor=actor)
+
+
+def _facts(session: Session, invoice_id: str) -> dict[str, Any]:
+    """What the templates of one document show."""
+    found = invoices.get_invoice(session, now=services.now(), key=invoice_id)
+    account = listing.get_account(session, found.row.account_id)
+    g.zone = account.zone
+    names = people.names_of(session, [*(event.actor for event in found.events), found.approved_by])
+    may = "invoice.issue" in access.current_principal().staff_permissions
+    return {
+        "found": found,
+        "row": found.row,
+        "document": found.document,
+        "account": account,
+        "title": title_of(found),
+        "item": _run_item(session, found),
+        "lines": [_line(line, found.row.currency) for line in found.document.lines],
+        "events": [_event(event, found.row.currency, names) for event in reversed(found.events)],
+        "country": places.country,
+        "acts": [act for act in ("void", "approve", "issue") if may and found.row.state in _FROM[act]],
+    }
+
+
+def title_of(found: InvoiceDetail) -> str:
+    """A document in words: its number, or the month it is drafted for."""
+    row = found.row
+    if row.number is None:
+        return f"Draft for {row.account}, {row.period}" if row.period else f"Draft for {row.account}"
+    return f"{'Credit note' if row.kind == 'credit_note' else 'Invoice'} {row.number}"
+
+
+def _run_item(session: Session, found: InvoiceDetail) -> runs.RunItem | None:
+    """The document as its run shows it: beside the month before. None for credit notes and void drafts."""
+    if found.row.period is None or found.row.kind != "invoice":
+        return None
+    run = runs.get_run(session, period_label=found.row.period)
+    return next((item for item in run.items if item.id == found.row.id), None)
+
+
+def _line(line: Line, currency: str) -> dict[str, Any]:
+    locale = reader_locale()
+    base = Decimal(line.price_base_text)
+    per = line.unit if base == 1 else f"{formats.quantity(base, places=12, locale=locale)} {line.unit}"
+    price = formats.unit_price(Decimal(line.unit_price_text), currency, locale=locale)
+    beside = f"≈ {filters.quantity(Decimal(line.beside_text))} {line.priced_unit}" if line.beside_text else ""
+    return {
+        "line": line,
+        "quantity": f"{formats.quantity(Decimal(line.quantity_text), places=12, locale=locale)} {line.unit}",
+        "beside": beside,
+        "price": f"{price} per {per}",
+    }
+
+
+def _event(event: EventRow, currency: str, names: dict[str, str]) -> dict[str, Any]:
+    title, tone = _EVENTS.get(event.type, (event.type.replace("_", " ").capitalize(), None))
+    minor = event.facts.get("amount_minor")
+    amount = f"{formats.money(minor, currency, locale=reader_locale())}, " if isinstance(minor, int) else ""
+    return {
+        "at": event.happened_at,
+        "title": title,
+        "detail": f"{amount}by {words.actor(event.actor, names)}",
+        "tone": tone,
+    }

@@ -1,0 +1,86 @@
+"""What acts are called on operators' pages, and how an actor is named."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from flask import url_for
+
+from billing.assurance.timeline import Happening
+from billing.rendering import formats
+from portal.filters import reader_locale
+
+# act -> (title, tone)
+_ACTS: dict[str, tuple[str, str | None]] = {
+    "account.open": ("Account opened", None),
+    "profile.update": ("Billing profile changed", None),
+    "subscription.create": ("Plan assigned", None),
+    "plan.change": ("Plan changed", None),
+    "invoice.drafted": ("Invoice drafted", None),
+    "invoice.approved": ("Draft approved", None),
+    "invoice.issued": ("Invoice issued", "good"),
+    "invoice.voided": ("Draft voided", "warn"),
+    "invoice.rendered": ("Document rendered", None),
+    "invoice.part_paid": ("Invoice paid in part", "good"),
+    "invoice.paid": ("Invoice paid", "good"),
+    "invoice.credited": ("Invoice credited", None),
+    "payment.start": ("Payment begun", None),
+    "payment.receive": ("Payment received", "good"),
+    "refund.request": ("Refund asked for", None),
+    "refund.approve": ("Refund approved", None),
+    "refund.reject": ("Refund rejected", "warn"),
+    "refund.succeed": ("Refund arrived", "good"),
+    "refund.fail": ("Refund failed", "bad"),
+    "budget.create": ("Budget set", None),
+    "ledger.reverse": ("Ledger transaction reversed", "warn"),
+    "ledger.checkpoints.rebuild": ("Balance checkpoints rebuilt", "warn"),
+    "key.create": ("API key made", None),
+    "key.revoke": ("API key ended", None),
+    "membership.grant": ("Access given", None),
+}
+_PAGES: dict[str, Callable[[str], str]] = {
+    "refund_request": lambda id: url_for("operator.refunds_detail", refund_id=id),
+    "invoice": lambda id: url_for("operator.invoice_runs_document", invoice_id=id),
+    "credit_note": lambda id: url_for("operator.invoice_runs_document", invoice_id=id),
+}
+_MACHINES = {
+    "system": "the system",
+    "job": "the job {}",
+    "cli": "{} on the command line",
+    "provider": "{}",
+    "apikey": "API key {}",
+}
+
+
+def actor(code: str | None, named: dict[str, str]) -> str:
+    """An actor in words: a person by name, a machine by what it is."""
+    if not code:
+        return "nobody"
+    if code in named:
+        return named[code]
+    kind, _, rest = code.partition(":")
+    return _MACHINES[kind].format(rest) if kind in _MACHINES else code
+
+
+def timeline_of(happenings: Iterable[Happening]) -> list[dict[str, Any]]:
+    """Events as the timeline macro takes them."""
+    return [_event(one) for one in happenings]
+
+
+def _event(one: Happening) -> dict[str, Any]:
+    title, tone = _ACTS.get(one.act, (one.act.replace(".", " ").replace("_", " ").capitalize(), None))
+    facts = one.facts
+    detail = []
+    if isinstance(facts.get("number"), str):
+        detail.append(facts["number"])
+    minor = next((facts[name] for name in ("amount_minor", "total_minor") if isinstance(facts.get(name), int)), None)
+    if minor is not None and isinstance(facts.get("currency"), str):
+        detail.append(formats.money(minor, facts["currency"], locale=reader_locale()))
+    who = actor(one.actor, {one.actor: one.actor_name} if one.actor_name else {})
+    page = _PAGES.get(one.subject_type)
+    return {
+        "at": one.at,
+        "title": title,
+        "detail": ", ".join([*detail, f"by {who}"]),
+        "href": page(one.subject_id) if page else None,
+        "tone": tone,
+    }

@@ -1,0 +1,132 @@
+"""The workbench: what waits for a person, what waits for a job, and one click to each case."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from flask import abort, flash, render_template, url_for
+from werkzeug.wrappers import Response
+
+from billing.jobs import backlog, history, leadership, queues
+from billing.jobs.queues import Queue
+from billing.payments import webhooks
+from billing.storage.database import Session
+from portal import access, htmx, services
+from portal.tenant.query import path_key
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """One queue on the page: its words, where it leads, how much waits and how old the oldest is."""
+
+    title: str
+    hint: str
+    url: str
+    count: int
+    oldest_at: datetime | None
+    age_s: int | None
+
+
+# Queue -> (title, what a person does there).
+QUEUES = {
+    "refunds": ("Refunds to decide", "A second person approves or rejects each"),
+    "drafts": ("Drafts to review", "Ended months, ready to be checked"),
+    "approved": ("Approved, not issued", "Issuing gives a number and posts to the ledger"),
+    "intents": ("Payments nobody knows the end of", "The provider did not answer; it is asked again by itself"),
+    "webhooks": ("Provider events that failed", "Stored, not applied; can be tried again"),
+    "unrated": ("Usage without a price", "Kept and counted until a price exists"),
+    "jobs": ("Jobs whose last run failed", "What they did not do waits"),
+    "notices": ("Notices that cannot be delivered", "Tried at least three times"),
+}
+# Stage -> (what waits there, the job that moves it).
+STAGES = {
+    "rate": ("Usage to be rated", "rate"),
+    "price": ("Usage without a price", None),
+    "post": ("Rated lines to be posted", "post"),
+    "review": ("Drafts to be reviewed", None),
+    "documents": ("Invoices to be rendered", "documents"),
+    "webhooks": ("Provider events to be applied", "payments"),
+    "refunds": ("Refunds on their way", "payments"),
+    "outbox": ("Notices to be delivered", "outbox"),
+}
+
+
+@access.requires_staff("finance.read")
+def workbench() -> Response:
+    """Queues with count and age; nothing is hidden when it is empty, so that one sees that it is."""
+    now = services.now()
+    with services.database().reading() as session:
+        waiting = [_place(session, queue, now) for queue in queues.measure(session)]
+        stages = [
+            (words, job, stage.waiting, stage.oldest_at, _age_s(stage.oldest_at, now))
+            for stage in backlog.measure(session)
+            for words, job in [STAGES[stage.stage]]
+        ]
+        leader = leadership.find_leader(session, now=now)
+        checked = next(job for job in history.list_jobs(session) if job.name == "self-check")
+    oldest = min((place.oldest_at for place in waiting if place.oldest_at), default=None)
+    return htmx.render(
+        "operator/workbench/index.html",
+        "operator/workbench/_queues.html",
+        waiting=waiting,
+        total=sum(place.count for place in waiting),
+        oldest_age_s=_age_s(oldest, now),
+        stages=stages,
+        leader=leader,
+        self_check=checked.last,
+        now=now,
+    )
+
+
+@access.requires_staff("finance.read")
+def workbench_queue(name: str) -> Response | str:
+    """The cases of one queue."""
+    if name not in QUEUES:
+        abort(404)
+    now = services.now()
+    with services.database().reading() as session:
+        url = _url(session, name)
+        own = url_for("operator.workbench_queue", name=name)
+        if url != own:
+            return htmx.redirect(url)
+        cases = queues.list_cases(session, name)
+    title, hint = QUEUES[name]
+    return render_template(
+        "operator/workbench/queue.html", name=name, title=title, hint=hint, cases=cases, now=now, age_s=_age_s
+    )
+
+
+@access.requires_staff("jobs.run")
+def workbench_again(event_id: str) -> Response:
+    """Let a stored provider event wait for its effect once more; harmless when the effect is there already."""
+    with services.database().transaction() as session:
+        webhooks.reopen(session, key=path_key(event_id))
+    flash("The event will be applied again within seconds.", "good")
+    return htmx.redirect(url_for("operator.workbench_queue", name="webhooks"))
+
+
+def _place(session: Session, queue: Queue, now: datetime) -> Place:
+    title, hint = QUEUES[queue.name]
+    return Place(
+        title=title,
+        hint=hint,
+        url=_url(session, queue.name),
+        count=queue.count,
+        oldest_at=queue.oldest_at,
+        age_s=_age_s(queue.oldest_at, now),
+    )
+
+
+def _url(session: Session, name: str) -> str:
+    """Where the cases of a queue are decided: a page that exists for them, else the queue's own list."""
+    if name == "refunds":
+        return url_for("operator.refunds", state="requested")
+    if name in ("drafts", "approved"):
+        periods = queues.draft_periods(session, "draft" if name == "drafts" else "approved")
+        if len(periods) == 1:
+            return url_for("operator.invoice_runs_period", period=periods[0])
+        return url_for("operator.invoice_runs")
+    return url_for("operator.workbench_queue", name=name)
+
+
+def _age_s(at: datetime | None, now: datetime) -> int | None:
+    return None if at is None else max(0, int((now - at).total_seconds()))
