@@ -5,7 +5,18 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from billing.assurance import report
-from billing.assurance.checks import balances, chains, guarding, invoices, lines, payments, postings, prices, usage
+from billing.assurance.checks import (
+    balances,
+    chains,
+    guarding,
+    invoice_lines,
+    invoices,
+    lines,
+    payments,
+    postings,
+    prices,
+    usage,
+)
 from billing.assurance.report import Report, Tally
 
 
@@ -26,6 +37,7 @@ def run(session: Session, *, now: datetime | None = None) -> Report:
         (lines.check, lines.NAME),
         (postings.check, postings.NAME),
         (invoices.check, invoices.NAME),
+        (invoice_lines.check, invoice_lines.NAME),
         (payments.check, payments.NAME),
     ):
         tally = Tally(check=name)

@@ -1,0 +1,71 @@
+"""Lines and VAT groups of issued documents: each row says what the document that was issued says, and what its charge holds."""
+
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from billing.assurance import streams
+from billing.assurance.report import Tally, count
+from billing.invoicing.tables import InvoiceHeader, InvoiceLine, InvoiceTax
+from billing.rating.tables import Charge
+
+NAME = "invoice_line"
+
+_LINE = (
+    *("id", "seq", "charge_id", "description", "quantity_text", "unit", "unit_price_text", "amount_minor"),
+    *("tax_category", "tax_rate_bp"),
+)
+_TAX = ("category", "rate_bp", "jurisdiction", "taxable_minor", "tax_minor", "reason")
+
+
+def check(session: Session, tally: Tally) -> None:
+    """Look at every line and every VAT group of every issued document."""
+    lines = taxes = 0
+    issued = InvoiceHeader.number.is_not(None)
+    statement = select(InvoiceHeader.id, InvoiceHeader.number, InvoiceHeader.kind, InvoiceHeader.snapshot)
+    for header in streams.stream(session, statement.where(issued).order_by(InvoiceHeader.id)):
+        lines += _check_lines(session, tally, header)
+        taxes += _check_taxes(session, tally, header)
+    for table, looked in ((InvoiceLine, lines), (InvoiceTax, taxes)):
+        there = select(func.count()).select_from(table).join(InvoiceHeader, InvoiceHeader.id == table.invoice_id)
+        tally.expect(table.__tablename__, looked, count(session, there.where(issued)))
+
+
+def _check_lines(session: Session, tally: Tally, header: Any) -> int:
+    rows = session.execute(
+        select(*(getattr(InvoiceLine, name) for name in _LINE), Charge.posted_minor, Charge.draft_id)
+        .outerjoin(Charge, Charge.id == InvoiceLine.charge_id)
+        .where(InvoiceLine.invoice_id == header.id)
+        .order_by(InvoiceLine.seq)
+    ).all()
+    tally.look(len(rows))
+    said = {line["id"]: line for line in header.snapshot["lines"]}
+    for row in rows:
+        line = said.pop(row.id, None)
+        if line is None:
+            tally.differ(row.id, f"is no line of document {header.number} as it was issued", number=header.number)
+            continue
+        other = [name for name in _LINE if getattr(row, name) != line[name]]
+        if other:
+            sentence = f"says other than document {header.number} as it was issued: {', '.join(other)}"
+            tally.differ(row.id, sentence, number=header.number)
+        is_billed = header.kind == "invoice" and row.charge_id is not None
+        if is_billed and (row.posted_minor, row.draft_id) != (row.amount_minor, header.id):
+            sentence = f"bills {row.amount_minor}, charge {row.charge_id} of {row.draft_id} holds {row.posted_minor}"
+            tally.differ(row.id, sentence, number=header.number)
+    for line_id in said:
+        tally.differ(line_id, f"is missing from document {header.number}", number=header.number)
+    return len(rows)
+
+
+def _check_taxes(session: Session, tally: Tally, header: Any) -> int:
+    columns = [getattr(InvoiceTax, name) for name in _TAX]
+    rows = session.execute(select(*columns).where(InvoiceTax.invoice_id == header.id)).all()
+    tally.look(len(rows))
+    stored = sorted(tuple(row) for row in rows)
+    said = sorted(tuple(group[name] for name in _TAX) for group in header.snapshot["taxes"])
+    if stored != said:
+        sentence = f"its VAT groups are not those of document {header.number} as it was issued"
+        tally.differ(header.id, sentence, number=header.number)
+    return len(rows)
