@@ -36,6 +36,7 @@ def configure(*, is_json: bool = True) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.INFO)
+    logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it tells of every second
 
 
 def init_app(app: Flask) -> None:
