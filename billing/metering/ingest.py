@@ -9,13 +9,14 @@ from typing import Literal
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing.accounts import heads
-from billing.accounts.attribution import Attributor
+from billing.accounts import heads, names
+from billing.accounts.attribution import HANDLE_MAX, Attributor
 from billing.accounts.tables import BillingAccount
 from billing.catalog.prices import PriceTable
 from billing.catalog.tables import Meter
 from billing.kernel import canonical, ids
 from billing.kernel.clock import require_utc
+from billing.kernel.errors import Invalid
 from billing.metering import records, windows
 from billing.metering.cutting import Cutter
 from billing.metering.files import storable
@@ -47,7 +48,7 @@ def ingest_events(session: Session, events: Sequence[EventFacts], *, now: dateti
     gives only accounts it may write to, and keeps sources of different senders apart. Locks the heads of the accounts in id order.
     """
     meters = dict(session.execute(select(Meter.code, Meter.base_per_unit)).all())
-    zones = _zones(session, {event.account_id for event in events})
+    zones = _zones(session, {event.account_id for event in events if names.is_safe(event.account_id)})
     heads_by_id = heads.lock(session, zones)
     known = _find_hashes(session, events)
     attributor = Attributor(session, now=now)
@@ -87,7 +88,10 @@ def _zones(session: Session, account_ids: set[str]) -> dict[str, str]:
 def _find_hashes(session: Session, events: Sequence[EventFacts]) -> dict[tuple[str, str], str]:
     wanted: defaultdict[str, set[str]] = defaultdict(set)
     for event in events:
-        wanted[event.source].add(event.source_id)
+        if names.is_safe(event.source) and names.is_safe(
+            event.source_id
+        ):  # others are refused, and cannot be looked up
+            wanted[event.source].add(event.source_id)
     found: dict[tuple[str, str], str] = {}
     for source, source_ids in wanted.items():
         query = select(UsageRecord.source_id, UsageRecord.content_hash).where(
@@ -103,7 +107,7 @@ def _check(event: EventFacts, meters: dict[str, int], zones: dict[str, str]) -> 
         return "unknown_account", "no such billing account"
     if event.meter_code not in meters:
         return "unknown_meter", f"{event.meter_code[:60]!r} is no meter"
-    return _check_texts(event) or _check_window(event, meters[event.meter_code])
+    return _check_texts(event) or _check_names(event) or _check_window(event, meters[event.meter_code])
 
 
 def _check_texts(event: EventFacts) -> tuple[str, str] | None:
@@ -116,9 +120,24 @@ def _check_texts(event: EventFacts) -> tuple[str, str] | None:
         return "missing_id", "an event needs a source and an id"
     if len(event.tags) > _MAX_TAGS or any(len(key) > _MAX_ID or len(value) > _MAX_TEXT for key, value in event.tags):
         return "text_too_long", f"at most {_MAX_TAGS} tags, names up to {_MAX_ID}, values up to {_MAX_TEXT} characters"
+    if not names.is_safe(event.source) or not names.is_safe(event.source_id):
+        return "control_character", "a source and an id are visible characters"
     for text in (*texts.values(), *(part for tag in event.tags for part in tag)):
         if storable(text) != text:
             return "control_character", f"{storable(text)[:80]} holds a control character"
+    return None
+
+
+def _check_names(event: EventFacts) -> tuple[str, str] | None:
+    for reason, text, limit in (
+        ("bad_project", event.project_code, names.CODE_MAX),
+        ("bad_submitter", event.member_handle, HANDLE_MAX),
+    ):
+        try:
+            if text:
+                names.require_code(text, max_length=limit)
+        except Invalid as error:
+            return reason, f"it cannot be a code: {error.fields['reason']}"
     return None
 
 

@@ -2,6 +2,8 @@
 
 import gzip
 import io
+import json
+import threading
 from collections import Counter
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -18,6 +20,7 @@ from billing.metering import imports, records, summaries
 from billing.metering.errors import BrokenInput, UnknownSource
 from billing.metering.imports import ImportCounts
 from billing.metering.sources.port import Reject
+from billing.metering.sources.slurm_sacct import FIELDS
 from billing.metering.tables import Allocation, UsageImport, UsageRecord, UsageReject
 from billing.storage.database import Database
 from tests.slurm_logs import job_line
@@ -295,8 +298,6 @@ def test_bad_lines_stop_nothing_and_are_all_kept_with_line_and_reason(database: 
 def test_hostile_names_from_the_naughty_list_are_taken_or_refused_but_never_lost(
     database: Database, data_dir: Path
 ) -> None:
-    import json
-
     naughty = json.loads((data_dir / "bad-input" / "blns.json").read_text())
     lines = []
     for number, text in enumerate(naughty):
@@ -317,8 +318,6 @@ def test_bytes_that_are_no_text_and_endless_lines_are_refused(database: Database
 
 
 def test_a_heading_and_blank_lines_are_no_records(database: Database) -> None:
-    from billing.metering.sources.slurm_sacct import FIELDS
-
     assert run(database, ["|".join(FIELDS).title(), job_line(), "", "  "]) == counts(1, accepted=1)
 
 
@@ -394,3 +393,52 @@ def test_an_empty_file_is_an_import_of_nothing(database: Database) -> None:
 def test_counts_that_lose_a_line_cannot_be_built() -> None:
     with pytest.raises(ValueError, match="lost"):
         ImportCounts(read=2, accepted=1)
+
+
+class _Killed(Exception):
+    """Stands for the end of the process between two batches."""
+
+
+def test_an_import_killed_between_batches_is_completed_by_a_repeat(database: Database, data_dir: Path) -> None:
+    def kill(_counts: ImportCounts) -> None:
+        raise _Killed
+
+    log = (data_dir / LOG).read_bytes()
+    with pytest.raises(_Killed):
+        imports.import_file(
+            database, io.BytesIO(log), source="slurm-sacct", actor="test", now=NOW, create_accounts=True, progress=kill
+        )
+    assert run(database, log) == counts(11_704, accepted=6_704, duplicate=5_000)
+    _assert_oracles(database, data_dir)
+
+
+@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+def test_imports_of_one_log_at_once_count_each_job_once(database: Database, data_dir: Path) -> None:
+    lines = gzip.decompress((data_dir / LOG).read_bytes()).decode().splitlines()[:1500]
+    results: list[ImportCounts] = []
+    failures: list[BaseException] = []
+    start_line = threading.Barrier(3)
+
+    def take(part: list[str]) -> None:
+        start_line.wait()
+        try:
+            results.append(run(database, part))
+        except BaseException as error:
+            failures.append(error)
+
+    parts = [lines, lines[::-1], lines[:900]]
+    threads = [threading.Thread(target=take, args=(part,)) for part in parts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert failures == []
+    assert sum(result.accepted for result in results) == 1500
+    assert sum(result.duplicate for result in results) == 2400
+    with database.reading("jobs") as session:
+        assert session.scalar(select(func.count()).select_from(Allocation)) == 1500
+        for head in session.scalars(select(AccountHead)).all():
+            numbers = session.scalars(
+                select(UsageRecord.usage_seq).where(UsageRecord.billing_account_id == head.billing_account_id)
+            ).all()
+            assert sorted(numbers) == list(range(1, head.usage_seq + 1))
