@@ -49,18 +49,22 @@ class JobRow:
 def list_jobs(session: Session) -> list[JobRow]:
     """The timetable in its order."""
     newest = dict(
-        session.execute(
-            select(JobRun.job, func.max(JobRun.id)).where(JobRun.holder != NOBODY).group_by(JobRun.job)
-        ).tuples()
+        session.execute(select(JobRun.job, func.max(JobRun.id)).where(JobRun.holder != NOBODY).group_by(JobRun.job))
+        .tuples()
+        .all()
     )
     runs = {run.job: run for run in _rows(session.scalars(select(JobRun).where(JobRun.id.in_(newest.values()))).all())}
     succeeded = dict(
         session.execute(
             select(JobRun.job, func.max(JobRun.ended_at)).where(JobRun.result == "succeeded").group_by(JobRun.job)
-        ).tuples()
+        )
+        .tuples()
+        .all()
     )
     asked = dict(
-        session.execute(select(JobRun.job, JobRun.id).where(JobRun.holder == NOBODY, JobRun.result.is_(None))).tuples()
+        session.execute(select(JobRun.job, JobRun.id).where(JobRun.holder == NOBODY, JobRun.result.is_(None)))
+        .tuples()
+        .all()
     )
     return [
         JobRow(
