@@ -166,7 +166,10 @@ def pdf(key: str, output: str) -> None:
         found = invoices.find_pdf(session, invoice_id=invoice_id)
     if found is None:
         raise NotFound(invoice=key[:60])
-    Path(output).write_bytes(found.content)
+    try:
+        Path(output).write_bytes(found.content)
+    except OSError as error:
+        raise Failed(f"{output} cannot be written: {error.strerror}.") from None
     click.echo(f"{found.file_name} {len(found.content)} bytes sha256 {found.sha256}")
 
 

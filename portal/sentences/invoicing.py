@@ -15,6 +15,7 @@ REASONS: dict[str, Sentence] = {
     "one_way_to_credit": "Credit an amount, lines, or the whole: one of them.",
     "credit_the_rest": "The rest is smaller than can be split: credit the whole of it.",
     "not_percentages": "Thresholds are one to ten percentages from 1 to 1000, such as 50, 80, 100.",
+    "unknown_line": lambda fields: f"The invoice has no line {fields.get('value')}.",
     "reason_needed": "Say why: the reason is printed and kept.",
 }
 CODES: dict[str, Sentence] = {

@@ -293,3 +293,20 @@ def test_the_state_follows_payments_and_the_due_date(database: Database) -> None
     assert state(day_after_due) == ("overdue", 6_900)
     world.pay(database, header, 6_900)
     assert state(day_after_due) == ("paid", 0)
+
+
+def test_the_preview_of_a_running_month_writes_nothing_and_ties_to_the_later_invoice(database: Database) -> None:
+    account_id = world.open_account(database)
+    world.used(database, account_id, Use(100, "a", at=datetime(2026, 11, 3, tzinfo=UTC)))
+    with database.reading() as session:
+        preview = drafts.preview(session, account_id=account_id, period_label="2026-11")
+        assert session.scalars(select(InvoiceHeader)).all() == []
+    assert preview is not None
+    header = world.issued(database, account_id, period="2026-11", now=datetime(2026, 12, 1, tzinfo=UTC))
+    with database.reading() as session:
+        issued_document = invoices.get_invoice(session, now=NOW, key=header.id).document
+    assert preview.number is None
+    assert (preview.total_minor, preview.taxes) == (issued_document.total_minor, issued_document.taxes)
+    assert [(line.charge_id, line.amount_minor) for line in preview.lines] == [
+        (line.charge_id, line.amount_minor) for line in issued_document.lines
+    ]
