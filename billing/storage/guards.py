@@ -37,7 +37,7 @@ def expected(metadata: MetaData, dialect: str) -> dict[str, str]:
 
 
 def differences(connection: Connection, metadata: MetaData) -> list[str]:
-    """Names of guards that are missing, altered, disabled or unknown; empty when the database holds what it must."""
+    """Names of guards that are missing, altered or disabled, and of triggers that are not ours; empty when all is as it must be."""
     wanted = expected(metadata, connection.dialect.name)
     if connection.dialect.name == "sqlite":
         rows = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")).all()
@@ -50,8 +50,7 @@ def differences(connection: Connection, metadata: MetaData) -> list[str]:
         source = connection.execute(text("SELECT prosrc FROM pg_proc WHERE proname = 'guard_refuse'")).scalar()
         if source is None or source.strip() not in _POSTGRESQL_FUNCTION:
             wrong.add("guard_refuse()")
-    unknown = {name for name in found if name.startswith(_PREFIX)} - wanted.keys()
-    return sorted(wrong | unknown)
+    return sorted(wrong | (found.keys() - wanted.keys()))
 
 
 def _sqlite_triggers(table: Table, guard: str) -> Iterator[tuple[str, str]]:
@@ -64,9 +63,10 @@ def _sqlite_triggers(table: Table, guard: str) -> Iterator[tuple[str, str]]:
     # REPLACE deletes the old row without firing delete triggers unless a pragma is on; refusing an existing key needs no pragma.
     name = f"{_PREFIX}{table.name}_replace"
     old = "" if guard == APPEND_ONLY else f" AND {guard.replace('OLD.', 'old_row.')}"
+    # The hidden rowid is a key of every table too: a row could be replaced through it. Where nobody sets it, NEW.rowid is -1.
     matches = " OR ".join(
         "(" + " AND ".join(f"old_row.{column} = NEW.{column}" for column in columns) + ")"
-        for columns in _unique_keys(table)
+        for columns in (["rowid"], *_unique_keys(table))
     )
     exists = f"EXISTS (SELECT 1 FROM {table.name} AS old_row WHERE ({matches}){old})"  # noqa: S608  our own names
     body = f"SELECT RAISE(ABORT, '{table.name} is append-only: key exists')"
