@@ -13,7 +13,7 @@ from billing.kernel.errors import Conflict, Invalid, NotFound, Refusal
 from billing.kernel.money import Money
 from billing.ledger import book
 from billing.ledger.entries import Entry
-from billing.payments import acts, refunds
+from billing.payments import acts, refund_outcomes, refunds
 from billing.payments.errors import AboveRefundable, AlreadyDecided, DisputedAccount, SecondPersonNeeded
 from billing.storage.database import Database
 from tests.service.payments.world import ASKER, DECIDER, SandboxCustomer, StripeCustomer, World, customer_of, open_world
@@ -331,3 +331,14 @@ def test_refund_of_another_amount_than_ours_is_kept_as_failed(stripe_world: Stri
     assert world.deliver(told) == ["failed"]
     assert str(world.events()[-1].note).startswith("amount_mismatch")
     assert (world.held("wallet"), world.held("refund_pending")) == (3000, 2000)
+
+
+def test_only_an_approved_refund_begins_to_be_sent_and_only_once(world: World) -> None:
+    refund = world.ask(world.top_up(5000), 2000)
+    began = []
+    for act in (None, world.approve, None):
+        if act is not None:
+            act(refund)
+        with world.database.transaction() as session:
+            began.append(refund_outcomes.begin_sending(session, now=world.now, refund_id=refund.id) is not None)
+    assert began == [False, True, False]
