@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from hashlib import sha256
+from json.encoder import encode_basestring
 from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
@@ -162,9 +163,9 @@ def rows(head: AccountHead, pieces: Sequence[Piece], *, now: datetime) -> list[t
 
 
 def _hashed_text(origin: Origin) -> tuple[str, str]:
-    before = (origin.source, origin.source_id)
-    after = (origin.allocation_id, origin.project_id, origin.member_id, origin.resource, origin.tags_json)
-    return canonical.dumps(before)[1:-1], canonical.dumps(after)[1:-1]
+    parts = (origin.allocation_id, origin.project_id, origin.member_id, origin.resource, origin.tags_json)
+    after = ",".join(["null" if part is None else encode_basestring(part) for part in parts])
+    return f"{encode_basestring(origin.source)},{encode_basestring(origin.source_id)}", after
 
 
 def insert(session: Session, made: Iterable[Sequence[Any]]) -> int:

@@ -3,6 +3,8 @@
 import gzip
 import io
 import json
+import subprocess
+import sys
 import threading
 from collections import Counter
 from datetime import UTC, datetime
@@ -23,6 +25,9 @@ from billing.metering.sources.port import Reject
 from billing.metering.sources.slurm_sacct import FIELDS
 from billing.metering.tables import Allocation, UsageImport, UsageRecord, UsageReject
 from billing.storage.database import Database
+from tests import databases
+from tests.bench import generated_log
+from tests.session import run_dir
 from tests.slurm_logs import job_line
 
 NOW = datetime(2017, 2, 1, tzinfo=UTC)
@@ -442,3 +447,41 @@ def test_imports_of_one_log_at_once_count_each_job_once(database: Database, data
                 select(UsageRecord.usage_seq).where(UsageRecord.billing_account_id == head.billing_account_id)
             ).all()
             assert sorted(numbers) == list(range(1, head.usage_seq + 1))
+
+
+def test_the_hash_of_a_record_is_that_of_its_canonical_bytes_whatever_its_names_hold(database: Database) -> None:
+    hostile = [{"partition": 'qu"ote\\', "qos": "é\u2028💥"}, {"cluster": "<ü>", "qos": ""}, {"user": "", "qos": '"'}]
+    lines = [job_line(id=str(number), **changes) for number, changes in enumerate(hostile)]
+    assert run(database, lines) == counts(3, accepted=3)
+    with database.reading("jobs") as session:
+        stored = session.scalars(select(UsageRecord)).all()
+    assert len(stored) == 6
+    assert [record.record_hash for record in stored] == [records.hash_of(record) for record in stored]
+
+
+_MEASURED_IMPORT = """
+import resource, sys
+from datetime import UTC, datetime
+from billing.metering import imports
+from billing.storage.database import Database, DatabaseUrls
+
+with open(sys.argv[2], "rb") as log:
+    counts = imports.import_file(Database(DatabaseUrls(web=sys.argv[1])), log, source="slurm-sacct", actor="test",
+                                 now=datetime(2017, 2, 1, tzinfo=UTC), create_accounts=True)
+print(counts.accepted, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_log(data_dir: Path, tmp_path: Path) -> None:
+    peaks_kb = []
+    for count in (15_000, 60_000):
+        with (tmp_path / "log").open("wb") as log:
+            log.writelines(generated_log.generated_lines(data_dir / LOG, count))
+        with databases.fresh("sqlite", run_dir()) as urls:
+            command = [sys.executable, "-c", _MEASURED_IMPORT, urls.web, str(tmp_path / "log")]
+            done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3])
+        accepted, peak_kb = map(int, done.stdout.split())
+        assert accepted == count
+        peaks_kb.append(peak_kb)
+    assert peaks_kb[1] <= 1.1 * peaks_kb[0]
