@@ -41,6 +41,7 @@ def of_subject(session: Session, subject_id: str, *, subject_type: str, limit: i
 
 def _happenings(session: Session, records: Sequence[AuditRecord]) -> list[Happening]:
     named = people.names_of(session, {record.actor for record in records})
+    records = sorted(records, key=lambda record: (record.recorded_at, record.id), reverse=True)
     return [
         Happening(
             id=record.id,

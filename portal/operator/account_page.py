@@ -12,13 +12,14 @@ from billing.assurance import timeline
 from billing.invoicing import invoices, parties
 from billing.invoicing.invoices import InvoiceRow
 from billing.kernel import periods
+from billing.kernel.clock import get_zone
 from billing.kernel.rounding import half_up_fraction
 from billing.ledger import balances
 from billing.metering.usage import AllocationRow
 from billing.payments import refunds, sessions
 from billing.rating import running, spending
 from billing.rating.running import Part, RunningRow
-from billing.rendering import places
+from billing.rendering import formats, places
 from portal import access, services
 from portal.filters import reader_locale
 from portal.operator import words
@@ -32,7 +33,7 @@ class Live:
     """A live allocation with the cost of its next hour, rounded for the reader; None without a price."""
 
     allocation: AllocationRow
-    parts: Sequence[Part]
+    holds: str
     currency: str
     per_hour_minor: int | None
 
@@ -73,6 +74,7 @@ def accounts_detail(account_id: str) -> str:
             "operator/accounts/detail.html",
             account=account,
             balances=balances.of_account(session, account.id),
+            local_day=lambda at: at.astimezone(get_zone(account.zone)).date(),
             month=date.fromisoformat(f"{month}-01"),
             month_costs=spending.month_costs(session, account.id, [month]),
             lag=running.lag(session, account.id),
@@ -87,7 +89,7 @@ def accounts_detail(account_id: str) -> str:
             buyer=buyer,
             purchase_order=profile.purchase_order,
             country=places.country(buyer.country, locale=reader_locale()),
-            history=words.timeline_of(timeline.of_account(session, account.id, limit=15)),
+            history=words.timeline_of(timeline.of_account(session, account.id, limit=12)),
             may_request="refund.request" in access.current_principal().staff_permissions,
         )
 
@@ -96,10 +98,17 @@ def _live(row: RunningRow) -> Live:
     exact = row.per_hour_minor
     return Live(
         allocation=row.allocation,
-        parts=row.parts,
+        holds=", ".join(_held(part) for part in row.parts),
         currency=row.currency,
         per_hour_minor=None if exact is None else half_up_fraction(exact),
     )
+
+
+def _held(part: Part) -> str:
+    """What is held of one meter: "8 GPUs", "96 cores", "768 GiB"."""
+    count = formats.quantity(part.units_per_hour, locale=reader_locale())
+    noun = part.unit.removesuffix("-hour")
+    return f"{count} {noun}{'s' if noun in ('GPU', 'core') and part.units_per_hour != 1 else ''}"
 
 
 def _burns(live: Sequence[RunningRow]) -> list[Burn]:

@@ -30,7 +30,7 @@ def accounts() -> Response:
     query = Query()
     text, page = query.text("q") or "", query.page()
     policy = query.choice("policy", ("prepaid", "postpaid"), "")
-    sort = query.sort((*listing.SORTS, "balance"), "code")
+    sort = query.sort((*listing.SORTS, "balance"), "name")
     with services.database().reading() as session:
         total = listing.count_accounts(session, text=text, policy=policy or None)
         rows = _rows(session, text, policy or None, sort, page)

@@ -1,5 +1,6 @@
 """One document of a run: what it says, what happened to it, and approving, issuing or voiding it alone."""
 
+from datetime import date
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -17,7 +18,9 @@ from portal import access, errors, filters, htmx, sentences, services
 from portal.fields import KeyedForm
 from portal.filters import reader_locale
 from portal.operator import words
+from portal.tenant.invoices import CATEGORIES
 from portal.tenant.query import path_key
+from portal.tenant.words import units
 
 Act = Literal["approve", "issue", "void"]
 
@@ -113,6 +116,8 @@ def _facts(session: Session, invoice_id: str) -> dict[str, Any]:
         "document": found.document,
         "account": account,
         "title": title_of(found),
+        "month": date.fromisoformat(f"{found.row.period}-01") if found.row.period else None,
+        "categories": CATEGORIES,
         "item": _run_item(session, found),
         "lines": [_line(line, found.row.currency) for line in found.document.lines],
         "events": [_event(event, found.row.currency, names) for event in reversed(found.events)],
@@ -122,10 +127,10 @@ def _facts(session: Session, invoice_id: str) -> dict[str, Any]:
 
 
 def title_of(found: InvoiceDetail) -> str:
-    """A document in words: its number, or the month it is drafted for."""
+    """A document in words: its number, or whom it is drafted for."""
     row = found.row
     if row.number is None:
-        return f"Draft for {row.account}, {row.period}" if row.period else f"Draft for {row.account}"
+        return f"Draft for {found.document.buyer.name}"
     return f"{'Credit note' if row.kind == 'credit_note' else 'Invoice'} {row.number}"
 
 
@@ -140,12 +145,12 @@ def _run_item(session: Session, found: InvoiceDetail) -> runs.RunItem | None:
 def _line(line: Line, currency: str) -> dict[str, Any]:
     locale = reader_locale()
     base = Decimal(line.price_base_text)
-    per = line.unit if base == 1 else f"{formats.quantity(base, places=12, locale=locale)} {line.unit}"
+    per = line.unit if base == 1 else f"{formats.quantity(base, places=12, locale=locale)} {units(line.unit)}"
     price = formats.unit_price(Decimal(line.unit_price_text), currency, locale=locale)
-    beside = f"≈ {filters.quantity(Decimal(line.beside_text))} {line.priced_unit}" if line.beside_text else ""
+    beside = f"≈ {filters.quantity(Decimal(line.beside_text))} {units(line.priced_unit)}" if line.beside_text else ""
     return {
         "line": line,
-        "quantity": f"{formats.quantity(Decimal(line.quantity_text), places=12, locale=locale)} {line.unit}",
+        "quantity": f"{formats.quantity(Decimal(line.quantity_text), places=12, locale=locale)} {units(line.unit)}",
         "beside": beside,
         "price": f"{price} per {per}",
     }

@@ -111,13 +111,12 @@ def _request(session: Session, account: AccountRow, form: RequestForm) -> Refund
 def _labels(payments: Sequence[PaymentRow], billed: Sequence[InvoiceRow]) -> dict[str, str]:
     locale = reader_locale()
     cards = {
-        row.id: f"Payment of {formats.money(row.amount_minor, row.currency, locale=locale)}, "
-        f"{formats.day(row.received_at.date(), locale=locale)}: back to {row.method_label or 'the card'}, "
+        row.id: f"{row.method_label or 'Card'}, {formats.day(row.received_at.date(), locale=locale)}: "
         f"{formats.money(row.rest_minor, row.currency, locale=locale)} left"
         for row in payments
     }
     notes = {
-        row.id: f"{row.number}, {formats.money(row.total_minor, row.currency, locale=locale)}: as a credit note"
+        row.id: f"{row.number}, {formats.money(row.total_minor, row.currency, locale=locale)}: credit note"
         for row in billed
     }
     return cards | notes

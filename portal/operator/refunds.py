@@ -221,7 +221,7 @@ def _case(session: Session, refund_id: str) -> Case:
         requested_by=words.actor(row.requested_by, names),
         decided_by=words.actor(row.decided_by, names) if row.decided_by else None,
         is_own=row.requested_by == access.current_principal().id,
-        history=words.timeline_of(timeline.of_subject(session, row.id, subject_type="refund_request")),
+        history=words.timeline_of(timeline.of_subject(session, row.id, subject_type="refund_request"), own_id=row.id),
     )
 
 

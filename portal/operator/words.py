@@ -61,12 +61,12 @@ def actor(code: str | None, named: dict[str, str]) -> str:
     return _MACHINES[kind].format(rest) if kind in _MACHINES else code
 
 
-def timeline_of(happenings: Iterable[Happening]) -> list[dict[str, Any]]:
-    """Events as the timeline macro takes them."""
-    return [_event(one) for one in happenings]
+def timeline_of(happenings: Iterable[Happening], *, own_id: str = "") -> list[dict[str, Any]]:
+    """Events as the timeline macro takes them, each with a link to its subject unless that is the page itself."""
+    return [_event(one, own_id) for one in happenings]
 
 
-def _event(one: Happening) -> dict[str, Any]:
+def _event(one: Happening, own_id: str) -> dict[str, Any]:
     title, tone = _ACTS.get(one.act, (one.act.replace(".", " ").replace("_", " ").capitalize(), None))
     facts = one.facts
     detail = []
@@ -81,6 +81,6 @@ def _event(one: Happening) -> dict[str, Any]:
         "at": one.at,
         "title": title,
         "detail": ", ".join([*detail, f"by {who}"]),
-        "href": page(one.subject_id) if page else None,
+        "href": page(one.subject_id) if page and one.subject_id != own_id else None,
         "tone": tone,
     }

@@ -45,7 +45,7 @@ STAGES = {
     "review": ("Drafts to be reviewed", None),
     "documents": ("Invoices to be rendered", "documents"),
     "webhooks": ("Provider events to be applied", "payments"),
-    "refunds": ("Refunds on their way", "payments"),
+    "refunds": ("Refunds that have not ended", "payments"),
     "outbox": ("Notices to be delivered", "outbox"),
 }
 
