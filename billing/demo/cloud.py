@@ -7,8 +7,8 @@ sandbox provider's signed webhooks. Loading it again changes nothing.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from billing.accounts import directory, users
@@ -162,47 +162,50 @@ def _lifecycle(
 
 
 def _acts_of(run: Run, account_id: str) -> Iterator[tuple[datetime, Callable[[Session], object]]]:
-    def opened(session: Session) -> object:
-        return allocations.open_allocation(
-            session,
-            now=run.opened_at,
-            account_id=account_id,
-            event_id=f"{run.external_id}-opened",
-            external_id=run.external_id,
-            resource=run.machine.resource,
-            name=run.machine.name,
-            shape=shape_of(run.machine),
-            at=run.opened_at,
-            project_code=run.machine.project,
-            member_handle=run.member,
-        )
-
-    def changed(session: Session, at: datetime) -> object:
-        return allocations.reconfigure(
-            session,
-            now=at,
-            account_id=account_id,
-            event_id=f"{run.external_id}-halved",
-            external_id=run.external_id,
-            shape=half_shape_of(run.machine),
-            at=at,
-        )
-
-    def released(session: Session, at: datetime) -> object:
-        return allocations.release(
-            session,
-            now=at,
-            account_id=account_id,
-            event_id=f"{run.external_id}-released",
-            external_id=run.external_id,
-            at=at,
-        )
-
-    yield run.opened_at, opened
+    yield run.opened_at, partial(_opened, run=run, account_id=account_id)
     if run.changed_at is not None:
-        yield run.changed_at, lambda session, at=run.changed_at: changed(session, at)
+        yield run.changed_at, partial(_halved, run=run, account_id=account_id, at=run.changed_at)
     if run.released_at is not None:
-        yield run.released_at, lambda session, at=run.released_at: released(session, at)
+        yield run.released_at, partial(_released, run=run, account_id=account_id, at=run.released_at)
+
+
+def _opened(session: Session, *, run: Run, account_id: str) -> object:
+    return allocations.open_allocation(
+        session,
+        now=run.opened_at,
+        account_id=account_id,
+        event_id=f"{run.external_id}-opened",
+        external_id=run.external_id,
+        resource=run.machine.resource,
+        name=run.machine.name,
+        shape=shape_of(run.machine),
+        at=run.opened_at,
+        project_code=run.machine.project,
+        member_handle=run.member,
+    )
+
+
+def _halved(session: Session, *, run: Run, account_id: str, at: datetime) -> object:
+    return allocations.reconfigure(
+        session,
+        now=at,
+        account_id=account_id,
+        event_id=f"{run.external_id}-halved",
+        external_id=run.external_id,
+        shape=half_shape_of(run.machine),
+        at=at,
+    )
+
+
+def _released(session: Session, *, run: Run, account_id: str, at: datetime) -> object:
+    return allocations.release(
+        session,
+        now=at,
+        account_id=account_id,
+        event_id=f"{run.external_id}-released",
+        external_id=run.external_id,
+        at=at,
+    )
 
 
 def _storage(tenant: Tenant, account_id: str, month: Period, first: Period, end_at: datetime) -> Iterator[EventFacts]:
@@ -225,18 +228,12 @@ def _storage(tenant: Tenant, account_id: str, month: Period, first: Period, end_
 
 def _budgets(session: Session, account_ids: dict[str, str], people: dict[str, str], at: datetime) -> None:
     for tenant in TENANTS:
-        if (
-            tenant.budget_minor
-            and not session.scalars(
-                select(budgets.BudgetPolicy.id).where(
-                    budgets.BudgetPolicy.billing_account_id == account_ids[tenant.code]
-                )
-            ).first()
-        ):
+        account_id = account_ids[tenant.code]
+        if tenant.budget_minor and not budgets.list_budgets(session, now=at, account_id=account_id):
             budgets.create(
                 session,
                 now=at,
-                account_id=account_ids[tenant.code],
+                account_id=account_id,
                 name="Monthly compute",
                 amount=Money(minor=tenant.budget_minor, currency="USD"),
                 thresholds_percent=[50, 80, 100],
