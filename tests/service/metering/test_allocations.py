@@ -12,10 +12,12 @@ from sqlalchemy import select
 from billing.accounts import directory
 from billing.catalog import onboarding, prices
 from billing.kernel.errors import Conflict, Invalid, NotFound
+from billing.ledger import balances
 from billing.metering import accrual, allocations, records, summaries
 from billing.metering.allocations import AllocationResult, Shape
 from billing.metering.errors import AlreadyReleased, OtherContent, OutOfOrder
 from billing.metering.tables import Allocation, AllocationChange, UsageRecord
+from billing.rating import postings, rater
 from billing.storage.database import Database
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
@@ -331,3 +333,21 @@ def test_accrual_and_release_at_once_count_every_minute_once(database: Database,
     assert gpu_hours(database) == Fraction(3, 2)
     accrue(database, account_id, minutes(500))
     assert gpu_hours(database) == Fraction(3, 2)
+
+
+def test_usage_taken_back_after_it_was_rated_and_posted_leaves_the_right_money(
+    database: Database, account_id: str
+) -> None:
+    def settle() -> int:
+        with database.transaction("jobs") as session:
+            rater.rate_account(session, now=LATER, account_id=account_id)
+            postings.post_account(session, now=LATER, account_id=account_id)
+        with database.reading("jobs") as session:
+            (balance,) = balances.of_account(session, account_id, currency="USD")
+        return balance.unbilled_minor
+
+    opened(database, account_id, gpus="1")
+    accrue(database, account_id, minutes(150))
+    assert settle() == -738  # 2.5 GPU-hours at 2.95 USD are 7.375
+    released(database, account_id, at=minutes(90))
+    assert settle() == -443  # 1.5 GPU-hours are 4.425
