@@ -22,7 +22,7 @@ _NEXT_MAX_AGE_S = 3600
 login_manager = LoginManager()
 
 
-class SignedIn(UserMixin):  # type: ignore[misc]  # Flask-Login has no types
+class SignedIn(UserMixin):
     """Flask-Login's view of a person; `principal` holds their rights."""
 
     def __init__(self, principal: Principal) -> None:

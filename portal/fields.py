@@ -33,7 +33,7 @@ class MoneyField(StringField):
         self.data_money = parsed
 
 
-class KeyedForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
+class KeyedForm(FlaskForm):
     """A form whose key is made when it is rendered: sent twice, by two clicks or two tabs, it has one effect."""
 
     form_key = HiddenField()

@@ -15,6 +15,9 @@ from billing.payments.tables import PaymentSession, ProviderEvent, RefundRequest
 from billing.rating.tables import RatedLine, UnratedUsage
 from billing.storage.tables import JobRun, OutboxMessage
 
+# (number that waits, instant of the oldest)
+Waiting = Select[Any, Any]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Backlog:
@@ -41,7 +44,7 @@ def last_results(session: Session) -> dict[tuple[str, str], tuple[int, datetime]
         .where(JobRun.result.is_not(None), JobRun.ended_at.is_not(None))
         .group_by(JobRun.job, JobRun.result)
     ).all()
-    return {(job, str(result)): (count, ended_at) for job, result, count, ended_at in rows}
+    return {(job, str(result)): (count, ended_at) for job, result, count, ended_at in rows if ended_at is not None}
 
 
 def count_unknown_intents(session: Session) -> int:
@@ -59,7 +62,7 @@ def count_events(session: Session) -> dict[tuple[str, str], int]:
     return {(event_type, state): count for event_type, state, count in rows}
 
 
-def _unrated() -> Select[Any]:
+def _unrated() -> Waiting:
     # Through the account's head and the index (account, seq): cost follows what waits, not what there is.
     return (
         select(func.count(UsageRecord.id), func.min(UsageRecord.recorded_at))
@@ -73,7 +76,7 @@ def _unrated() -> Select[Any]:
     )
 
 
-def _unposted() -> Select[Any]:
+def _unposted() -> Waiting:
     return (
         select(func.count(RatedLine.id), func.min(RatedLine.rated_at))
         .select_from(AccountHead)
@@ -86,7 +89,7 @@ def _unposted() -> Select[Any]:
     )
 
 
-def _unrendered() -> Select[Any]:
+def _unrendered() -> Waiting:
     return (
         select(func.count(InvoiceHeader.id), func.min(InvoiceHeader.issued_at))
         .outerjoin(InvoiceDocument, InvoiceDocument.invoice_id == InvoiceHeader.id)
@@ -94,7 +97,7 @@ def _unrendered() -> Select[Any]:
     )
 
 
-_STAGES: dict[str, Callable[[], Select[Any]]] = {
+_STAGES: dict[str, Callable[[], Waiting]] = {
     "rate": _unrated,
     "price": lambda: select(func.count(UnratedUsage.usage_record_id), func.min(UnratedUsage.since_at)),
     "post": _unposted,

@@ -48,7 +48,7 @@ class Money:
 
     def __post_init__(self) -> None:
         exponent(self.currency)
-        if not isinstance(self.minor, int) or isinstance(self.minor, bool):
+        if type(self.minor) is not int:  # a float or a bool slips past a type checker at a border
             raise TypeError("minor units are an int")
 
     def __add__(self, other: "Money") -> "Money":

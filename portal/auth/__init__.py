@@ -15,7 +15,7 @@ _REFUSED = "E-mail address and password do not match."
 _SLOWED = "Too many tries. Wait a few minutes, then try again."
 
 
-class SignInForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
+class SignInForm(FlaskForm):
     """E-mail address and password; one message for all failures."""
 
     login = StringField("E-mail address", [InputRequired("Enter your e-mail address."), Length(max=254)])
@@ -33,7 +33,11 @@ def sign_in() -> Response | tuple[str, int]:
     if form.validate_on_submit():
         with services.database().transaction() as session:
             attempt = users.try_sign_in(
-                session, form.login.data, form.password.data, now=services.now(), address=request.remote_addr or ""
+                session,
+                form.login.data or "",
+                form.password.data or "",
+                now=services.now(),
+                address=request.remote_addr or "",
             )
             principal = principals.find_principal(session, attempt.user_id) if attempt.user_id else None
         if principal is not None:

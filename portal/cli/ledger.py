@@ -13,12 +13,10 @@ from billing.kernel import clock
 from billing.ledger import balances, explanation, periods, reversal, trial_balance
 from billing.ledger.balances import Balance
 from billing.storage.database import Session
-from portal.cli import assurance, context, ledger_sentences
+from portal.cli import assurance, context
 from portal.cli.output import emit, with_format
 
 _FIGURES = ("balance", "wallet", "promo", "unbilled", "receivable", "disputed", "deferred", "available")
-
-ledger_sentences.load()
 
 
 @click.command()
