@@ -1,0 +1,29 @@
+"""The cases in the order in which `plumbline bench` runs them, and running one of them at a scale."""
+
+from types import ModuleType
+
+from tests.bench import balance, import_memory, importing, page, posting, rating
+from tests.bench.measure import Result
+from tests.bench.scratch import Scratch
+
+CASES: dict[str, ModuleType] = {case.NAME: case for case in (importing, rating, posting, balance, page, import_memory)}
+
+
+def run(name: str, scratch: Scratch, *, scale: float, rounds: int) -> Result:
+    """Measure one case at `scale` times its own size. Raises WrongWork when what was done is not what was asked."""
+    result: Result = CASES[name].run(scratch, size=size_of(name, scale), rounds=rounds)
+    return result
+
+
+def prepare(name: str, scratch: Scratch, *, scale: float) -> str | None:
+    """Fill the database that a case reads and keep it for later runs; its name, None where the case makes its own each time."""
+    case = CASES[name]
+    if not hasattr(case, "prepare"):
+        return None
+    kept: str = case.prepare(scratch, size=size_of(name, scale), keep=True)
+    return kept
+
+
+def size_of(name: str, scale: float) -> int:
+    """The case's size at a scale; never nothing."""
+    return max(1, round(CASES[name].SIZE * scale))
