@@ -49,22 +49,18 @@ class JobRow:
 def list_jobs(session: Session) -> list[JobRow]:
     """The timetable in its order."""
     newest = dict(
-        session.execute(select(JobRun.job, func.max(JobRun.id)).where(JobRun.holder != NOBODY).group_by(JobRun.job))
-        .tuples()
-        .all()
+        session.execute(
+            select(JobRun.job, func.max(JobRun.id)).where(JobRun.holder != NOBODY).group_by(JobRun.job)
+        ).all()
     )
     runs = {run.job: run for run in _rows(session.scalars(select(JobRun).where(JobRun.id.in_(newest.values()))).all())}
     succeeded = dict(
         session.execute(
             select(JobRun.job, func.max(JobRun.ended_at)).where(JobRun.result == "succeeded").group_by(JobRun.job)
-        )
-        .tuples()
-        .all()
+        ).all()
     )
     asked = dict(
-        session.execute(select(JobRun.job, JobRun.id).where(JobRun.holder == NOBODY, JobRun.result.is_(None)))
-        .tuples()
-        .all()
+        session.execute(select(JobRun.job, JobRun.id).where(JobRun.holder == NOBODY, JobRun.result.is_(None))).all()
     )
     return [
         JobRow(

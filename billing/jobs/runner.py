@@ -91,7 +91,7 @@ def last_starts(session: Session) -> dict[str, datetime]:
 def _asked_for(session: Session) -> dict[str, str]:
     """{job: id of the run that someone asked for and nobody has begun}."""
     waiting = select(JobRun.job, JobRun.id).where(JobRun.holder == NOBODY, JobRun.result.is_(None))
-    return dict(session.execute(waiting).tuples().all())
+    return dict(session.execute(waiting).all())
 
 
 def _run(

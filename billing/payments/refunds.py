@@ -217,7 +217,7 @@ def list_requests(
 
 def count_requests(session: Session, *, states: tuple[str, ...] = ()) -> dict[str, int]:
     """{state: number of requests} over all billing accounts; every one of `states` is there, with 0 where it has none."""
-    rows = session.execute(select(RefundRequest.state, func.count()).group_by(RefundRequest.state)).tuples().all()
+    rows = session.execute(select(RefundRequest.state, func.count()).group_by(RefundRequest.state)).all()
     return dict.fromkeys(states, 0) | dict(rows)
 
 
