@@ -4,7 +4,7 @@ import logging
 
 from flask import Flask, Response, jsonify, make_response, render_template, request, url_for
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, SecurityError
 
 from billing.kernel.errors import Conflict, Invalid, NotFound, Refusal
 from billing.storage import failures
@@ -59,6 +59,7 @@ def init_app(app: Flask) -> None:
     """Register handlers: refusals, HTTP errors, a missing form token, and whatever nobody foresaw."""
     app.register_error_handler(Refusal, of_refusal)
     app.register_error_handler(CSRFError, _stale_form)
+    app.register_error_handler(SecurityError, _untrusted_host)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unforeseen)
 
@@ -102,6 +103,11 @@ def _stale_form(_error: CSRFError) -> Response:
         title="This form is no longer valid",
         detail="You signed out or in since it was loaded. Nothing was changed: reload the page and send it again.",
     )
+
+
+def _untrusted_host(_error: SecurityError) -> Response:
+    """A host name that is not ours: plain words, for no page of ours can be addressed under it."""
+    return Response("This host name is not served here.\n", status=400, mimetype="text/plain")
 
 
 def _http_error(error: HTTPException) -> Response:
