@@ -1,9 +1,10 @@
 """What a failing database says, in one sentence for a person."""
 
-from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-UNUSABLE = (OperationalError, ProgrammingError, PoolTimeout)
+# DatabaseError, the base of all of them, alone says that the file is damaged or is no database.
+UNUSABLE = (DatabaseError, PoolTimeout)
 
 
 def is_unavailable(error: BaseException) -> bool:
@@ -19,4 +20,6 @@ def sentence(error: BaseException) -> str:
         return "There is no database at this address: run `plumbline db upgrade` first, or correct DATABASE_URL."
     if "no such table" in str(cause) or type(cause).__name__ == "UndefinedTable":
         return "The database has no tables yet: run `plumbline db upgrade` first."
-    return f"The database cannot be used: {words[0] if words else type(cause).__name__}"
+    if "file is not a database" in str(cause):
+        return "The file at this address is not a database: correct DATABASE_URL."
+    return f"The database cannot be used: {(words[0] if words else type(cause).__name__).rstrip('.')}."
