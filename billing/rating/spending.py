@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from billing.accounts.tables import Project
 from billing.catalog.tables import Meter, PriceVersion, Sku
-from billing.kernel.clock import millis_between
+from billing.kernel import clock
 from billing.kernel.errors import Invalid
 from billing.kernel.periods import Grain
 from billing.kernel.rounding import half_up_fraction, split_fractions
@@ -116,19 +116,11 @@ class _ChargeFacts:
 
 
 @dataclass(slots=True)
-class _Cell:
-    """What one charge has in one group and bucket: base units, or millionths of a minor unit where the price is no straight line."""
-
-    value: int | Fraction = 0
-
-
-@dataclass(slots=True)
 class _GroupSum:
     label: str
-    units: set[str] = field(default_factory=set)
-    quantity: Fraction = field(default_factory=Fraction)
+    by_bucket: list[int]
+    base: dict[tuple[str, int], int] = field(default_factory=dict)  # (unit, base units in it) -> base units
     line_count: int = 0
-    by_bucket: list[int] = field(default_factory=list)
 
 
 def spend(
@@ -152,9 +144,8 @@ def spend(
     if len(calendar.labels) > MAX_BUCKETS:
         raise Invalid(field="by", value=by, limit=MAX_BUCKETS, reason="too_many_buckets")
     sheet = _Sheet(calendar, start_at, end_at)
-    for row in session.execute(
-        _lines(account_id, start_at, end_at, group, wanted).execution_options(yield_per=_FETCH_ROWS)
-    ):
+    lines = _lines(account_id, start_at, end_at, group, wanted).execution_options(yield_per=_FETCH_ROWS)
+    for row in session.connection().execute(lines):
         sheet.add(*row)
     facts = _charges(session, sheet.charge_ids())
     return [sheet.result(currency, facts) for currency in sorted({facts[key].price.currency for key in facts})]
@@ -206,15 +197,18 @@ def choices(session: Session, account_id: str, group: Group) -> list[Choice]:
 
 
 class _Sheet:
-    """The sums of a report while its lines are read: integers, and fractions only where a window is split."""
+    """The sums of a report while its lines are read: integers only, for there are many lines.
+
+    A window that crosses borders is split by the floored running total, so that its parts sum to it and none is off by a base
+    unit (a core for a millisecond) or more.
+    """
 
     def __init__(self, calendar: Buckets, start_at: datetime, end_at: datetime) -> None:
         self._calendar = calendar
         self._start_at, self._end_at = start_at, end_at
-        self._values: dict[str, dict[tuple[str, int], _Cell]] = {}  # charge -> (group, bucket) -> what it has there
-        self._counted: dict[str, int | Fraction] = {}  # charge -> base units in the range
+        self._values: dict[str, dict[tuple[str, int], int]] = {}  # charge -> (group, bucket) -> base units or micro
+        self._counted: dict[str, int] = {}  # charge -> base units in the range
         self._groups: dict[tuple[str, str], _GroupSum] = {}  # (currency, key)
-        self._lines: dict[str, int] = {}
 
     def charge_ids(self) -> list[str]:
         return list(self._values)
@@ -233,69 +227,76 @@ class _Sheet:
         quantity_base: int,
         amount_micro: int,
     ) -> None:
+        """Take one line in. Straight prices are followed by quantity, from which the exact cost comes, others by amount."""
         key = key or ""
         group = self._groups.get((currency, key))
         if group is None:
-            group = self._groups[currency, key] = _GroupSum(
-                label=label or "", by_bucket=[0] * len(self._calendar.labels)
-            )
-        group.units.add(unit)
+            group = self._groups[currency, key] = _GroupSum(label or "", [0] * len(self._calendar.labels))
         group.line_count += 1
-        self._lines[currency] = self._lines.get(currency, 0) + 1
         cells = self._values.setdefault(charge_id, {})
-        value = quantity_base if is_straight else amount_micro
-        share: int | Fraction = 0
-        for bucket, part_ms, whole_ms in self._pieces(start_at, end_at):
-            cell = cells.setdefault((key, bucket), _Cell())
-            cell.value += value if part_ms == whole_ms else Fraction(value * part_ms, whole_ms)
-            share += quantity_base if part_ms == whole_ms else Fraction(quantity_base * part_ms, whole_ms)
-        self._counted[charge_id] = self._counted.get(charge_id, 0) + share
-        group.quantity += Fraction(share) / base_per_unit
+        bucket = self._calendar.index_of(start_at) if start_at >= self._start_at else -1
+        if bucket >= 0 and end_at <= self._end_at and end_at <= self._calendar.borders[bucket + 1]:
+            inside = quantity_base
+            cells[key, bucket] = cells.get((key, bucket), 0) + (quantity_base if is_straight else amount_micro)
+        else:
+            value, inside = quantity_base if is_straight else amount_micro, 0
+            whole_ms = clock.millis_between(start_at, end_at)
+            for part, before_ms, through_ms in self._pieces(start_at, end_at):
+                share = value * through_ms // whole_ms - value * before_ms // whole_ms
+                cells[key, part] = cells.get((key, part), 0) + share
+                inside += quantity_base * through_ms // whole_ms - quantity_base * before_ms // whole_ms
+        self._counted[charge_id] = self._counted.get(charge_id, 0) + inside
+        measure = (unit, base_per_unit)
+        group.base[measure] = group.base.get(measure, 0) + inside
 
     def result(self, currency: str, facts: dict[str, _ChargeFacts]) -> Spending:
+        """The report of one currency: each charge rounded once, then split over its groups and buckets."""
         for charge_id, cells in self._values.items():
             charge = facts[charge_id]
             if charge.price.currency != currency:
                 continue
             rate = charge.per_base if charge.per_base is not None else Fraction(1, MICRO_PER_MINOR)
-            exact = [cell.value * rate for cell in cells.values()]
+            exact = [value * rate for value in cells.values()]
             is_whole = self._counted[charge_id] == charge.quantity_base
             total = charge.whole_minor if is_whole else half_up_fraction(sum(exact, Fraction(0)))
             for (key, bucket), minor in zip(cells, split_fractions(total, exact), strict=True):
                 self._groups[currency, key].by_bucket[bucket] += minor
-        groups = [
-            SpendGroup(
-                key=key,
-                label=found.label,
-                unit=next(iter(found.units)) if len(found.units) == 1 else None,
-                quantity=found.quantity if len(found.units) == 1 else None,
-                line_count=found.line_count,
-                amount_minor=sum(found.by_bucket),
-                by_bucket=tuple(found.by_bucket),
-            )
-            for (owner, key), found in self._groups.items()
-            if owner == currency
-        ]
+        groups = [_group(key, found) for (owner, key), found in self._groups.items() if owner == currency]
         return Spending(
             currency=currency,
             labels=tuple(self._calendar.labels),
             groups=tuple(sorted(groups, key=lambda group: (-group.amount_minor, group.label, group.key))),
             total_minor=sum(group.amount_minor for group in groups),
-            line_count=self._lines[currency],
+            line_count=sum(group.line_count for group in groups),
         )
 
     def _pieces(self, start_at: datetime, end_at: datetime) -> Sequence[tuple[int, int, int]]:
-        """(bucket, milliseconds in it, milliseconds in all) of a window, as far as it lies in the range."""
-        if start_at == end_at:
-            return ((self._calendar.index_of(start_at), 1, 1),)
-        whole_ms = millis_between(start_at, end_at)
+        """(bucket, its first and last millisecond counted from the window's start), as far as the window lies in the range."""
+        origin, borders = clock.to_millis(start_at), self._calendar.borders
         start_at, end_at = max(start_at, self._start_at), min(end_at, self._end_at)
-        borders = self._calendar.borders
         first, last = self._calendar.index_of(start_at), self._calendar.last_index_of(start_at, end_at)
         return [
-            (bucket, millis_between(max(start_at, borders[bucket]), min(end_at, borders[bucket + 1])), whole_ms)
+            (
+                bucket,
+                clock.to_millis(max(start_at, borders[bucket])) - origin,
+                clock.to_millis(min(end_at, borders[bucket + 1])) - origin,
+            )
             for bucket in range(first, last + 1)
         ]
+
+
+def _group(key: str, found: _GroupSum) -> SpendGroup:
+    measures = [(unit, Fraction(base, per_unit)) for (unit, per_unit), base in found.base.items()]
+    unit, quantity = measures[0] if len(measures) == 1 else (None, None)
+    return SpendGroup(
+        key=key,
+        label=found.label,
+        unit=unit,
+        quantity=quantity,
+        line_count=found.line_count,
+        amount_minor=sum(found.by_bucket),
+        by_bucket=tuple(found.by_bucket),
+    )
 
 
 def _lines(account_id: str, start_at: datetime, end_at: datetime, group: Group, wanted: SpendFilter) -> Any:

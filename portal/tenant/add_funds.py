@@ -115,7 +115,7 @@ def add_funds_check() -> Response:
         form=form,
         refusals=refusals,
         asked=asked,
-        title=f"Pay invoice {asked.invoice.number}" if asked.invoice else "Add funds",
+        title=f"Payment of invoice {asked.invoice.number}" if asked.invoice else "Funds for the wallet",
         account=account,
         provider=_PROVIDERS.get(services.default_provider().name, words.plain(services.default_provider().name)),
     )

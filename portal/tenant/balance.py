@@ -89,11 +89,13 @@ def balance_transaction(transaction_id: str) -> str:
     account = access.current_account()
     with services.database().reading() as session:
         found = statement.get_movement(session, account_id=account.id, transaction_id=query.path_key(transaction_id))
+    movements = [movement_of(row) for row in found.movements]
     return render_template(
         "tenant/balance/transaction.html",
         found=found,
+        cause_url=next((one["cause_url"] for one in movements if one["cause_url"]), None),
         title=words.movement(found.type),
-        movements=[movement_of(row) for row in found.movements],
+        movements=movements,
         entries=[
             {
                 "entry": entry,
@@ -144,7 +146,10 @@ def movement_of(row: MovementRow) -> dict[str, Any]:
         "url": url_for("tenant.balance_transaction", transaction_id=row.transaction_id),
         "cause_url": url_for(link[0], key=link[1]) if link else None,
         "kinds": [{"label": words.kind(kind), "minor": minor} for kind, minor in row.by_kind.items()],
-        "effects": [{"label": words.book_account(name), "minor": minor} for name, minor in row.effects.items()],
+        "effects": [
+            {"label": words.book_account(name), "value": filters.money(minor, row.currency, signed=True)}
+            for name, minor in row.effects.items()
+        ],
         "before_minor": row.balance_minor - row.amount_minor,
     }
 

@@ -23,6 +23,7 @@ from portal.fields import MoneyField
 from portal.tenant import blueprint, query
 
 _DEFAULT_THRESHOLDS = "50, 80, 100"
+_WHOLE = "account"  # beside ids of projects
 
 
 class BudgetForm(FlaskForm):
@@ -31,7 +32,7 @@ class BudgetForm(FlaskForm):
     currency = "USD"
     name = StringField("Name", [InputRequired("Give the budget a name."), Length(max=200)])
     amount = MoneyField("Amount for a month", [InputRequired("Enter an amount, such as 500.00.")])
-    project = SelectField("What it covers", validate_choice=True)
+    project = SelectField("What it covers", [InputRequired("Choose what it covers.")])
     thresholds = StringField("Tell us at", [InputRequired("Enter percentages, such as 50, 80, 100.")])
     is_active = BooleanField("Watch this budget")
 
@@ -57,7 +58,7 @@ def budgets() -> str:
 def budgets_new() -> Response:
     """Set a budget."""
     account, form = access.current_account(), BudgetForm()
-    projects = _prepare(form)
+    _prepare(form)
     if request.method == "GET":
         form.thresholds.data = _DEFAULT_THRESHOLDS
     refusals: list[str] = []
@@ -73,7 +74,7 @@ def budgets_new() -> Response:
                     amount=_amount(form),
                     thresholds_percent=percents,
                     actor=access.current_principal().id,
-                    project_id=projects.get(form.project.data or ""),
+                    project_id=None if form.project.data == _WHOLE else form.project.data,
                 )
             flash("The budget is set. It is looked at every few minutes.", "good")
             return htmx.redirect(url_for("tenant.budgets_detail", key=key))
@@ -122,7 +123,7 @@ def budgets_edit(key: str) -> Response:
         row = policies.get_budget(session, now=services.now(), account_id=account.id, policy_id=query.path_key(key))
     if request.method == "GET":
         _fill(form, row)
-    form.project.data = row.project_code or ""  # what a budget covers does not change
+    form.project.data = row.project_id or _WHOLE  # what a budget covers does not change
     refusals: list[str] = []
     status = 422 if form.is_submitted() else 200
     if form.validate_on_submit() and (percents := _percents(form)):
@@ -176,16 +177,15 @@ def level_of(row: BudgetRow) -> dict[str, Any]:
     }
 
 
-def _prepare(form: BudgetForm) -> dict[str, str]:
-    """Give the form its currency and choices; {project code: project id}."""
+def _prepare(form: BudgetForm) -> None:
+    """Give the form its currency and choices."""
     account = access.current_account()
     form.currency = account.currency
     with services.database().reading() as session:
         projects = project_list.list_projects(session, account.id)
-    form.project.choices = [SelectChoice("", "The whole account")] + [
-        SelectChoice(one.code, f"Project {one.name}") for one in projects
+    form.project.choices = [SelectChoice(_WHOLE, "The whole account")] + [
+        SelectChoice(one.id, f"Project {one.name}") for one in projects
     ]
-    return {one.code: one.id for one in projects}
 
 
 def _fill(form: BudgetForm, row: BudgetRow) -> None:

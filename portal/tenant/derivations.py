@@ -1,5 +1,6 @@
 """A rated line's derivation in words and numbers: each step as a person can work it again."""
 
+from decimal import Decimal
 from fractions import Fraction
 
 from billing.kernel import money
@@ -14,6 +15,26 @@ _CENT_CURRENCIES = ("USD", "EUR", "CAD", "AUD", "NZD", "SGD", "HKD")
 def worked(detail: LineDetail) -> list[dict[str, str]]:
     """Steps for the `derivation` macro: from what was counted to the line's amount."""
     return [_Words(detail).of(step) for step in detail.derivation.steps]
+
+
+def summary(detail: LineDetail) -> str | None:
+    """A plain price in one product, "0.5 core-hours × USD 0.10 = USD 0.05"; None where a line is more than that."""
+    price = detail.price
+    if price.model != "per_unit":
+        return None
+    unit_price = filters.unit_price(Decimal(price.parameters["unit_price"]), price.currency)
+    quantity = exact_text(detail.row.quantity)
+    amount = filters.micro(detail.row.amount_micro, price.currency)
+    sign = (
+        "="
+        if Fraction(price.parameters["unit_price"])
+        * detail.row.quantity
+        * 10 ** money.exponent(price.currency)
+        * MICRO_PER_MINOR
+        == detail.row.amount_micro
+        else "≈"
+    )
+    return f"{quantity} {words.units(price.unit, detail.row.quantity)} × {unit_price} {sign} {amount}"
 
 
 def smallest_unit(currency: str) -> str:
@@ -46,13 +67,14 @@ class _Words:
     def _quantity(self, step: Step) -> dict[str, str]:
         price, units = self._detail.price, Fraction(step.exact)
         base = int(step.inputs["quantity_base"])
+        base_unit = price.base_unit.replace(" x ", " × ")
         sentence = {
             "quantity": "What this usage record counted, from its base units to the unit that is priced.",
             "stood_at": "What the same counter had counted before it.",
         }[step.operation]
         return {
             "words": sentence,
-            "formula": f"{filters.integer(base)} {price.base_unit} ÷ {filters.integer(price.base_per_unit)}",
+            "formula": f"{filters.integer(base)} {base_unit} ÷ {filters.integer(price.base_per_unit)}",
             "exact": f"{exact_text(units)} {words.units(price.unit)}",
             "result": self._units(units),
         }

@@ -1,6 +1,7 @@
 """Invoices and credit notes as they were issued: the list, one document with its evidence, and its PDF."""
 
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from flask import Response, make_response, render_template, url_for
@@ -158,7 +159,7 @@ def _line(line: Line) -> dict[str, Any]:
     )
     return {
         "line": line,
-        "quantity": f"{filters.quantity(Decimal(line.quantity_text), places=12)} {words.units(line.unit)}",
+        "quantity": f"{filters.quantity(Decimal(line.quantity_text), places=12)} {words.units(line.unit, Fraction(line.quantity_text))}",
         "beside": beside,
         "price": Decimal(line.unit_price_text),
         "per": per,

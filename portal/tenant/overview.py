@@ -19,7 +19,7 @@ from billing.rating.spending import MonthRow
 from billing.storage.database import Session
 from portal import access, filters, services
 from portal.tenant import balance as balance_page
-from portal.tenant import blueprint, cost_charts, notices, ranges
+from portal.tenant import blueprint, cost_charts, notices, ranges, words
 from portal.tenant import budgets as budget_pages
 from portal.tenant import invoices as invoice_pages
 
@@ -115,5 +115,8 @@ def _running(rows: Sequence[RunningRow]) -> dict[str, Any]:
 
 
 def _part(unit: str, per_hour: Fraction) -> str:
-    """What is held, from what an hour of it counts: 8 GPU-hours an hour are 8 GPU."""
-    return f"{filters.quantity(per_hour)} {unit.removesuffix('-hour')}"
+    """What is held, from what an hour of it counts: 8 GPU-hours an hour are 8 GPUs, a seventh of one is "1/7 GPU"."""
+    held = unit.removesuffix("-hour")
+    is_finite = (per_hour * 10**4).denominator == 1
+    shown = filters.quantity(per_hour) if is_finite else str(per_hour)
+    return f"{shown} {held if held == 'GiB' or per_hour <= 1 else words.units(held)}"

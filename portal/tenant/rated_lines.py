@@ -76,6 +76,8 @@ def rated_lines_detail(line_id: str) -> str:
         line=line,
         row=line.row,
         price_words=price_words(line),
+        price_since=_since(line),
+        summary=derivations.summary(line),
         steps=derivations.worked(line),
         cent=derivations.smallest_unit(line.row.currency),
         invoice=invoice,
@@ -106,6 +108,12 @@ def price_words(line: LineDetail) -> str:
     if price.model == "package":
         return f"{major(terms['package_price'])} per {terms['package_size']} {unit}s"
     return f"{major(terms['amount'])} in all"
+
+
+def _since(line: LineDetail) -> str:
+    """From when the price version holds; the first prices hold from 1970, which is to say from the beginning."""
+    at = line.price.valid_from
+    return "in force from the beginning" if at.year <= 1970 else f"in force from {filters.instant(at)}"
 
 
 def _read(url: Query) -> Asked:

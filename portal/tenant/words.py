@@ -1,8 +1,10 @@
 """What stored codes are called on a tenant's pages. A code without words is shown as its own words."""
 
+from datetime import date
 from fractions import Fraction
 
 from billing.ledger.statement import MovementRow
+from portal import filters
 from portal.tenant import blueprint
 
 _MOVEMENTS = {
@@ -121,5 +123,11 @@ def link_of(row: MovementRow) -> tuple[str, str] | None:
     return None
 
 
+def month_name(label: str | None) -> str:
+    """A billing period's label in words: "2016-12" is "December 2016"."""
+    return filters.month_name(date.fromisoformat(f"{label}-01")) if label else "–"
+
+
 blueprint.add_app_template_filter(units, "units")
+blueprint.add_app_template_filter(month_name, "label_month")
 blueprint.add_app_template_filter(plain, "plain_words")
