@@ -35,11 +35,11 @@ def init_app(app: Flask, config: PortalConfig) -> None:
         WTF_CSRF_SSL_STRICT=False,  # `_refuse_foreign_origin` checks the origin on http and https alike
         PREFERRED_URL_SCHEME=urlsplit(config.base_url).scheme,
     )
-    csrf.init_app(app)
     app.jinja_env.globals["csp_nonce"] = csp_nonce
-    # First in, last out: every record of a request carries its id.
+    # First in, last out: every record of a request carries its id. The token is looked at after the origin.
     app.before_request(_begin_correlation)
     app.before_request(_refuse_foreign_origin)
+    csrf.init_app(app)
     app.after_request(_add_headers)
     app.teardown_request(_end_correlation)
 

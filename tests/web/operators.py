@@ -84,7 +84,14 @@ class House:
         return next(payment for payment in found if payment.session_id == row.id)
 
     def ask_refund(
-        self, account_id: str, payment: PaymentRow, minor: int, *, actor: str = ASKER, key: str = "ask", reason: str = "Paid twice"
+        self,
+        account_id: str,
+        payment: PaymentRow,
+        minor: int,
+        *,
+        actor: str = ASKER,
+        key: str = "ask",
+        reason: str = "Paid twice",
     ) -> RefundRow:
         """A request that waits for a decision."""
         with self.database.transaction() as session:
