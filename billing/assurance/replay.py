@@ -90,9 +90,12 @@ def replay(session: Session, period_label: str | None = None) -> Report:
     lines, postings = Tally(check=LINES), Tally(check=POSTINGS)
     prices: dict[str, Any] = {}
     for account_id in streams.account_ids(session):
-        account = _load(session, account_id, period_label, prices)
-        if account.counters:
-            _replay_account(session, account_id, period_label, account, lines, postings)
+        try:
+            account = _load(session, account_id, period_label, prices)
+            if account.counters:
+                _replay_account(session, account_id, period_label, account, lines, postings)
+        except report.UNREADABLE as error:
+            lines.differ(account_id, f"cannot be rated again: {type(error).__name__}: {error}")
     _expect_all(session, period_label, lines, postings)
     return report.of([lines, postings])
 

@@ -1,10 +1,13 @@
 """What a check found, and how much it looked at: a check that looked at nothing has proved nothing."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Select
 from sqlalchemy.orm import Session
+
+from billing.kernel.errors import Refusal
 
 MAX_LISTED = 200
 
@@ -67,6 +70,20 @@ def of(tallies: list[Tally]) -> Report:
     for tally in tallies:
         by_check[tally.check] = by_check.get(tally.check, 0) + tally.looked
     return Report(checked=sum(by_check.values()), differences=tuple(found), by_check=by_check)
+
+
+UNREADABLE = (ValueError, LookupError, TypeError, ArithmeticError, Refusal)
+"""What reading a row raises that was altered beyond what it can be."""
+
+
+def carry_out(check: Callable[..., None], name: str, session: Session, *arguments: Any) -> Tally:
+    """Run one check. What it found before it met something that cannot be read at all is kept, and that too is a difference."""
+    tally = Tally(check=name)
+    try:
+        check(session, tally, *arguments)
+    except UNREADABLE as error:
+        tally.differ(name, f"the check could not finish: {type(error).__name__}: {error}")
+    return tally
 
 
 def count(session: Session, statement: Select[Any]) -> int:

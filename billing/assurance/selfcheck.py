@@ -17,7 +17,7 @@ from billing.assurance.checks import (
     prices,
     usage,
 )
-from billing.assurance.report import Report, Tally
+from billing.assurance.report import Report
 
 
 def run(session: Session, *, now: datetime | None = None) -> Report:
@@ -26,8 +26,7 @@ def run(session: Session, *, now: datetime | None = None) -> Report:
     The session must read one snapshot (`database.reading`), or rows written meanwhile look like contradictions. `now` is not
     needed by any check yet; jobs pass it as to every step.
     """
-    tallies = []
-    for check, name in (
+    checks = (
         (guarding.check, guarding.NAME),
         (chains.check_accounts, chains.NAME),
         (chains.check, chains.NAME),
@@ -39,8 +38,5 @@ def run(session: Session, *, now: datetime | None = None) -> Report:
         (invoices.check, invoices.NAME),
         (invoice_lines.check, invoice_lines.NAME),
         (payments.check, payments.NAME),
-    ):
-        tally = Tally(check=name)
-        check(session, tally)
-        tallies.append(tally)
-    return report.of(tallies)
+    )
+    return report.of([report.carry_out(check, name, session) for check, name in checks])

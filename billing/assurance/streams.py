@@ -16,7 +16,8 @@ Rows = Iterator[Any]  # rows that unpack, with their columns by name
 
 def stream(session: Session, statement: Executable) -> Rows:
     """The statement's rows as tuples, read through a server-side cursor."""
-    yield from session.connection().execute(statement.execution_options(yield_per=BATCH))
+    with session.connection().execute(statement.execution_options(yield_per=BATCH)) as rows:
+        yield from rows
 
 
 def grouped(rows: Rows, key: Callable[[Any], Any]) -> Iterator[tuple[Any, list[Any]]]:

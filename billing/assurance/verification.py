@@ -12,13 +12,17 @@ def verify_chain(session: Session, account_id: str | None = None) -> Report:
 
     Looks at every transaction and entry, and at what they anchor: rated lines, the usage records and the prices under them.
     """
-    chain, line, used, price, anchor = (
-        Tally(check=name) for name in (chains.NAME, lines.NAME, usage.NAME, prices.NAME, "anchor")
+    return report.of(
+        [
+            report.carry_out(chains.check, chains.NAME, session, account_id),
+            report.carry_out(_check_anchors, "anchor", session, account_id),
+            report.carry_out(lines.check, lines.NAME, session, account_id),
+            report.carry_out(usage.check, usage.NAME, session, account_id),
+            report.carry_out(prices.check, prices.NAME, session),
+        ]
     )
-    chains.check(session, chain, account_id)
+
+
+def _check_anchors(session: Session, tally: Tally, account_id: str | None) -> None:
     for each in streams.account_ids(session, account_id):
-        postings.check_anchors(session, anchor, each)
-    lines.check(session, line, account_id)
-    usage.check(session, used, account_id)
-    prices.check(session, price)
-    return report.of([chain, anchor, line, used, price])
+        postings.check_anchors(session, tally, each)

@@ -1,6 +1,7 @@
 """Issued documents: header = lines + taxes = ledger, numbers without gaps, bytes and snapshots unaltered, settled as booked."""
 
 import hashlib
+from datetime import date
 from typing import Any
 
 from sqlalchemy import func, select
@@ -24,6 +25,10 @@ from billing.rating.tables import Charge
 NAME = "invoice"
 
 _SOURCES = {"invoice": ("issue", "invoice"), "credit_note": ("credit_note", "credit_note")}
+_HEADER_FIELDS = (
+    *("id", "kind", "number", "issued_on", "due_on", "currency", "reason"),
+    *("net_minor", "tax_minor", "total_minor", "prepaid_minor", "rounding_minor"),
+)
 _SETTLING = {
     "wallet": ("wallet_apply",),
     "payment": ("stripe_credit", "bank_credit"),
@@ -63,19 +68,16 @@ def _check_headers(session: Session, tally: Tally) -> None:
 
 
 def _check_snapshot(tally: Tally, header: Any) -> None:
+    """The header says, field by field, what the document said when it was issued."""
     snapshot = header.snapshot or {}
     if model.snapshot_hash(snapshot) != header.snapshot_hash:
         tally.differ(header.id, "its snapshot does not hash to what it says: it was altered", number=header.number)
         return
-    said = (
-        snapshot["number"],
-        snapshot["currency"],
-        snapshot["net_minor"],
-        snapshot["tax_minor"],
-        snapshot["total_minor"],
-    )
-    if said != (header.number, header.currency, header.net_minor, header.tax_minor, header.total_minor):
-        tally.differ(header.id, "its header says other figures than the document that was issued", number=header.number)
+    for name in _HEADER_FIELDS:
+        value = getattr(header, name)
+        shown = value.isoformat() if isinstance(value, date) else value
+        if shown != snapshot[name]:
+            tally.differ(header.id, f"its {name} is {shown}, the document says {snapshot[name]}", number=header.number)
 
 
 def _check_transaction(session: Session, tally: Tally, header: Any) -> None:

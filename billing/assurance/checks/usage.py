@@ -71,8 +71,9 @@ def _check_account(session: Session, tally: Tally, account_id: str) -> int:
         if _hash(row) != row.record_hash:
             tally.differ(row.id, "does not hash to what it says: it was altered", account=account_id)
         _check_rating(tally, row, rated_usage_seq)
-    if looked != usage_seq:
-        tally.differ(account_id, f"its head counts {usage_seq} usage records, there are {looked}")
+    if looked != usage_seq or rated_usage_seq > looked:
+        sentence = f"its head counts {usage_seq} usage records, {rated_usage_seq} of them rated; there are {looked}"
+        tally.differ(account_id, sentence)
     return looked
 
 
