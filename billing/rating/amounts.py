@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 
-from billing.kernel.rounding import half_up_fraction
+from billing.kernel.rounding import half_up, half_up_fraction
+from billing.rating.curves.per_unit import PerUnit
 from billing.rating.curves.terms import Curve
 
 
 def rounded_minor(curve: Curve, before_base: int, quantity_base: int) -> int:
     """R(cost(before + quantity) - cost(before)): what the ledger holds of a charge, in minor units (Law 2)."""
+    if isinstance(curve, PerUnit):  # a straight line: where it began does not matter, and most charges are on one
+        return half_up(quantity_base * curve.per_base.numerator, curve.per_base.denominator)
     return half_up_fraction(curve.cost(before_base + quantity_base) - curve.cost(before_base))
 
 

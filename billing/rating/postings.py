@@ -4,12 +4,12 @@ One ledger transaction per account, currency, billing period and run carries the
 hashes of all lines it covers, so that the chain holds every line still.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import Row, Table, bindparam, select, update
+from sqlalchemy import ColumnElement, Table, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from billing.accounts import heads
@@ -19,7 +19,7 @@ from billing.kernel.ids import new_ids
 from billing.kernel.money import Money
 from billing.ledger import book
 from billing.ledger.entries import Entry
-from billing.rating import price_facts
+from billing.rating import plain, price_facts
 from billing.rating.amounts import OpenAmount
 from billing.rating.curves.terms import Curve
 from billing.rating.derivations import curve_of
@@ -119,14 +119,15 @@ def _entry(amount: OpenAmount) -> Entry:
 
 def _record(session: Session, group: Group, transaction_id: str, covered: tuple[int, int]) -> None:
     """One posting row per charge, and where each charge stands now."""
-    rows, stands = [], []
-    for posting_id, amount in zip(new_ids("pst", len(group.amounts)), group.amounts, strict=True):
-        seq, posted_minor = amount.posting_seq + 1, amount.settled_minor
-        head = (posting_id, amount.charge_id, seq, transaction_id, *covered)
-        rows.append((*head, amount.quantity_base, amount.increment_minor, posted_minor, amount.currency))
-        stands.append({"key": amount.charge_id, "minor": posted_minor, "seq": seq})
+    rows = [
+        (
+            *(posting_id, amount.charge_id, amount.posting_seq + 1, transaction_id, *covered),
+            *(amount.quantity_base, amount.increment_minor, amount.settled_minor, amount.currency),
+        )
+        for posting_id, amount in zip(new_ids("pst", len(group.amounts)), group.amounts, strict=True)
+    ]
     bulk.insert_rows(session, _POSTINGS, _POSTING_COLUMNS, rows)
-    session.connection().execute(_UPDATE_CHARGE, stands)
+    session.connection().execute(_BRING_CHARGES_UP, {"key": transaction_id})
 
 
 def _collect(session: Session, account_id: str, from_line_seq: int, to_line_seq: int) -> list[Group]:
@@ -136,7 +137,7 @@ def _collect(session: Session, account_id: str, from_line_seq: int, to_line_seq:
         RatedLine.line_seq > from_line_seq,
         RatedLine.line_seq <= to_line_seq,
     )
-    amounts = {amount.charge_id: amount for amount in _amounts(session, _charge_rows(session, covered))}
+    amounts = {amount.charge_id: amount for amount in _amounts(session, covered)}
     periods = _periods(session, {amount.period_id for amount in amounts.values()})
     groups: dict[tuple[str, str], Group] = {}
     for amount in amounts.values():
@@ -146,60 +147,65 @@ def _collect(session: Session, account_id: str, from_line_seq: int, to_line_seq:
         groups[key].amounts.append(amount)
     hashes = {amount.charge_id: groups[amount.period_id, amount.currency].line_hashes for amount in amounts.values()}
     lines = session.connection().execute(
-        select(RatedLine.charge_id, RatedLine.quantity_base, RatedLine.line_hash)
+        select(RatedLine.charge_id, plain.integer_text(session, RatedLine.quantity_base), RatedLine.line_hash)
         .where(*covered)
         .order_by(RatedLine.line_seq)
     )
-    for charge_id, quantity_base, line_hash in lines:
-        amounts[charge_id].added_base += quantity_base
+    for charge_id, quantity, line_hash in lines.all():
+        amounts[charge_id].added_base += int(quantity)
         hashes[charge_id].append(line_hash)
     for amount in amounts.values():
         amount.settle()
     return sorted(groups.values(), key=lambda group: (group.period.start_at, group.currency))
 
 
-def _charge_rows(session: Session, covered: Iterable[Any]) -> list[Row[Any]]:
-    """(charge, counter and last posting) of every charge that the covered lines touch."""
-    return list(
-        session.execute(
-            select(
-                Charge.id,
-                Charge.billing_period_id,
-                Charge.currency,
-                Charge.before_base,
-                Charge.posted_minor,
-                Charge.posting_seq,
-                Counter.price_version_id,
-                Counter.scale,
-                Posting.quantity_base,
-            )
-            .join(Counter, Counter.id == Charge.counter_id)
-            .outerjoin(Posting, (Posting.charge_id == Charge.id) & (Posting.seq == Charge.posting_seq))
-            .where(Charge.id.in_(select(RatedLine.charge_id).where(*covered).distinct()))
-            .order_by(Charge.sku_code, Counter.segment_start_at, Charge.project_key, Charge.generation, Charge.id)
+def _amounts(session: Session, covered: Iterable[Any]) -> Iterator[OpenAmount]:
+    """Every charge that the covered lines touch, as its last posting left it."""
+    touched = Charge.id.in_(select(RatedLine.charge_id).where(*covered).distinct())
+    counters = _counters(session, touched)
+    rows = session.connection().execute(
+        select(
+            Charge.id,
+            Charge.counter_id,
+            Charge.billing_period_id,
+            Charge.currency,
+            plain.integer_text(session, Charge.before_base),
+            Charge.posted_minor,
+            Charge.posting_seq,
+            plain.integer_text(session, Posting.quantity_base),
         )
+        .join(Counter, Counter.id == Charge.counter_id)
+        .outerjoin(Posting, (Posting.charge_id == Charge.id) & (Posting.seq == Charge.posting_seq))
+        .where(touched)
+        .order_by(Charge.sku_code, Counter.segment_start_at, Charge.project_key, Charge.generation, Charge.id)
     )
-
-
-def _amounts(session: Session, rows: list[Row[Any]]) -> Iterable[OpenAmount]:
-    prices = price_facts.load(session, {row.price_version_id for row in rows})
-    curves: dict[tuple[str, str], Curve] = {}
-    for row in rows:
-        price = prices[row.price_version_id]
-        key = (price.id, str(row.scale))
-        if key not in curves:
-            curves[key] = curve_of(price, read_scale(row.scale))
+    for charge_id, counter_id, period_id, currency, before, posted_minor, posting_seq, posted in rows.all():
+        family, curve = counters[counter_id]
         yield OpenAmount(
-            charge_id=row.id,
-            period_id=row.billing_period_id,
-            currency=row.currency,
-            family=price.family,
-            curve=curves[key],
-            before_base=row.before_base,
-            posted_base=row.quantity_base or 0,
-            posted_minor=row.posted_minor,
-            posting_seq=row.posting_seq,
+            charge_id=charge_id,
+            period_id=period_id,
+            currency=currency,
+            family=family,
+            curve=curve,
+            before_base=int(before),
+            posted_base=int(posted or 0),
+            posted_minor=posted_minor,
+            posting_seq=posting_seq,
         )
+
+
+def _counters(session: Session, touched: ColumnElement[bool]) -> dict[str, tuple[str, Curve]]:
+    """(family, curve) of every counter whose charges are touched."""
+    rows = session.execute(
+        select(Counter.id, Counter.price_version_id, Counter.scale).where(
+            Counter.id.in_(select(Charge.counter_id).where(touched))
+        )
+    ).all()
+    prices = price_facts.load(session, {row.price_version_id for row in rows})
+    return {
+        row.id: (prices[row.price_version_id].family, curve_of(prices[row.price_version_id], read_scale(row.scale)))
+        for row in rows
+    }
 
 
 def _periods(session: Session, period_ids: set[str]) -> dict[str, BillingPeriod]:
@@ -207,8 +213,8 @@ def _periods(session: Session, period_ids: set[str]) -> dict[str, BillingPeriod]
     return {period.id: period for period in rows}
 
 
-_UPDATE_CHARGE = (
+_BRING_CHARGES_UP = (
     update(_CHARGES)
-    .where(_CHARGES.c.id == bindparam("key"))
-    .values(posted_minor=bindparam("minor"), posting_seq=bindparam("seq"))
+    .where(_CHARGES.c.id == _POSTINGS.c.charge_id, _POSTINGS.c.transaction_id == bindparam("key"))
+    .values(posted_minor=_POSTINGS.c.posted_minor, posting_seq=_POSTINGS.c.seq)
 )

@@ -1,14 +1,14 @@
-"""Usage records as rating reads them: plain integers and text, made in the database, because a period has millions of them."""
+"""Usage records as rating reads them: plain integers and text, because a period has millions of them."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, cast
 
-from sqlalchemy import BigInteger, Select, Text, extract, select, type_coerce
-from sqlalchemy import cast as sql_cast
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from billing.metering.tables import UsageRecord
+from billing.rating import plain
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -29,16 +29,13 @@ Rows = Select[str, int, str, int, str, str | None, str]
 
 
 def query(session: Session) -> Rows:
-    """The columns of `Usage`, in its order. SQLite keeps instants and wide integers as `Usage` wants them."""
-    start, quantity = UsageRecord.start_at, UsageRecord.quantity_base
-    is_sqlite = session.connection().dialect.name == "sqlite"
-    start_micros = sql_cast(extract("epoch", start) * 1_000_000, BigInteger)
+    """The columns of `Usage`, in its order."""
     return select(
         UsageRecord.id,
         UsageRecord.usage_seq,
         UsageRecord.meter_code,
-        type_coerce(start, BigInteger) if is_sqlite else start_micros,
-        type_coerce(quantity, Text) if is_sqlite else sql_cast(quantity, Text),
+        plain.micros(session, UsageRecord.start_at),
+        plain.integer_text(session, UsageRecord.quantity_base),
         UsageRecord.project_id,
         UsageRecord.record_hash,
     )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 
 from billing.rating.curves.terms import Parameters, Part, Terms
 
@@ -13,14 +14,14 @@ class PerUnit:
     price_minor: Fraction  # per priced unit
     base_per_unit: int
 
-    @property
+    @cached_property
     def per_base(self) -> Fraction:
         """Minor units per base unit: what the rater's integer loop multiplies by."""
         return self.price_minor / self.base_per_unit
 
     def cost(self, quantity_base: int) -> Fraction:
         """Exact, in minor units."""
-        return quantity_base * self.price_minor / self.base_per_unit
+        return quantity_base * self.per_base
 
     def parts(self, quantity_base: int) -> tuple[Part, ...]:
         """One product: units times price."""
