@@ -12,6 +12,8 @@ from portal import sentences
 
 
 def _read_instant(value: object) -> datetime:
+    if isinstance(value, datetime):  # of an answer: a body holds text
+        return value
     if not isinstance(value, str) or len(value) > 60:
         raise ValueError("An RFC 3339 time such as 2026-11-21T13:00:00Z is needed.")
     try:

@@ -1,0 +1,281 @@
+"""Keys: who may call what, whose account a call is about, and the words in which the API refuses."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from billing.accounts import directory, keys, permissions
+from billing.storage.database import Database
+from portal.api.routes import ROUTES, Route
+from tests.service.rating.world import Use
+from tests.web import operators
+from tests.web.operators import House
+
+ONE_ENGINE = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def clock() -> Iterator[None]:
+    yield from operators.standing_at()
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A machine with a key."""
+
+    client: FlaskClient
+    key: str
+
+    def get(self, path: str, **query: str) -> TestResponse:
+        return self.client.get(f"/api/v1{path}", query_string=query, headers={"Authorization": f"Bearer {self.key}"})
+
+    def post(self, path: str, body: object, **headers: str) -> TestResponse:
+        sent = body if isinstance(body, str | bytes) else json.dumps(body)
+        headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json", **headers}
+        return self.client.post(f"/api/v1{path}", data=sent, headers=headers)
+
+
+def caller(app: Flask, database: Database, account: str | None, *scopes: str) -> Caller:
+    """A tenant's key for that account's tenant, or with None a service key; all scopes unless some are named."""
+    with database.transaction("jobs") as session:
+        tenant_id = directory.get_account_by_code(session, account).tenant_id if account else None
+        _, plaintext = keys.create_key(
+            session, now=operators.NOW, tenant_id=tenant_id, label="machine", scopes=scopes or permissions.SCOPES
+        )
+    return Caller(app.test_client(), plaintext)
+
+
+def problem(answer: TestResponse) -> tuple[int, str, str | None]:
+    """(status, code, reason) of a problem, after checking what every problem must have."""
+    assert answer.mimetype == "application/problem+json", answer.get_data(as_text=True)
+    body = answer.json
+    assert body["status"] == answer.status_code
+    assert body["type"] == f"urn:plumbline:problem:{body['code']}"
+    assert body["title"]
+    assert body["detail"]
+    assert body["request_id"] == answer.headers["X-Request-ID"]
+    return answer.status_code, body["code"], body.get("reason")
+
+
+def path_of(route: Route) -> str:
+    return route.path.replace("<line_id>", "rtl_x").replace("<invoice_id>", "drf_x")
+
+
+@ONE_ENGINE
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+@pytest.mark.parametrize(
+    "header", [None, "Bearer", "Bearer plk_000000000000_" + "x" * 43, "Basic eDp5", "Bearer \u00e9", "plk_x"]
+)
+def test_without_a_valid_key_nothing_is_answered(client: FlaskClient, route: Route, header: str | None) -> None:
+    headers = {} if header is None else {"Authorization": header}
+    answer = client.open(f"/api/v1{path_of(route)}", method=route.method, headers=headers)
+    assert problem(answer)[:2] == (401, "key_refused")
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+@ONE_ENGINE
+def test_each_route_needs_its_scope_and_no_other_helps(app: Flask, database: Database) -> None:
+    House(app, database).account("calla")
+    for route in ROUTES:
+        needed = route.view.access.removeprefix("key:")  # type: ignore[attr-defined]
+        others = permissions.SCOPES - {needed}
+        refused = caller(app, database, "calla", *others)
+        answer = refused.client.open(
+            f"/api/v1{path_of(route)}", method=route.method, headers={"Authorization": f"Bearer {refused.key}"}
+        )
+        assert problem(answer)[:2] == (403, "insufficient_scope"), route.path
+        assert needed in answer.headers["WWW-Authenticate"]
+        allowed = caller(app, database, "calla", needed)
+        answer = allowed.client.open(
+            f"/api/v1{path_of(route)}", method=route.method, headers={"Authorization": f"Bearer {allowed.key}"}
+        )
+        assert answer.status_code not in (401, 403, 500), route.path
+
+
+@ONE_ENGINE
+def test_a_revoked_key_opens_nothing(app: Flask, database: Database) -> None:
+    House(app, database).account("calla")
+    machine = caller(app, database, "calla")
+    assert machine.get("/billing/balance").status_code == 200
+    with database.transaction("jobs") as session:
+        keys.revoke(session, now=operators.NOW, key_id=keys.verify(session, machine.key).id)
+    assert machine.get("/billing/balance").status_code == 401
+
+
+@ONE_ENGINE
+def test_a_session_cookie_is_no_key(app: Flask, database: Database) -> None:
+    from tests.web import conftest
+
+    client = app.test_client()
+    conftest.ensure_person(database, "ann@example.com", account="calla")
+    conftest.sign_in(client, "ann@example.com")
+    assert client.get("/api/v1/billing/balance").status_code == 401
+
+
+def test_another_tenants_objects_are_absent_on_every_route(app: Flask, database: Database) -> None:
+    house = House(app, database)
+    own, foreign = house.account("calla", Use(10_000)), house.account("taifl", Use(20_000))
+    payment = house.top_up(foreign, 5_000)
+    invoice = operators.world.issued(database, foreign)
+    machine = caller(app, database, "calla")
+    with database.reading() as session:
+        from billing.rating import lines
+
+        line = lines.list_lines(session, foreign).rows[0]
+    money = {"amount_minor": 100, "currency": "USD"}
+    refused = [
+        machine.get("/billing/balance", account="taifl"),
+        machine.get("/billing/usage/summary", account="taifl"),
+        machine.get("/billing/rated-usage", account="taifl"),
+        machine.get(f"/billing/rated-usage/{line.id}"),
+        machine.get(f"/billing/rated-usage/{line.id}", account="taifl"),
+        machine.get("/billing/invoices", account="taifl"),
+        machine.get(f"/billing/invoices/{invoice.id}"),
+        machine.get(f"/billing/invoices/{invoice.number}"),
+        machine.get(f"/billing/invoices/{invoice.number}.pdf"),
+        machine.get("/billing/refunds", account="taifl"),
+        machine.get("/billing/balance", account="house:house"),
+        machine.post(
+            "/billing/refunds",
+            {"mode": "card", "payment_id": payment.id, "amount": money, "reason": "x"},
+            **{"Idempotency-Key": "a"},
+        ),
+        machine.post(
+            "/billing/refunds",
+            {"account": "taifl", "mode": "card", "payment_id": payment.id, "amount": money, "reason": "x"},
+            **{"Idempotency-Key": "b"},
+        ),
+        machine.post(
+            "/payments/checkout-session",
+            {"purpose": "invoice", "invoice_id": invoice.id},
+            **{"Idempotency-Key": "c"},
+        ),
+        machine.post(
+            "/payments/checkout-session",
+            {"account": "taifl", "purpose": "top_up", "amount": money},
+            **{"Idempotency-Key": "d"},
+        ),
+        machine.post(
+            "/metering/allocations",
+            {
+                "type": "released",
+                "id": "e",
+                "allocation_id": "a",
+                "account": "taifl",
+                "time": "2026-11-21T11:00:00Z",
+            },
+        ),
+    ]
+    assert [problem(answer)[:2] for answer in refused] == [(404, "not_found")] * len(refused)
+    # The same words for what does not exist at all: nothing is learned from the difference.
+    nowhere, theirs = (
+        machine.get("/billing/balance", account="nobody"),
+        machine.get("/billing/balance", account="taifl"),
+    )
+    assert nowhere.json["detail"] == theirs.json["detail"]
+    assert machine.get("/billing/balance").json["account"] == "calla"
+    assert own != foreign
+
+
+@ONE_ENGINE
+def test_a_service_key_names_any_account_and_must(app: Flask, database: Database) -> None:
+    house = House(app, database)
+    house.account("calla")
+    house.account("taifl")
+    machine = caller(app, database, None)
+    assert machine.get("/billing/balance", account="taifl").json["account"] == "taifl"
+    assert problem(machine.get("/billing/balance")) == (422, "invalid", "account_needed")
+    assert problem(machine.get("/billing/balance", account="nobody"))[0] == 404
+    assert problem(machine.get("/billing/balance", account="house:house"))[0] == 404
+
+
+@ONE_ENGINE
+@pytest.mark.parametrize(
+    ("body", "content_type", "expected"),
+    [
+        (b"", "application/json", (400, "body_not_json")),
+        (b"{", "application/json", (400, "body_not_json")),
+        (b'{"a": NaN}', "application/json", (400, "body_not_json")),
+        (b'{"a": Infinity}', "application/json", (400, "body_not_json")),
+        (b'{"a": 1, "a": 2}', "application/json", (400, "body_not_json")),
+        (b'{"a": "\\ud800"}', "application/json", (400, "body_not_json")),
+        (b'"\xff"', "application/json", (400, "body_not_json")),
+        (b"[" * 100_000, "application/json", (400, "body_not_json")),
+        (b'{"a": 1' + b"0" * 5000 + b"}", "application/json", (400, "body_not_json")),
+        (b"{}", "text/plain", (415, "unsupported_media_type")),
+        (b"a=b", "application/x-www-form-urlencoded", (415, "unsupported_media_type")),
+        (b"[]", "application/json", (422, "invalid_body")),
+        (b"{}", "application/json", (422, "invalid_body")),
+        (b"null", "application/json", (422, "invalid_body")),
+        (b'{"mode": "card", "surprise": 1}', "application/json", (422, "invalid_body")),
+    ],
+)
+def test_bodies_are_read_strictly(
+    app: Flask, database: Database, body: bytes, content_type: str, expected: tuple[int, str]
+) -> None:
+    House(app, database).account("calla")
+    machine = caller(app, database, "calla")
+    answer = machine.post("/billing/refunds", body, **{"Content-Type": content_type, "Idempotency-Key": "k"})
+    assert problem(answer)[:2] == expected
+
+
+@ONE_ENGINE
+def test_faults_of_a_body_are_told_by_json_pointer(app: Flask, database: Database) -> None:
+    House(app, database).account("calla")
+    body = {
+        "mode": "card",
+        "payment_id": "p",
+        "reason": "",
+        "amount": {"amount_minor": 1.5, "currency": "usd"},
+        "a/b": 1,
+    }
+    answer = caller(app, database, "calla").post("/billing/refunds", body, **{"Idempotency-Key": "k"})
+    assert problem(answer)[:2] == (422, "invalid_body")
+    assert {error["pointer"] for error in answer.json["errors"]} == {
+        "/reason",
+        "/amount/amount_minor",
+        "/amount/currency",
+        "/a~1b",
+    }
+
+
+@ONE_ENGINE
+@pytest.mark.parametrize(
+    ("path", "query", "reason"),
+    [
+        ("/billing/invoices", {"limit": "0"}, "limit_out_of_range"),
+        ("/billing/invoices", {"limit": "201"}, "limit_out_of_range"),
+        ("/billing/invoices", {"limit": "1e2"}, "limit_out_of_range"),
+        ("/billing/invoices", {"limit": "\u0663"}, "limit_out_of_range"),
+        ("/billing/invoices", {"cursor": "abc"}, "bad_cursor"),
+        ("/billing/invoices", {"state": "draft"}, "unknown_choice"),
+        ("/billing/invoices", {"sate": "paid"}, "unknown_parameter"),
+        ("/billing/invoices", {"period": "2026-13"}, "not_a_month"),
+        ("/billing/rated-usage", {"from": "yesterday"}, "not_an_instant"),
+        ("/billing/rated-usage", {"from": "2026-11-21T00:00:00"}, "naive_time"),
+        ("/billing/rated-usage", {"from": "0001-01-01T00:00:00+23:59"}, "not_an_instant"),
+        ("/billing/rated-usage", {"meter": "x\x00"}, "bad_parameter"),
+        ("/billing/usage/summary", {"by": "week"}, "unknown_choice"),
+        ("/billing/usage/summary", {"meter": "beer"}, "unknown_meter"),
+        ("/billing/usage/summary", {"zone": "Mars/Olympus"}, "unknown_zone"),
+        ("/billing/refunds", {"state": "' OR 1=1 --"}, "unknown_choice"),
+    ],
+)
+def test_parameters_that_cannot_be_used_are_refused(
+    app: Flask, database: Database, path: str, query: dict[str, str], reason: str
+) -> None:
+    House(app, database).account("calla")
+    answer = caller(app, database, "calla").get(path, **query)
+    assert problem(answer) == (422, "invalid", reason)
+
+
+@ONE_ENGINE
+def test_a_body_above_four_megabytes_is_refused(app: Flask, database: Database) -> None:
+    House(app, database).account("calla")
+    answer = caller(app, database, "calla").post("/billing/usage:ingest", b" " * (4 * 2**20 + 1))
+    assert problem(answer)[0] == 413
