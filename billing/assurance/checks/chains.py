@@ -147,10 +147,14 @@ def _check_memos(session: Session, tally: Tally, account_id: str | None) -> None
     )
     if account_id is not None:
         statement = statement.where(_T.c.billing_account_id == account_id)
+    looked = 0
     for transaction_id, memo, salt, memo_hash in streams.stream(session, statement):
+        looked += 1
         tally.look()
         if chain.memo_hash(salt, memo) != memo_hash:
             tally.differ(transaction_id, "its memo was altered")
+    if account_id is None:
+        tally.expect("ledger_memos", looked, count(session, select(func.count()).select_from(LedgerMemo)))
 
 
 def _name_strays(session: Session, tally: Tally) -> None:

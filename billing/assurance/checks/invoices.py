@@ -151,10 +151,14 @@ def _check_numbers(session: Session, tally: Tally) -> None:
 
 def _check_documents(session: Session, tally: Tally) -> None:
     looked = 0
-    statement = select(InvoiceDocument.invoice_id, InvoiceDocument.format, InvoiceDocument.sha256)
-    for invoice_id, form, sha256 in session.execute(statement).all():
+    statement = select(
+        InvoiceDocument.invoice_id, InvoiceDocument.format, InvoiceDocument.sha256, InvoiceHeader.number
+    ).outerjoin(InvoiceHeader, InvoiceHeader.id == InvoiceDocument.invoice_id)
+    for invoice_id, form, sha256, number in session.execute(statement).all():
         looked += 1
         tally.look()
+        if number is None:
+            tally.differ(invoice_id, f"has a {form} and was never issued")
         content = session.execute(  # one file at a time
             select(InvoiceDocument.content).where(
                 InvoiceDocument.invoice_id == invoice_id, InvoiceDocument.format == form

@@ -16,7 +16,7 @@ from billing.assurance.report import Tally, count
 from billing.catalog.tables import PriceVersion
 from billing.metering.tables import UsageRecord
 from billing.rating.derivations import LineFacts, line_hash
-from billing.rating.tables import Charge, Counter, RatedLine
+from billing.rating.tables import BillingPeriod, Charge, Counter, RatedLine
 from billing.storage.columns import micros
 
 NAME = "rated_line"
@@ -116,12 +116,21 @@ def _check_line(tally: Tally, row: Any, expected_seq: int, sums: _Sums) -> None:
 
 def _check_counters(session: Session, tally: Tally, account_id: str, sums: _Sums) -> int:
     looked = 0
-    statement = select(Counter.id, Counter.quantity_base, Counter.counter_seq).where(
-        Counter.billing_account_id == account_id
+    is_inside = (
+        (BillingPeriod.billing_account_id == Counter.billing_account_id)
+        & (BillingPeriod.start_at <= Counter.segment_start_at)
+        & (BillingPeriod.end_at > Counter.segment_start_at)
     )
-    for counter_id, quantity_base, counter_seq in streams.stream(session, statement):
+    statement = (
+        select(Counter.id, Counter.quantity_base, Counter.counter_seq, is_inside.label("is_inside"))
+        .outerjoin(BillingPeriod, BillingPeriod.id == Counter.billing_period_id)
+        .where(Counter.billing_account_id == account_id)
+    )
+    for counter_id, quantity_base, counter_seq, is_in_period in streams.stream(session, statement):
         looked += 1
         tally.look()
+        if not is_in_period:
+            tally.differ(counter_id, "does not lie in its billing period, or that is another account's")
         lines_base, last_seq = sums.counters.pop(counter_id, (0, 0))
         if (quantity_base, counter_seq) != (lines_base, last_seq):
             sentence = f"counts {quantity_base} in {counter_seq} lines, its lines sum to {lines_base} in {last_seq}"
@@ -143,6 +152,7 @@ def _check_charges(session: Session, tally: Tally, account_id: str, sums: _Sums)
             Charge.before_base,
             Charge.quantity_base,
             Charge.billing_account_id,
+            (Charge.billing_period_id == Counter.billing_period_id).label("is_same_period"),
         )
         .join(Counter, Counter.id == Charge.counter_id)
         .where(Counter.billing_account_id == account_id)
@@ -158,6 +168,8 @@ def _check_charges(session: Session, tally: Tally, account_id: str, sums: _Sums)
                 tally.differ(row.id, f"counts {row.quantity_base}, its lines sum to {lines_base}", account=account_id)
             if (row.generation, row.before_base) != (generation, before_base):
                 tally.differ(row.id, f"starts at {row.before_base}, the generations before it end at {before_base}")
+            if not row.is_same_period:
+                tally.differ(row.id, f"belongs to another billing period than its counter {row.counter_id}")
             if row.billing_account_id != account_id:
                 tally.differ(row.id, f"belongs to {row.billing_account_id}, its counter to {account_id}")
             before_base += row.quantity_base

@@ -35,10 +35,10 @@ UNSPOKEN = {
     "invoice_settlements": {"id", "settled_at"},
     "invoice_documents": {"rendered_at", "format"},
     "postings": {"id"},
-    "price_versions": {"price_book_id"},
+    "price_versions": {"price_book_id", "id"},  # of a price that was never used
     "payments": {"method_label", "received_at", "provider", "provider_payment_id"},
-    "charges": {"draft_id", "sku_code", "billing_period_id"},
-    "counters": {"scale"},
+    "charges": {"draft_id", "sku_code"},
+    "counters": {"scale", "segment_start_at"},
     "balance_checkpoints": {"recorded_at", "revision", "ledger_account_id", "billing_account_id", "through_chain_seq"},
     "ledger_accounts": {"created_at", "seller_id"},
     "ledger_memos": set(),
@@ -100,11 +100,11 @@ def test_every_field_that_matters_is_missed_when_it_changes(database: Database, 
         for name in FLIPPED:
             table = schema.metadata.tables[name]
             for column in table.columns:
-                if column.name in UNSPOKEN.get(name, set()) or (name == "postings" and column.name == "id"):
+                if column.name in UNSPOKEN.get(name, set()):
                     continue
                 if not _flip_is_found(tampered, table, column.name):
                     unseen.append(f"{name}.{column.name}")
-    assert unseen == []
+    assert not unseen, " ".join(unseen)
 
 
 def _flip_is_found(tampered: Tampered, table: Table, column: str) -> bool:
