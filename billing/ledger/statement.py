@@ -286,4 +286,4 @@ def _memos(session: Session, found: Sequence[LedgerTransaction]) -> dict[str, st
     if not ids:
         return {}
     rows = session.execute(select(LedgerMemo.transaction_id, LedgerMemo.memo).where(LedgerMemo.transaction_id.in_(ids)))
-    return {transaction_id: memo for transaction_id, memo in rows}
+    return {row.transaction_id: row.memo for row in rows}
