@@ -143,6 +143,7 @@ class _Batch:
         self._heads: dict[str, AccountHead] = {}
         self._ends: dict[str, tuple[int, str]] = {}  # chain -> (last seq, last hash)
         self._places: dict[str, Place] = {}
+        self._named: dict[tuple[str, str, str], Place] = {}  # (chain, name, currency)
         self._transactions: list[tuple[Any, ...]] = []
         self._entries: list[tuple[Any, ...]] = []
         self._memos: list[tuple[Any, ...]] = []
@@ -224,8 +225,12 @@ class _Batch:
         return facts
 
     def _place(self, party: Party, name: str, currency: str) -> Place:
-        found = ledger_accounts.place(party, name, currency)
-        return self._places.setdefault(found.id, found)
+        key = (party.billing_account_id, name, currency)
+        found = self._named.get(key)
+        if found is None:
+            found = self._named[key] = ledger_accounts.place(party, name, currency)
+            self._places[found.id] = found
+        return found
 
     def _add_memo(self, transaction_id: str, memo: str) -> str | None:
         if not memo:

@@ -7,6 +7,7 @@ needs one: `revenue:compute`, `tax:DE`, `cash:stripe`.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from billing.kernel.money import MAX_MINOR, Money
@@ -126,6 +127,7 @@ class Entry:
             raise EntryRefused(reason="amount_out_of_range", kind=self.kind, amount_minor=self.amount.minor)
 
 
+@lru_cache(maxsize=4096)  # a run of postings asks for the same few names thousands of times
 def base_of(name: str) -> str:
     """The base of a ledger account's name: `revenue:compute` -> `revenue`. Raises EntryRefused for a name that is none."""
     base, colon, part = name.partition(":")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Table, bindparam, select, update
+from sqlalchemy import Table, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from billing.accounts import heads
@@ -161,8 +161,6 @@ def _collect(session: Session, account_id: str, from_line_seq: int, to_line_seq:
 
 def _amounts(session: Session, covered: Iterable[Any]) -> Iterator[OpenAmount]:
     """Every charge that the covered lines touch, as its last posting left it."""
-    touched = Charge.id.in_(select(RatedLine.charge_id).where(*covered).distinct())
-    counters = _counters(session, touched)
     rows = session.connection().execute(
         select(
             Charge.id,
@@ -176,10 +174,12 @@ def _amounts(session: Session, covered: Iterable[Any]) -> Iterator[OpenAmount]:
         )
         .join(Counter, Counter.id == Charge.counter_id)
         .outerjoin(Posting, (Posting.charge_id == Charge.id) & (Posting.seq == Charge.posting_seq))
-        .where(touched)
+        .where(Charge.id.in_(select(RatedLine.charge_id).where(*covered).distinct()))
         .order_by(Charge.sku_code, Counter.segment_start_at, Charge.project_key, Charge.generation, Charge.id)
     )
-    for charge_id, counter_id, period_id, currency, before, posted_minor, posting_seq, posted in rows.all():
+    found = rows.all()
+    counters = _counters(session, {row.counter_id for row in found})
+    for charge_id, counter_id, period_id, currency, before, posted_minor, posting_seq, posted in found:
         family, curve = counters[counter_id]
         yield OpenAmount(
             charge_id=charge_id,
@@ -194,12 +194,10 @@ def _amounts(session: Session, covered: Iterable[Any]) -> Iterator[OpenAmount]:
         )
 
 
-def _counters(session: Session, touched: ColumnElement[bool]) -> dict[str, tuple[str, Curve]]:
-    """(family, curve) of every counter whose charges are touched."""
+def _counters(session: Session, counter_ids: set[str]) -> dict[str, tuple[str, Curve]]:
+    """(family, curve) of each counter."""
     rows = session.execute(
-        select(Counter.id, Counter.price_version_id, Counter.scale).where(
-            Counter.id.in_(select(Charge.counter_id).where(touched))
-        )
+        select(Counter.id, Counter.price_version_id, Counter.scale).where(Counter.id.in_(counter_ids))
     ).all()
     prices = price_facts.load(session, {row.price_version_id for row in rows})
     return {
