@@ -40,15 +40,18 @@ class BadShape(Refusal):
 
 
 def read(model: type[Model]) -> Model:
-    """The body in the shape that the route takes. Raises WrongType, NotJson, BadShape."""
-    return shaped(model, read_any())
+    """The body in the shape that the route takes. Raises WrongType, NotJson, BadShape (also for a NUL, which no database keeps)."""
+    value = read_any()
+    if any("\0" in text for text in _texts(value)):
+        raise BadShape([("", "A text holds a NUL character.")])
+    return shaped(model, value)
 
 
 def read_any() -> Any:
     """The body as plain values: numbers with a point are Decimal. Raises WrongType, NotJson."""
     if not _JSON_TYPES.fullmatch(request.mimetype):
         raise WrongType(media_type=request.mimetype[:80])
-    return parse(request.get_data(cache=False))
+    return parse(request.get_data())  # kept for the hash of keyed requests
 
 
 def shaped(model: type[Model], value: Any) -> Model:

@@ -10,6 +10,7 @@ from billing.catalog.meters import METERS
 from billing.kernel.errors import Invalid, NotFound
 from billing.kernel.rounding import half_up_fraction
 from billing.metering import ingest
+from billing.metering.files import storable
 from billing.metering.sources.port import EventFacts
 from billing.storage import correlation
 from billing.storage.database import Session
@@ -90,6 +91,8 @@ def _account(session: Session, code: str | None, known: dict[str | None, Account
 
 def _facts(event: UsageEvent, account: AccountRow) -> EventFacts:
     data = event.data
+    if storable(event.id) != event.id or storable(event.source) != event.source:
+        raise _Refused(reason="control_character", detail="The id or the source holds a control character.")
     meter = METERS.get(data.meter)
     if meter is None:
         raise _Refused(reason="unknown_meter", detail=f"There is no meter {data.meter[:60]!a}.")
