@@ -47,11 +47,11 @@ class Visitor:
         self.assert_whole_page()
         return self.page
 
-    def sign_in(self, login: str) -> None:
+    def sign_in(self, login: str, password: str = PASSWORD) -> None:
         """Through the form."""
         self.open("/sign-in")
         self.page.get_by_label("E-mail address").fill(login)
-        self.page.get_by_label("Password").fill(PASSWORD)
+        self.page.get_by_label("Password").fill(password)
         self.page.get_by_role("button", name="Sign in").click()
         expect(self.page.get_by_role("heading", level=1)).not_to_have_text("Sign in")
 
