@@ -1,7 +1,5 @@
 """Migrated databases for tests: the real migrations run once a run and engine, every test gets a copy of its own."""
 
-import importlib
-import importlib.util
 import itertools
 import os
 import shutil
@@ -11,6 +9,7 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from billing.catalog import bootstrap
 from billing.storage import migrate
 from billing.storage.database import Database, DatabaseUrls
 from tests import postgres
@@ -73,9 +72,6 @@ def opened(urls: DatabaseUrls) -> Iterator[Database]:
 def _prepare(urls: DatabaseUrls) -> None:
     """What `plumbline db upgrade` does to an empty database: the schema, and the default seller, meters, prices and plan."""
     migrate.upgrade(urls)
-    if importlib.util.find_spec("billing.catalog.bootstrap") is None:
-        return
-    bootstrap = importlib.import_module("billing.catalog.bootstrap")
     with opened(urls) as database, database.transaction("jobs") as session:
         bootstrap.install(session, now=BOOTSTRAPPED_AT)
 

@@ -33,6 +33,10 @@ _DENIED_ACTIONS = frozenset(
         sqlite3.SQLITE_CREATE_TABLE,
         sqlite3.SQLITE_CREATE_TRIGGER,
         sqlite3.SQLITE_CREATE_TEMP_TRIGGER,
+        # A temporary table or view would hide the real one of its name from every reader of the connection.
+        sqlite3.SQLITE_CREATE_TEMP_TABLE,
+        sqlite3.SQLITE_CREATE_TEMP_VIEW,
+        sqlite3.SQLITE_CREATE_VIEW,
     }
 )
 
