@@ -6,7 +6,7 @@ from flask import flash, g, request, url_for
 from werkzeug.wrappers import Response
 from wtforms import SelectField, TextAreaField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
-from wtforms.validators import InputRequired, Length
+from wtforms.validators import DataRequired, InputRequired, Length
 
 from billing.accounts import listing
 from billing.accounts.listing import AccountRow
@@ -36,7 +36,7 @@ class RequestForm(KeyedForm):
     reason = TextAreaField(
         "Reason",
         [
-            InputRequired("Say why: whoever decides reads it."),
+            DataRequired("Say why: whoever decides reads it."),
             Length(max=_REASON_MAX, message=f"At most {_REASON_MAX} characters."),
         ],
     )

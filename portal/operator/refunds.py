@@ -6,7 +6,7 @@ from typing import Any, Literal
 from flask import abort, flash, g, url_for
 from werkzeug.wrappers import Response
 from wtforms import TextAreaField
-from wtforms.validators import InputRequired, Length
+from wtforms.validators import DataRequired, Length
 
 from billing.accounts import listing, people
 from billing.assurance import timeline
@@ -54,7 +54,7 @@ class RejectForm(KeyedForm):
     note = TextAreaField(
         "Reason",
         [
-            InputRequired("Say why, so that the tenant understands."),
+            DataRequired("Say why, so that the tenant understands."),
             Length(max=_NOTE_MAX, message=f"At most {_NOTE_MAX} characters."),
         ],
     )
@@ -159,7 +159,8 @@ def _decide(refund_id: str, act: Literal["approve", "reject"], form: Any) -> Res
                 return htmx.redirect(url)
             status, refusals = errors.status_of(refusal), [sentences.of(refusal)]
         else:
-            flash("The refund is approved." if act == "approve" else "The refund is rejected.", "good")
+            if act == "reject":  # an approved case says by itself how far it is
+                flash("The refund is rejected.", "good")
             return htmx.redirect(url)
     elif form.is_submitted():
         status = 422

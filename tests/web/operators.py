@@ -118,7 +118,7 @@ def figures(page: Page) -> dict[str, str]:
     for element in page.root.iter("div"):
         if element.get("class") == "figure":
             label, value = list(element)[:2]
-            found[_words(label)] = _words(value)
+            found[words(label)] = words(value)
     return found
 
 
@@ -128,6 +128,7 @@ def act(client: FlaskClient, url: str, **values: str) -> TestResponse:
     return client.post(url, data={**page.form_values(), **values})
 
 
-def _words(element: object) -> str:
+def words(element: object) -> str:
+    """The text of an element with white space folded."""
     text = "".join(element.itertext())  # type: ignore[attr-defined]
     return re.sub(r"\s+", " ", text.replace("\u00a0", " ")).strip()
