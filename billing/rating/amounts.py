@@ -19,7 +19,6 @@ class OpenAmount:
     """One charge while a run brings it up to date: what the ledger holds of it, and what its new lines add."""
 
     charge_id: str
-    period_id: str
     currency: str
     family: str
     curve: Curve

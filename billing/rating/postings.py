@@ -4,25 +4,25 @@ One ledger transaction per account, currency, billing period and run carries the
 hashes of all lines it covers, so that the chain holds every line still.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import Table, bindparam, select, update
+from sqlalchemy import Row, Table, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from billing.accounts import heads
 from billing.accounts.tables import AccountHead
+from billing.catalog.tables import Meter, PriceVersion, Sku
 from billing.kernel import canonical
 from billing.kernel.ids import new_ids
 from billing.kernel.money import Money
 from billing.ledger import book
 from billing.ledger.entries import Entry
-from billing.rating import plain, price_facts
+from billing.rating import curves, plain
 from billing.rating.amounts import OpenAmount
-from billing.rating.curves.terms import Curve
-from billing.rating.derivations import curve_of
+from billing.rating.curves.terms import Curve, Terms
 from billing.rating.tables import BillingPeriod, Charge, Counter, Posting, RatedLine
 from billing.rating.worksheet import read_scale
 from billing.storage import bulk
@@ -45,11 +45,29 @@ _POSTING_COLUMNS = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Period:
+    """A billing period's id and its two instants."""
+
+    id: str
+    start_at: datetime
+    end_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CounterFacts:
+    """What all charges of one counter share."""
+
+    period: Period
+    family: str
+    curve: Curve
+
+
 @dataclass(slots=True, kw_only=True)
 class Group:
     """The charges of one period and currency, and the hashes of their new lines in order."""
 
-    period: BillingPeriod
+    period: Period
     currency: str
     amounts: list[OpenAmount] = field(default_factory=list)
     line_hashes: list[str] = field(default_factory=list)
@@ -82,11 +100,10 @@ def post_account(session: Session, *, now: datetime, account_id: str, lines_per_
 def _post_run(session: Session, head: AccountHead, to_line_seq: int, now: datetime) -> None:
     from_line_seq = head.posted_line_seq
     groups = _collect(session, head.billing_account_id, from_line_seq, to_line_seq)
+    head.posted_line_seq = to_line_seq  # written by the post's own flush
     posted = book.post_many(session, [_request(group, head, to_line_seq, now) for group in groups], now=now)
     for group, transaction in zip(groups, posted, strict=True):
         _record(session, group, transaction.transaction_id, (from_line_seq, to_line_seq))
-    head.posted_line_seq = to_line_seq
-    session.flush()
 
 
 def _request(group: Group, head: AccountHead, to_line_seq: int, now: datetime) -> book.Request:
@@ -137,15 +154,28 @@ def _collect(session: Session, account_id: str, from_line_seq: int, to_line_seq:
         RatedLine.line_seq > from_line_seq,
         RatedLine.line_seq <= to_line_seq,
     )
-    amounts = {amount.charge_id: amount for amount in _amounts(session, covered)}
-    periods = _periods(session, {amount.period_id for amount in amounts.values()})
+    charges = _charges(session, covered)
+    counters = _counters(session, {row.counter_id for row in charges})
+    amounts: dict[str, OpenAmount] = {}
+    hashes: dict[str, list[str]] = {}
     groups: dict[tuple[str, str], Group] = {}
-    for amount in amounts.values():
-        key = (amount.period_id, amount.currency)
-        if key not in groups:
-            groups[key] = Group(period=periods[amount.period_id], currency=amount.currency)
-        groups[key].amounts.append(amount)
-    hashes = {amount.charge_id: groups[amount.period_id, amount.currency].line_hashes for amount in amounts.values()}
+    for charge_id, counter_id, currency, before, posted_minor, posting_seq, posted in charges:
+        counter = counters[counter_id]
+        group = groups.get((counter.period.id, currency))
+        if group is None:
+            group = groups[counter.period.id, currency] = Group(period=counter.period, currency=currency)
+        amount = OpenAmount(
+            charge_id=charge_id,
+            currency=currency,
+            family=counter.family,
+            curve=counter.curve,
+            before_base=int(before),
+            posted_base=int(posted or 0),
+            posted_minor=posted_minor,
+            posting_seq=posting_seq,
+        )
+        group.amounts.append(amount)
+        amounts[charge_id], hashes[charge_id] = amount, group.line_hashes
     lines = session.connection().execute(
         select(RatedLine.charge_id, plain.integer_text(session, RatedLine.quantity_base), RatedLine.line_hash)
         .where(*covered)
@@ -159,56 +189,60 @@ def _collect(session: Session, account_id: str, from_line_seq: int, to_line_seq:
     return sorted(groups.values(), key=lambda group: (group.period.start_at, group.currency))
 
 
-def _amounts(session: Session, covered: Iterable[Any]) -> Iterator[OpenAmount]:
-    """Every charge that the covered lines touch, as its last posting left it."""
-    rows = session.connection().execute(
-        select(
-            Charge.id,
-            Charge.counter_id,
-            Charge.billing_period_id,
-            Charge.currency,
-            plain.integer_text(session, Charge.before_base),
-            Charge.posted_minor,
-            Charge.posting_seq,
-            plain.integer_text(session, Posting.quantity_base),
+def _charges(session: Session, covered: Iterable[Any]) -> Sequence[Row[*tuple[Any, ...]]]:
+    """(id, counter, currency, before, posted, posting seq, quantity posted) of every charge that the covered lines touch."""
+    return (
+        session.connection()
+        .execute(
+            select(
+                Charge.id,
+                Charge.counter_id,
+                Charge.currency,
+                plain.integer_text(session, Charge.before_base),
+                Charge.posted_minor,
+                Charge.posting_seq,
+                plain.integer_text(session, Posting.quantity_base),
+            )
+            .join(Counter, Counter.id == Charge.counter_id)
+            .outerjoin(Posting, (Posting.charge_id == Charge.id) & (Posting.seq == Charge.posting_seq))
+            .where(Charge.id.in_(select(RatedLine.charge_id).where(*covered).distinct()))
+            .order_by(Charge.sku_code, Counter.segment_start_at, Charge.project_key, Charge.generation, Charge.id)
         )
-        .join(Counter, Counter.id == Charge.counter_id)
-        .outerjoin(Posting, (Posting.charge_id == Charge.id) & (Posting.seq == Charge.posting_seq))
-        .where(Charge.id.in_(select(RatedLine.charge_id).where(*covered).distinct()))
-        .order_by(Charge.sku_code, Counter.segment_start_at, Charge.project_key, Charge.generation, Charge.id)
+        .all()
     )
-    found = rows.all()
-    counters = _counters(session, {row.counter_id for row in found})
-    for charge_id, counter_id, period_id, currency, before, posted_minor, posting_seq, posted in found:
-        family, curve = counters[counter_id]
-        yield OpenAmount(
-            charge_id=charge_id,
-            period_id=period_id,
-            currency=currency,
-            family=family,
-            curve=curve,
-            before_base=int(before),
-            posted_base=int(posted or 0),
-            posted_minor=posted_minor,
-            posting_seq=posting_seq,
-        )
 
 
-def _counters(session: Session, counter_ids: set[str]) -> dict[str, tuple[str, Curve]]:
-    """(family, curve) of each counter."""
+def _counters(session: Session, counter_ids: set[str]) -> dict[str, CounterFacts]:
+    """What the counters' charges need, by counter id."""
     rows = session.execute(
-        select(Counter.id, Counter.price_version_id, Counter.scale).where(Counter.id.in_(counter_ids))
-    ).all()
-    prices = price_facts.load(session, {row.price_version_id for row in rows})
+        select(
+            Counter.id,
+            Counter.scale,
+            BillingPeriod.id,
+            BillingPeriod.start_at,
+            BillingPeriod.end_at,
+            PriceVersion.model,
+            PriceVersion.parameters,
+            PriceVersion.currency,
+            Meter.base_per_unit,
+            Sku.family,
+        )
+        .join(BillingPeriod, BillingPeriod.id == Counter.billing_period_id)
+        .join(PriceVersion, PriceVersion.id == Counter.price_version_id)
+        .join(Sku, Sku.code == PriceVersion.sku_code)
+        .join(Meter, Meter.code == Sku.meter_code)
+        .where(Counter.id.in_(counter_ids))
+    )
     return {
-        row.id: (prices[row.price_version_id].family, curve_of(prices[row.price_version_id], read_scale(row.scale)))
-        for row in rows
+        counter_id: CounterFacts(
+            period=Period(id=period_id, start_at=start_at, end_at=end_at),
+            family=family,
+            curve=curves.of(model)(
+                parameters, Terms(currency=currency, base_per_unit=base_per_unit, scale=read_scale(scale))
+            ),
+        )
+        for counter_id, scale, period_id, start_at, end_at, model, parameters, currency, base_per_unit, family in rows
     }
-
-
-def _periods(session: Session, period_ids: set[str]) -> dict[str, BillingPeriod]:
-    rows = session.scalars(select(BillingPeriod).where(BillingPeriod.id.in_(period_ids)))
-    return {period.id: period for period in rows}
 
 
 _BRING_CHARGES_UP = (

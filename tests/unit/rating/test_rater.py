@@ -90,7 +90,6 @@ def posted_by_project(price: Price, runs: Sequence[Sequence[Usage]]) -> tuple[di
                 key,
                 OpenAmount(
                     charge_id=charge.id,
-                    period_id="bpd_1",
                     currency="USD",
                     family="analytics",
                     curve=counter.curve,
