@@ -19,12 +19,12 @@ class Query:
 
     notices: list[str] = field(default_factory=list)
 
-    def choice(self, name: str, choices: Collection[str], default: str) -> str:
-        """One of the choices."""
+    def choice(self, name: str, choices: Collection[str], default: str, *, word: str | None = None) -> str:
+        """One of the choices; `word` is what the parameter is called where its name says too little."""
         value = request.args.get(name, "")
         if value == "" or value in choices:
             return value or default
-        self.notices.append(f"There is no {name.replace('_', ' ')} “{names.shown(value)}”: it was left out.")
+        self.notices.append(f"There is no {word or name} “{names.shown(value)}”: it was left out.")
         return default
 
     def text(self, name: str) -> str | None:

@@ -95,7 +95,7 @@ def usage_csv() -> Response:
 
 
 def _read(asked: Query, days: Range) -> Asked:
-    by = cast(Grain, asked.choice("by", list(_GRAIN_WORDS), "day" if _fits("day", days) else "month"))
+    by = cast(Grain, asked.choice("by", list(_GRAIN_WORDS), "day" if _fits("day", days) else "month", word="step"))
     if not _fits(by, days):
         asked.notices.append(f"These are too many days to show by the {by}.")
         by = "day" if _fits("day", days) else "month"
@@ -106,7 +106,7 @@ def _read(asked: Query, days: Range) -> Asked:
     return Asked(
         days=days,
         by=by,
-        group=cast(Group, asked.choice("group", spending.GROUPS, "service")),
+        group=cast(Group, asked.choice("group", spending.GROUPS, "service", word="grouping")),
         wanted=SpendFilter(sku_code=service, project_code=asked.text("project"), resource=asked.text("resource")),
         sort=asked.sort(_SORTS, "-amount"),
     )
