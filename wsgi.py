@@ -10,7 +10,15 @@ logs.configure()
 app = create_app()
 
 _services: Services = app.extensions["plumbline"]
-if _services.config.runs_scheduler:
-    scheduler = Scheduler(_services.database, _services.providers)
-    scheduler.start()
-    atexit.register(scheduler.stop)
+_scheduler = Scheduler(_services.database, _services.providers) if _services.config.runs_scheduler else None
+if _scheduler is not None:
+    _scheduler.start()
+
+
+def stop_scheduler() -> None:
+    """End the background work of this process, if it has any; safe to repeat."""
+    if _scheduler is not None:
+        _scheduler.stop()
+
+
+atexit.register(stop_scheduler)  # for servers without portal.gunicorn_hooks

@@ -63,8 +63,11 @@ def portal(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     with databases.fresh("sqlite", run_dir()) as urls:
         with databases.opened(urls) as database:
             server.fill(database, data_dir)
-        with server.running(urls, tmp_path_factory.mktemp("portal") / "server.log") as started:
+        log = tmp_path_factory.mktemp("portal") / "server.log"
+        with server.running(urls, log) as started:
             yield started
+        said = [line for line in log.read_text().splitlines() if '"level": "error"' in line or "Traceback" in line]
+        assert not said, "\n".join(said)
 
 
 @pytest.fixture

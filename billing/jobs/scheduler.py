@@ -34,8 +34,9 @@ class Scheduler:
         self._renew()
 
     def stop(self) -> None:
-        """End after the run at hand and give the lease back."""
-        self._thread.shutdown(wait=True)
+        """End after the run at hand and give the lease back. Safe to repeat."""
+        if self._thread.running:
+            self._thread.shutdown(wait=True)
         if self._is_leader.is_set():
             with self._database.transaction("jobs") as session:
                 leadership.release(session, now=clock.utc_now(), holder=runner.HOLDER, name=self._lease)

@@ -26,6 +26,8 @@ def run(host: str, port: int, workers: int, threads: int) -> None:
     environment = {**os.environ, "PLUMBLINE_SCHEDULER": os.environ.get("PLUMBLINE_SCHEDULER", "1")}
     environment.setdefault("PLUMBLINE_BASE_URL", f"http://{host}:{port}")
     arguments = [
+        "--config",
+        "python:portal.gunicorn_hooks",
         "--bind",
         f"{host}:{port}",
         "--workers",

@@ -112,7 +112,7 @@ def expected(sample: list[str]) -> Books:
 PACES = st.tuples(st.one_of(st.none(), st.integers(1, 60)), st.one_of(st.none(), st.integers(1, 60)))
 
 
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(seed=st.integers(0, 2**32), paces=st.lists(PACES, min_size=1, max_size=5), repeats=st.integers(0, 60))
 def test_any_split_order_repetition_and_pace_gives_equal_books(
     engine: str,
