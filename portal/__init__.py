@@ -42,6 +42,8 @@ def create_app(settings: config.PortalConfig | None = None) -> Flask:
     navigation.register_frame(app, access.find_viewer)
     for module, attribute, prefix in _BLUEPRINTS:
         app.register_blueprint(getattr(import_module(module), attribute), url_prefix=prefix)
+    if not settings.is_production:
+        app.register_blueprint(import_module("portal.styleguide").blueprint)
     if settings.has_sandbox:
         app.register_blueprint(import_module("portal.sandbox").blueprint, url_prefix="/sandbox")
     for name in _MACHINE_BLUEPRINTS:

@@ -10,7 +10,7 @@ from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  #
 from wtforms.validators import InputRequired, Length
 
 from billing.rendering import charts, formats
-from portal import htmx
+from portal import access, htmx
 
 blueprint = Blueprint("style", __name__)
 _AT = datetime(2026, 11, 21, 13, 5, 30, tzinfo=UTC)
@@ -44,6 +44,7 @@ class SampleForm(FlaskForm):
 
 
 @blueprint.get("/style")
+@access.public
 def index() -> Response:
     """The page, or its table alone for htmx."""
     form = SampleForm()

@@ -22,6 +22,7 @@ PUBLIC = {
     "auth.choose_account",
     "sandbox.checkout",
     "sandbox.decide",
+    "style.index",  # only outside production
 }
 # Routes that authenticate by a provider's signature.
 SIGNED = {"webhooks.stripe_webhook", "webhooks.sandbox_webhook"}
