@@ -15,7 +15,7 @@ from portal.config import PortalConfig
 from portal.services import Services
 from tests.web.pages import Page
 
-PASSWORD = "correct horse battery staple"  # noqa: S105
+PASSWORD = "correct horse battery staple"
 CREATED_AT = datetime(2016, 1, 1, tzinfo=UTC)
 
 
