@@ -6,7 +6,20 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from billing.storage.columns import APPEND_ONLY, Base, Code, Count, Flag, Hash, Ident, Instant, Json, Quantity, Words, table_args
+from billing.storage.columns import (
+    APPEND_ONLY,
+    Base,
+    Code,
+    Count,
+    Flag,
+    Hash,
+    Ident,
+    Instant,
+    Json,
+    Quantity,
+    Words,
+    table_args,
+)
 
 
 class Allocation(Base):
@@ -61,7 +74,9 @@ class AllocationChange(Base):
     recorded_at: Mapped[datetime] = mapped_column(Instant)
 
     __table_args__ = table_args(
-        UniqueConstraint("allocation_id", "event_id"), UniqueConstraint("allocation_id", "changed_at", "kind"), guard=APPEND_ONLY
+        UniqueConstraint("allocation_id", "event_id"),
+        UniqueConstraint("allocation_id", "changed_at", "kind"),
+        guard=APPEND_ONLY,
     )
 
 

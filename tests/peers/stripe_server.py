@@ -59,6 +59,7 @@ class StripeServer:
         self.objects = Objects(base_url=self.url)
         self.calls: list[tuple[str, str, str | None]] = []  # (method, path, idempotency key)
         self.faults: list[Fault] = []
+        self.signs_at: int | None = None  # Unix seconds at which it signs unless told; None: as the clock goes
         self._kept: dict[str, tuple[tuple[str, str], int, Item]] = {}
         self._lock = threading.RLock()
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
@@ -87,7 +88,9 @@ class StripeServer:
     def signed(self, event: Item, *, at: int | None = None) -> tuple[bytes, dict[str, str]]:
         """(raw body, headers) of a webhook delivery, signed by the SDK's own code."""
         body = json.dumps(event, indent=2)
-        header = stripe.WebhookSignature.generate_signature_header(body, self.webhook_secret, timestamp=at)
+        header = stripe.WebhookSignature.generate_signature_header(
+            body, self.webhook_secret, timestamp=self.signs_at if at is None else at
+        )
         return body.encode(), {"Stripe-Signature": header, "Content-Type": "application/json"}
 
     def count_calls(self, method: str, path: str) -> int:

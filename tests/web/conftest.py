@@ -41,7 +41,9 @@ def client(app: Flask) -> FlaskClient:
 def browser(app: Flask, database: Database) -> Callable[..., FlaskClient]:
     """`browser("calla")` signs in an owner of that account (opened when it is missing); `browser(staff="approver")` an operator."""
 
-    def signed_in(account: str | None = None, *, role: str = "owner", staff: str | None = None, login: str | None = None) -> FlaskClient:
+    def signed_in(
+        account: str | None = None, *, role: str = "owner", staff: str | None = None, login: str | None = None
+    ) -> FlaskClient:
         name = login or f"{account or staff}.{role}@example.com"
         ensure_person(database, name, account=account, role=role, staff=staff)
         client = app.test_client()
@@ -51,7 +53,9 @@ def browser(app: Flask, database: Database) -> Callable[..., FlaskClient]:
     return signed_in
 
 
-def ensure_person(database: Database, login: str, *, account: str | None, role: str = "owner", staff: str | None = None) -> None:
+def ensure_person(
+    database: Database, login: str, *, account: str | None, role: str = "owner", staff: str | None = None
+) -> None:
     """A person with a role in one account's tenant, or a staff role."""
     from billing.accounts import directory
 
@@ -63,7 +67,9 @@ def ensure_person(database: Database, login: str, *, account: str | None, role: 
             found = directory.find_account_by_code(session, account) or onboarding.open_account(
                 session, now=CREATED_AT, code=account
             )
-            users.grant_membership(session, user_id=person.id, tenant_id=str(found.tenant_id), role=role, now=CREATED_AT)
+            users.grant_membership(
+                session, user_id=person.id, tenant_id=str(found.tenant_id), role=role, now=CREATED_AT
+            )
 
 
 def sign_in(client: FlaskClient, login: str) -> None:

@@ -39,11 +39,20 @@ class Page:
     def rows(self, table_id: str) -> list[list[str]]:
         """The cells of a table's body, as words."""
         table = next(table for table in self.root.iter("table") if table.get("id") == table_id)
-        return [[words(cell) for cell in row if cell.tag in ("td", "th")] for body in table.iter("tbody") for row in body.iter("tr")]
+        return [
+            [words(cell) for cell in row if cell.tag in ("td", "th")]
+            for body in table.iter("tbody")
+            for row in body.iter("tr")
+        ]
 
     def form_values(self, index: int = -1) -> dict[str, str]:
         """The names and values that a form of the main part would send, hidden fields included."""
-        forms = [form for main in self.root.iter("main") for form in main.iter("form") if form.get("method", "").lower() == "post"]
+        forms = [
+            form
+            for main in self.root.iter("main")
+            for form in main.iter("form")
+            if form.get("method", "").lower() == "post"
+        ]
         return {
             field.get("name", ""): field.get("value", "") or (field.text or "")
             for tag in ("input", "textarea")
@@ -59,7 +68,9 @@ def words(element: Element) -> str:
 
 def _faults(page: Page, parser: html5lib.HTMLParser, is_partial: bool) -> list[str]:
     faults = [f"html: {error}" for error in parser.errors if not is_partial]
-    ids = Counter(element.get("id") for element in page.root.iter() if isinstance(element.tag, str) and element.get("id"))
+    ids = Counter(
+        element.get("id") for element in page.root.iter() if isinstance(element.tag, str) and element.get("id")
+    )
     faults += [f"id {name!r} {count} times" for name, count in ids.items() if count > 1]
     if not is_partial:
         headings = list(page.root.iter("h1"))
@@ -70,13 +81,22 @@ def _faults(page: Page, parser: html5lib.HTMLParser, is_partial: bool) -> list[s
     wrapped = {id(field) for label in page.root.iter("label") for tag in _LABELLED for field in label.iter(tag)}
     for tag in _LABELLED:
         for field in page.root.iter(tag):
-            named = field.get("id") in targets or field.get("aria-label") or field.get("aria-labelledby") or id(field) in wrapped
+            named = (
+                field.get("id") in targets
+                or field.get("aria-label")
+                or field.get("aria-labelledby")
+                or id(field) in wrapped
+            )
             if field.get("type") not in _UNLABELLED_TYPES and not named:
                 faults.append(f"{tag} {field.get('name')!r} has no label")
     for form in page.root.iter("form"):
-        if form.get("method", "get").lower() == "post" and not any(f.get("name") == "csrf_token" for f in form.iter("input")):
+        if form.get("method", "get").lower() == "post" and not any(
+            f.get("name") == "csrf_token" for f in form.iter("input")
+        ):
             faults.append(f"form {form.get('action')!r} has no token")
     for element in page.root.iter():
-        if isinstance(element.tag, str) and (element.get("style") or any(name.startswith("on") for name in element.attrib)):
+        if isinstance(element.tag, str) and (
+            element.get("style") or any(name.startswith("on") for name in element.attrib)
+        ):
             faults.append(f"inline style or script on {element.tag}")
     return faults

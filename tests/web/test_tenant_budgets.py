@@ -66,7 +66,8 @@ def test_a_budget_for_a_project_is_set_and_changed(calla: Lived, client: FlaskCl
     project = next(option.get("value", "") for option in form.root.iter("option") if "vision" in (option.text or ""))
     answer = client.post(
         "/budgets/new",
-        data=form.form_values() | {"name": "Vision 🚀", "amount": "20", "project": project, "thresholds": "80, 25 , 25%"},
+        data=form.form_values()
+        | {"name": "Vision 🚀", "amount": "20", "project": project, "thresholds": "80, 25 , 25%"},
     )
     made = next(row for row in kept(calla) if row.name == "Vision 🚀")
     assert (answer.status_code, answer.headers["Location"]) == (303, f"/budgets/{made.id}")
@@ -82,9 +83,7 @@ def test_a_budget_for_a_project_is_set_and_changed(calla: Lived, client: FlaskCl
 
 
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
-def test_a_budget_that_cannot_be_is_refused_and_what_was_typed_is_kept(
-    calla: Lived, client: FlaskClient
-) -> None:
+def test_a_budget_that_cannot_be_is_refused_and_what_was_typed_is_kept(calla: Lived, client: FlaskClient) -> None:
     for changes, status, sentence in REFUSED:
         values = Page(client.get("/budgets/new")).form_values()
         values |= {"name": "Another", "amount": "20.00", "project": "account", "thresholds": "50"} | changes
@@ -100,6 +99,8 @@ def test_another_tenants_budget_does_not_exist(calla: Lived, browser: Callable[.
     for url in (f"/budgets/{calla.budget_id}", f"/budgets/{calla.budget_id}/edit"):
         assert stranger.get(url).status_code == 404
     form = Page(stranger.get("/budgets/new")).form_values()
-    answer = stranger.post(f"/budgets/{calla.budget_id}/edit", data=form | {"name": "Mine", "amount": "1", "thresholds": "50"})
+    answer = stranger.post(
+        f"/budgets/{calla.budget_id}/edit", data=form | {"name": "Mine", "amount": "1", "thresholds": "50"}
+    )
     assert answer.status_code == 404
     assert kept(calla)[0].name == "Compute <i>all</i>"

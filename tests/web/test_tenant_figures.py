@@ -20,11 +20,19 @@ NARROWED = [
     ("/usage?period=2026-10&group=project", "USD 45.83", ["vision", "planning"]),
     ("/usage?period=2026-10&group=resource", "USD 45.83", ["rack/1", "rack/2"]),
     ("/usage?from=2026-10-05&to=2026-10-05", "USD 24.00", ["CPU time compute/cpu_hour"]),
-    ("/usage?from=2026-10-06&to=2026-10-20&by=hour", "USD 21.83", ["CPU time compute/cpu_hour", "GPU time compute/gpu_hour"]),
+    (
+        "/usage?from=2026-10-06&to=2026-10-20&by=hour",
+        "USD 21.83",
+        ["CPU time compute/cpu_hour", "GPU time compute/gpu_hour"],
+    ),
     ("/usage?period=2026-10&project=vision", "USD 36.00", ["CPU time compute/cpu_hour"]),
     ("/usage?period=2026-10&service=compute/gpu_hour&group=project", "USD 9.83", ["planning"]),
     ("/usage?period=2026-10&resource=rack/2", "USD 9.83", ["GPU time compute/gpu_hour"]),
-    ("/usage?from=2026-09-01&to=2026-11-30&by=month", "USD 51.43", ["CPU time compute/cpu_hour", "GPU time compute/gpu_hour", "Memory compute/memory_gb_hour"]),
+    (
+        "/usage?from=2026-09-01&to=2026-11-30&by=month",
+        "USD 51.43",
+        ["CPU time compute/cpu_hour", "GPU time compute/gpu_hour", "Memory compute/memory_gb_hour"],
+    ),
 ]
 
 NOTICED = [
@@ -80,7 +88,12 @@ def test_the_balance_page_is_the_ledger(calla: Lived, client: FlaskClient) -> No
     page = Page(client.get("/balance"))
     with calla.database.reading() as session:
         held = balances.of_account(session, calla.account_id)[0]
-    assert (held.balance_minor, held.wallet_minor, held.unbilled_minor, held.receivable_minor) == (3986, 10000, -560, -5454)
+    assert (held.balance_minor, held.wallet_minor, held.unbilled_minor, held.receivable_minor) == (
+        3986,
+        10000,
+        -560,
+        -5454,
+    )
     assert operators.figures(page) == {
         "Balance": "USD 39.86",
         "Wallet": "USD 100.00",
@@ -108,7 +121,9 @@ def test_explained_the_balance_adds_up(client: FlaskClient) -> None:
     ]
 
 
-def test_a_transaction_shows_its_entries_both_sides_and_its_place_in_the_chain(calla: Lived, client: FlaskClient) -> None:
+def test_a_transaction_shows_its_entries_both_sides_and_its_place_in_the_chain(
+    calla: Lived, client: FlaskClient
+) -> None:
     page = Page(client.get(f"/balance/{calla.invoice.transaction_id}"))
     assert operators.figures(page) == {
         "Balance before": "USD −45.83",
@@ -178,7 +193,9 @@ def test_usage_as_csv_is_what_was_taken_in(calla: Lived, client: FlaskClient) ->
         ("gpu_hour", "3.333333333333", "planning"),
     ]
     part = client.get("/usage?period=2026-10&project=vision", headers={"HX-Request": "true"}).get_data(as_text=True)
-    assert 'href="/usage.csv?from=2026-10-01&amp;to=2026-10-31&amp;project=vision"' in part  # the file follows the filters
+    assert (
+        'href="/usage.csv?from=2026-10-01&amp;to=2026-10-31&amp;project=vision"' in part
+    )  # the file follows the filters
     only = client.get("/usage.csv?period=2026-10&service=compute/gpu_hour").get_data(as_text=True)
     assert len(only.strip().splitlines()) == 2
 
@@ -190,7 +207,11 @@ def test_a_rated_line_shows_how_its_amount_came_about_and_leads_both_ways(calla:
         "Price": "USD 2.95 per GPU-hour",
         "Amount": "USD 9.83333333",
     }
-    steps = [words(item) for item in page.root.iter("li") if "derivation-words" in "".join(child.get("class", "") for child in item)]
+    steps = [
+        words(item)
+        for item in page.root.iter("li")
+        if "derivation-words" in "".join(child.get("class", "") for child in item)
+    ]
     assert len(steps) == 7
     assert "252,000,000,000 1/21000 GPU × millisecond ÷ 75,600,000,000" in steps[0]
     assert "Exact value 10/3 GPU-hours" in steps[0]
@@ -220,15 +241,30 @@ def test_an_invoice_says_what_was_billed_to_whom_and_on_what_evidence(calla: Liv
     assert operators.figures(page) == {"Left to pay": "USD 54.54", "Total": "USD 54.54", "Issued": "21 Nov 2026"}
     rows = page.rows("invoice-lines")
     assert [row[4] for row in rows[:2]] == ["36.00", "9.83"]
-    assert [row[:2] for row in rows[2:]] == [["Net", "45.83"], ["VAT 19%, Germany", "8.71"], ["Total with VAT", "54.54"]]
+    assert [row[:2] for row in rows[2:]] == [
+        ["Net", "45.83"],
+        ["VAT 19%, Germany", "8.71"],
+        ["Total with VAT", "54.54"],
+    ]
     assert page.rows("tax-summary") == [["Standard rate Germany", "19%", "45.83", "8.71"]]
-    for text in ("Calla Labs GmbH", "Plumbline Cloud Ltd", "VAT ID IE", "Torstr. 1", "No VAT ID", "Drafted", "Approved", "Issued"):
+    for text in (
+        "Calla Labs GmbH",
+        "Plumbline Cloud Ltd",
+        "VAT ID IE",
+        "Torstr. 1",
+        "No VAT ID",
+        "Drafted",
+        "Approved",
+        "Issued",
+    ):
         assert text in page.text, text
     assert str(calla.invoice.snapshot_hash) in page.html
     evidence = [href for href in page.links().values() if href.startswith("/rated-lines?charge=")]
     assert Page(client.get(evidence[0])).rows("lines")
     listed = Page(client.get("/invoices")).rows("invoices")
-    assert listed == [[str(calla.invoice.number), "October 2026", "21 Nov 2026", "5 Dec 2026", "Issued", "USD 54.54", "USD 54.54"]]
+    assert listed == [
+        [str(calla.invoice.number), "October 2026", "21 Nov 2026", "5 Dec 2026", "Issued", "USD 54.54", "USD 54.54"]
+    ]
     assert Page(client.get("/invoices?state=paid")).text.count("No document matches") == 1
 
 
@@ -250,7 +286,9 @@ def test_a_pdf_that_is_not_made_yet_says_so_and_is_the_same_bytes_ever_after(cal
     assert ("Download PDF" in part, "hx-trigger" in part) == (True, False)
 
 
-def test_a_draft_is_not_shown_to_its_tenant(calla: Lived, database: Database, browser: Callable[..., FlaskClient]) -> None:
+def test_a_draft_is_not_shown_to_its_tenant(
+    calla: Lived, database: Database, browser: Callable[..., FlaskClient]
+) -> None:
     from tests.service.invoicing import world
     from tests.service.rating.world import Use
 

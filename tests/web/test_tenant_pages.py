@@ -144,13 +144,19 @@ def test_nobody_is_led_to_sign_in_and_back_to_the_page(calla: Lived, client: Fla
 def test_a_viewer_reads_everything_and_writes_nothing(calla: Lived, browser: Callable[..., FlaskClient]) -> None:
     viewer = browser("calla", role="viewer")
     for url in pages_of(calla):
-        is_writing = url.startswith(("/add-funds?", "/add-funds/check", "/refunds/new", "/budgets/new")) or url.endswith(
-            "/edit"
-        )
+        is_writing = url.startswith(
+            ("/add-funds?", "/add-funds/check", "/refunds/new", "/budgets/new")
+        ) or url.endswith("/edit")
         assert viewer.get(url).status_code == (403 if is_writing or url == "/add-funds" else 200), url
     token = re.search(r'name="csrf_token" value="([^"]+)"', viewer.get("/").text)
     assert token is not None
-    for url in ("/add-funds", "/add-funds/check?amount=50", "/refunds/new", "/budgets/new", f"/budgets/{calla.budget_id}/edit"):
+    for url in (
+        "/add-funds",
+        "/add-funds/check?amount=50",
+        "/refunds/new",
+        "/budgets/new",
+        f"/budgets/{calla.budget_id}/edit",
+    ):
         assert viewer.post(url, data={"csrf_token": token[1], "amount": "50"}).status_code == 403, url
     text = Page(viewer.get("/")).text
     assert "Add funds" not in text
@@ -186,7 +192,12 @@ def test_names_that_people_typed_stand_as_text(calla: Lived, browser: Callable[.
     assert b"<b>run</b>" not in overview.data
     assert "&lt;i&gt;all&lt;/i&gt;" in client.get("/budgets").text
     hostile = "<script>alert(1)</script>"
-    for url in (f"/usage?service={hostile}", f"/usage?resource={hostile}", f"/rated-lines?charge={hostile}", f"/balance?currency={hostile}"):
+    for url in (
+        f"/usage?service={hostile}",
+        f"/usage?resource={hostile}",
+        f"/rated-lines?charge={hostile}",
+        f"/balance?currency={hostile}",
+    ):
         answer = client.get(url)
         assert (answer.status_code, b"<script>alert" in answer.data) == (200, False), url
         Page(answer)

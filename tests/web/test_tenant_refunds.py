@@ -62,7 +62,9 @@ def test_money_is_asked_back_to_the_card_once_and_followed_to_its_end(calla: Liv
     sent = client.post("/refunds/new", data=check.form_values() | {"stage": "send"})
     again = client.post("/refunds/new", data=check.form_values() | {"stage": "send"})
     rows = asked(calla)
-    assert [(row.amount_minor, row.mode, row.state, row.reason) for row in rows] == [(4_000, "card", "requested", REASON)]
+    assert [(row.amount_minor, row.mode, row.state, row.reason) for row in rows] == [
+        (4_000, "card", "requested", REASON)
+    ]
     url = f"/refunds/{rows[0].id}"
     assert (sent.status_code, sent.headers["Location"], again.headers["Location"]) == (303, url, url)
     assert "Waiting for a decision" in Page(client.get(url)).text
@@ -114,9 +116,7 @@ def test_a_rejection_says_why(calla: Lived, client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
-def test_a_request_that_cannot_be_is_refused_and_what_was_typed_is_kept(
-    calla: Lived, client: FlaskClient
-) -> None:
+def test_a_request_that_cannot_be_is_refused_and_what_was_typed_is_kept(calla: Lived, client: FlaskClient) -> None:
     for stage, (changes, sentence) in itertools.product(("check", "send"), IMPOSSIBLE):
         values = filled(client, f"payment:{calla.payment.id}") | changes | {"stage": stage}
         page = Page(client.post("/refunds/new", data=values))

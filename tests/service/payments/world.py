@@ -21,7 +21,7 @@ from billing.payments.tables import ProviderEvent
 from billing.storage.database import Database
 from tests.peers.stripe_server import StripeServer
 
-# The peer and the sandbox have clocks of their own, as providers have.
+# The peer's objects carry its own clock, as a provider's do; its signatures carry this one, however long the run takes.
 NOW = datetime.now(UTC).replace(microsecond=0)
 OPENED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 ASKER, DECIDER = "usr_asker", "usr_decider"
@@ -194,4 +194,5 @@ def customer_of(name: str, database: Database) -> Iterator[Customer]:
         yield SandboxCustomer(database)
         return
     with StripeServer() as peer:
+        peer.signs_at = int(NOW.timestamp())
         yield StripeCustomer(peer)

@@ -22,14 +22,39 @@ def test_exponents_are_those_of_iso_4217_list_one(data_dir: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "currency", "minor"),
-    [("12.34", "USD", 1234), ("12", "USD", 1200), ("0.1", "USD", 10), ("-3.00", "EUR", -300), ("500", "JPY", 500), ("5.124", "KWD", 5124)],
+    [
+        ("12.34", "USD", 1234),
+        ("12", "USD", 1200),
+        ("0.1", "USD", 10),
+        ("-3.00", "EUR", -300),
+        ("500", "JPY", 500),
+        ("5.124", "KWD", 5124),
+    ],
 )
 def test_plain_decimals_are_read_exactly(text: str, currency: str, minor: int) -> None:
     assert money.parse(text, currency) == Money(minor=minor, currency=currency)
 
 
 @pytest.mark.parametrize(
-    "text", ["1_000", "1e3", "٣", "", " ", "1,5", "0x10", "--1", "1.", ".5", "NaN", "Infinity", "1.234", "9" * 17, "12 34", "12\x00"]
+    "text",
+    [
+        "1_000",
+        "1e3",
+        "٣",
+        "",
+        " ",
+        "1,5",
+        "0x10",
+        "--1",
+        "1.",
+        ".5",
+        "NaN",
+        "Infinity",
+        "1.234",
+        "9" * 17,
+        "12 34",
+        "12\x00",
+    ],
 )
 def test_anything_but_a_plain_decimal_is_refused(text: str) -> None:
     with pytest.raises(Invalid):
@@ -45,7 +70,10 @@ def test_no_hostile_string_is_read_as_money_unless_it_is_a_plain_number(data_dir
         except Invalid:
             continue
     # Exactly those that a person would read as a number of dollars too.
-    assert all(text.strip().lstrip("-").replace(".", "").isascii() and text.strip().lstrip("-").replace(".", "").isdigit() for text, _ in read)
+    assert all(
+        text.strip().lstrip("-").replace(".", "").isascii() and text.strip().lstrip("-").replace(".", "").isdigit()
+        for text, _ in read
+    )
     assert ("1.00", 100) in read
 
 

@@ -11,7 +11,18 @@ from billing.kernel.rounding import half_up, half_up_fraction, largest_remainder
 
 @pytest.mark.parametrize(
     ("numerator", "denominator", "expected"),
-    [(5, 2, 3), (-5, 2, -3), (7, 3, 2), (-7, 3, -2), (1, 2, 1), (-1, 2, -1), (0, 7, 0), (5, -2, -3), (49, 100, 0), (50, 100, 1)],
+    [
+        (5, 2, 3),
+        (-5, 2, -3),
+        (7, 3, 2),
+        (-7, 3, -2),
+        (1, 2, 1),
+        (-1, 2, -1),
+        (0, 7, 0),
+        (5, -2, -3),
+        (49, 100, 0),
+        (50, 100, 1),
+    ],
 )
 def test_halves_go_away_from_zero(numerator: int, denominator: int, expected: int) -> None:
     assert half_up(numerator, denominator) == expected

@@ -1,5 +1,6 @@
 """Instants and calendar buckets; zones by name, months that tile the line exactly."""
 
+import itertools
 from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import available_timezones
 
@@ -33,7 +34,7 @@ def test_a_window_is_cut_at_every_border_and_tiles() -> None:
     assert [piece[0].day for piece in pieces] == [30, 31, 1, 2]
     assert pieces[0][0] == start
     assert pieces[-1][1] == end
-    assert all(left[1] == right[0] for left, right in zip(pieces, pieces[1:], strict=False))
+    assert all(left[1] == right[0] for left, right in itertools.pairwise(pieces))
     assert list(periods.split(start, start, "day", "UTC")) == []
 
 

@@ -27,7 +27,9 @@ def test_every_dated_rate_since_2016_agrees_with_the_second_collection(data_dir:
         for row in csv.DictReader(file):
             if row["effective_from"] >= "2016" and row["country"] in vat_rates.member_states():
                 on = date.fromisoformat(row["effective_from"])
-                assert vat_rates.standard_rate_bp(row["country"], on) == int(Decimal(row["standard_percent"]) * 100), row
+                assert vat_rates.standard_rate_bp(row["country"], on) == int(Decimal(row["standard_percent"]) * 100), (
+                    row
+                )
                 compared += 1
     assert compared == 19
 
