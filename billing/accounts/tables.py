@@ -1,4 +1,4 @@
-"""Tables of who is billed, by whom, and who may look."""
+"""Tables of who is billed, by whom, and who may look. How people prove who they are is in `access_tables`."""
 
 from datetime import datetime
 
@@ -150,6 +150,8 @@ class User(Base):
     is_disabled: Mapped[bool] = mapped_column(Flag, default=False)
     session_epoch: Mapped[int] = mapped_column(Count, default=0)  # raising it ends every session of the user
     created_at: Mapped[datetime] = mapped_column(Instant)
+    locale: Mapped[str | None] = mapped_column(Code)  # how numbers and dates are written: en, de, fr, ja
+    password_changed_at: Mapped[datetime | None] = mapped_column(Instant)
 
     __table_args__ = table_args(
         CheckConstraint(
@@ -183,6 +185,20 @@ class ApiKey(Base):
     scopes: Mapped[str] = mapped_column(Code)  # space separated, such as "usage.write billing.read"
     created_at: Mapped[datetime] = mapped_column(Instant)
     revoked_at: Mapped[datetime | None] = mapped_column(Instant)
+    expires_at: Mapped[datetime | None] = mapped_column(Instant)
+    last_used_at: Mapped[datetime | None] = mapped_column(Instant)  # to the hour: a read must not become a write
+    created_by: Mapped[str | None] = mapped_column(Ident)
+
+    __table_args__ = table_args(Index("ix_api_keys_tenant_id", "tenant_id"))
+
+
+class ApiKeyTenant(Base):
+    """A tenant that a service key may name."""
+
+    __tablename__ = "api_key_tenants"
+
+    key_id: Mapped[str] = mapped_column(ForeignKey("api_keys.id"), primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"), primary_key=True)
 
     __table_args__ = table_args()
 

@@ -4,12 +4,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, UniqueConstraint
 
+from billing.accounts import access_tables as _access
 from billing.accounts import tables as _accounts
 from billing.catalog import tables as _catalog
 from billing.controls import tables as _controls
 from billing.invoicing import tables as _invoicing
 from billing.ledger import tables as _ledger
 from billing.metering import tables as _metering
+from billing.notices import tables as _notices
 from billing.payments import tables as _payments
 from billing.rating import tables as _rating
 from billing.storage import guards
@@ -17,7 +19,19 @@ from billing.storage import tables as _storage
 from billing.storage.columns import Base
 from billing.storage.database import DatabaseUrls, owner_engine
 
-ROOMS = (_storage, _accounts, _catalog, _metering, _ledger, _rating, _invoicing, _payments, _controls)
+ROOMS = (
+    _storage,
+    _accounts,
+    _access,
+    _catalog,
+    _metering,
+    _ledger,
+    _rating,
+    _invoicing,
+    _payments,
+    _controls,
+    _notices,
+)
 metadata: MetaData = Base.metadata
 
 

@@ -1,12 +1,12 @@
-"""Tables that every room shares: audit, outbox, idempotency keys, job runs, the scheduler's lease, system settings."""
+"""Tables that every room shares: audit and its seals, outbox, keys of requests, limits, job runs, long works, signing keys, settings."""
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from billing.storage.columns import APPEND_ONLY, Base, Code, Count, Ident, Instant, Json, Words, table_args
+from billing.storage.columns import APPEND_ONLY, Base, Code, Count, Hash, Ident, Instant, Json, Words, table_args
 
 
 class AuditRecord(Base):
@@ -31,6 +31,37 @@ class AuditRecord(Base):
         Index("ix_audit_log_billing_account_id", "billing_account_id", "id"),
         Index("ix_audit_log_correlation_id", "correlation_id"),
         guard=APPEND_ONLY,
+    )
+
+
+class AuditSeal(Base):
+    """The place of one audit row in the chain, given by a job after the row was committed; `chain_hash` covers all before it."""
+
+    __tablename__ = "audit_seals"
+
+    audit_id: Mapped[str] = mapped_column(ForeignKey("audit_log.id"), primary_key=True)
+    seq: Mapped[int] = mapped_column(Count, unique=True)  # from 1, without gaps
+    row_hash: Mapped[str] = mapped_column(Hash)
+    chain_hash: Mapped[str] = mapped_column(Hash)
+    sealed_at: Mapped[datetime] = mapped_column(Instant)
+
+    __table_args__ = table_args(guard=APPEND_ONLY)
+
+
+class SigningKey(Base):
+    """The public half of a key that signed something here (Ed25519). A new key is signed by the one before it."""
+
+    __tablename__ = "signing_keys"
+
+    id: Mapped[str] = mapped_column(Ident, primary_key=True)
+    public_key: Mapped[str] = mapped_column(Code, unique=True)  # 32 bytes in hex
+    fingerprint: Mapped[str] = mapped_column(Hash, unique=True)  # SHA-256 of those bytes
+    previous_id: Mapped[str | None] = mapped_column(ForeignKey("signing_keys.id"), unique=True)
+    signature: Mapped[str | None] = mapped_column(Code)  # of this public key by the previous key, in hex
+    created_at: Mapped[datetime] = mapped_column(Instant)
+
+    __table_args__ = table_args(
+        CheckConstraint("(previous_id IS NULL) = (signature IS NULL)", name="signature"), guard=APPEND_ONLY
     )
 
 
@@ -69,6 +100,46 @@ class IdempotencyKey(Base):
     created_at: Mapped[datetime] = mapped_column(Instant)
 
     __table_args__ = table_args(guard=APPEND_ONLY)
+
+
+class RateLimit(Base):
+    """How much of a limit was used in the window that began at `window_started_at`, over all processes."""
+
+    __tablename__ = "rate_limits"
+
+    bucket: Mapped[str] = mapped_column(Code, primary_key=True)
+    window_started_at: Mapped[datetime] = mapped_column(Instant)
+    used_count: Mapped[int] = mapped_column(Count)
+
+    __table_args__ = table_args(Index("ix_rate_limits_window_started_at", "window_started_at"))
+
+
+class Work(Base):
+    """Something long that a person asked for: a job does it, a page with its own URL shows how far it is and keeps its result."""
+
+    __tablename__ = "works"
+
+    id: Mapped[str] = mapped_column(Ident, primary_key=True)
+    kind: Mapped[str] = mapped_column(Code)
+    facts: Mapped[dict[str, Any]] = mapped_column(Json)  # what was asked for
+    form_key: Mapped[str] = mapped_column(Code, unique=True)
+    requested_by: Mapped[str] = mapped_column(Ident)
+    requested_at: Mapped[datetime] = mapped_column(Instant)
+    state: Mapped[str] = mapped_column(Code)
+    total_count: Mapped[int | None] = mapped_column(Count)
+    done_count: Mapped[int] = mapped_column(Count, default=0)
+    started_at: Mapped[datetime | None] = mapped_column(Instant)
+    moved_at: Mapped[datetime | None] = mapped_column(Instant)  # last sign of life; a dead one is begun again
+    ended_at: Mapped[datetime | None] = mapped_column(Instant)
+    result: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    failure: Mapped[str | None] = mapped_column(Words)
+    correlation_id: Mapped[str | None] = mapped_column(Code)
+
+    __table_args__ = table_args(
+        CheckConstraint("state IN ('waiting', 'running', 'succeeded', 'failed')", name="state"),
+        CheckConstraint("(state IN ('succeeded', 'failed')) = (ended_at IS NOT NULL)", name="ended"),
+        Index("ix_works_state", "state", "id"),
+    )
 
 
 class JobRun(Base):
