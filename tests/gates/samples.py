@@ -1,0 +1,175 @@
+"""The one table of samples: every rule of the route map, and how to make a real URL of it. See the package's docstring."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from werkzeug.routing import Rule
+
+HTML = "text/html"
+JSON = "application/json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """How one rule is walked. `h1` is the page's heading, `mimetype` what a GET answers (None: the route takes no GET).
+
+    `values` fills the rule's arguments: names in `World.ids`, or `"=text"`. `query` is what a GET needs. `send` is what its form
+    accepts, `body` the JSON that it accepts. `by` is who opens it where the declared permission does not say.
+    """
+
+    h1: str | None = None
+    mimetype: str | None = None
+    values: Mapping[str, str] = field(default_factory=dict)
+    query: str = ""
+    send: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, Any] | None = None
+    by: str | None = None
+
+    def url(self, rule: Rule, ids: Mapping[str, str]) -> str:
+        """The address, query included. Raises KeyError where an argument or an id is missing."""
+        filled = {}
+        for name in rule.arguments:
+            value = self.values[name]
+            filled[name] = value[1:] if value.startswith("=") else ids[value]
+        made = rule.build(filled)
+        assert made is not None, f"{rule.rule} cannot be built from {filled}"
+        return made[1] + (f"?{self.query}" if self.query else "")
+
+    def object_arguments(self, rule: Rule) -> set[str]:
+        """The arguments that name an object of the seeded tenant."""
+        return {name for name in rule.arguments if not self.values[name].startswith("=")}
+
+
+def page(
+    h1: str, *, query: str = "", send: Mapping[str, str] | None = None, by: str | None = None, **values: str
+) -> Sample:
+    """A page with that heading."""
+    return Sample(h1=h1, mimetype=HTML, query=query, send=send or {}, by=by, values=values)
+
+
+def answer(
+    mimetype: str,
+    *,
+    query: str = "",
+    body: Mapping[str, Any] | None = None,
+    by: str | None = None,
+    **values: str,
+) -> Sample:
+    """A file, or JSON; `body` is what the same rule accepts by POST."""
+    return Sample(mimetype=mimetype, query=query, body=body, by=by, values=values)
+
+
+def act(
+    *,
+    send: Mapping[str, str] | None = None,
+    body: Mapping[str, Any] | None = None,
+    by: str | None = None,
+    **values: str,
+) -> Sample:
+    """A route that only takes POST."""
+    return Sample(send=send or {}, body=body, by=by, values=values)
+
+
+_PUBLIC = {
+    "/health": answer(JSON),
+    "/healthz": answer(JSON),
+    "/readyz": answer(JSON),
+    "/metrics": answer("text/plain"),
+    "/style": page("Overview"),
+}
+
+_AUTH = {
+    "/sign-in": page("Sign in", send={"login": "owner@calla.example.com", "password": "a wrong password"}),
+    "/sign-out": act(by="owner"),
+    "/account": act(send={"account_id": "account_id"}, by="owner"),
+}
+
+_TENANT = {
+    "/": page("Overview"),
+    "/usage": page("Usage", query="period=2026-10"),
+    "/usage.csv": answer("text/csv", query="period=2026-10"),
+    "/rated-lines": page("Rated lines"),
+    "/rated-lines/<line_id>": page("CPU time, line 1", line_id="line_id"),
+    "/balance": page("Balance"),
+    "/balance/explain": page("Explain this balance"),
+    "/balance/<transaction_id>": page("Payment received, transaction 4", transaction_id="transaction_id"),
+    "/invoices": page("Invoices"),
+    "/invoices/<key>": page("Invoice INV-2026-000001", key="invoice_number"),
+    "/invoices/<key>.pdf": answer("application/pdf", key="invoice_number"),
+    "/add-funds": page("Add funds", send={"amount": "50.00"}),
+    "/add-funds/check": page("Check before you pay", query="amount=50.00", send={"amount": "50.00"}),
+    "/add-funds/<session_id>": page("Payment of USD 25.00", session_id="payment_session_id"),
+    "/refunds": page("Refunds"),
+    "/refunds/new": page("Ask for a refund", send={"amount": "1.00", "reason": "Paid twice"}),
+    "/refunds/<key>": page("Refund of USD 10.00", key="refund_id"),
+    "/budgets": page("Budgets"),
+    "/budgets/new": page("Set a budget", send={"name": "All", "amount": "500.00", "thresholds": "50, 80"}),
+    "/budgets/<key>": page("Compute <i>all</i>", key="budget_id"),
+    "/budgets/<key>/edit": page(
+        "Change the budget", key="budget_id", send={"name": "All", "amount": "500.00", "thresholds": "50, 80"}
+    ),
+}
+
+_OPERATOR = {
+    "/operator": page("Workbench"),
+    "/operator/queues/<name>": page("Provider events that failed", name="=webhooks"),
+    "/operator/queues/webhooks/<event_id>/again": act(event_id="event_id"),
+    "/operator/accounts": page("Billing accounts"),
+    "/operator/accounts/<account_id>": page("calla", account_id="account_id"),
+    "/operator/accounts/<account_id>/refund": page(
+        "Request a refund", account_id="account_id", send={"amount": "1.00", "reason": "Paid twice"}
+    ),
+    "/operator/refunds": page("Refunds"),
+    "/operator/refunds/<refund_id>": page("Refund of USD 10.00", refund_id="refund_id"),
+    "/operator/refunds/<refund_id>/approve": page("Check before approving", refund_id="refund_id"),
+    "/operator/refunds/<refund_id>/reject": page(
+        "Reject the refund", refund_id="refund_id", send={"reason": "Not due"}
+    ),
+    "/operator/invoice-runs": page("Invoice runs"),
+    "/operator/invoice-runs/<period>": page("Invoices of October 2026", period="=2026-10"),
+    "/operator/invoice-runs/<period>/<any(approve, issue):act>": page(
+        "Approve the invoices of October 2026", period="=2026-10", act="=approve"
+    ),
+    "/operator/invoice-runs/<period>/batches/<batch_id>": page(
+        "Approving 1 document", period="=2026-10", batch_id="batch_id"
+    ),
+    "/operator/invoices/<invoice_id>": page("Draft for Calla Labs GmbH", invoice_id="draft_id"),
+    "/operator/invoices/<invoice_id>.pdf": answer("application/pdf", invoice_id="invoice_id"),
+    "/operator/invoices/<invoice_id>/<any(approve, issue, void):act>": page(
+        "Check before approving", invoice_id="draft_id", act="=approve"
+    ),
+    "/operator/jobs": page("Jobs"),
+    "/operator/jobs/<name>/run": act(name="=rate"),
+    "/operator/jobs/runs/<run_id>": page("Run of rate", run_id="run_id"),
+}
+
+_SANDBOX = {"/sandbox/checkout/<checkout_id>": page("Sandbox checkout", checkout_id="checkout_id", send={"act": "pay"})}
+
+_API = {
+    "/api/v1/billing/balance": answer(JSON),
+    "/api/v1/billing/invoices": answer(JSON),
+    "/api/v1/billing/invoices/<invoice_id>": answer(JSON, invoice_id="invoice_id"),
+    "/api/v1/billing/invoices/<invoice_id>.pdf": answer("application/pdf", invoice_id="invoice_id"),
+    "/api/v1/billing/rated-usage": answer(JSON),
+    "/api/v1/billing/rated-usage/<line_id>": answer(JSON, line_id="line_id"),
+    "/api/v1/billing/refunds": answer(
+        JSON,
+        body={
+            "mode": "card",
+            "payment_id": "$payment_id",
+            "amount": {"amount_minor": 100, "currency": "USD"},
+            "reason": "Paid twice",
+        },
+    ),
+    "/api/v1/billing/usage/summary": answer(JSON, query="from=2026-10-01T00:00:00Z&to=2026-11-01T00:00:00Z"),
+    "/api/v1/billing/usage:ingest": act(body={}),
+    "/api/v1/metering/allocations": act(body={}),
+    "/api/v1/payments/checkout-session": act(
+        body={"purpose": "top_up", "amount": {"amount_minor": 5_000, "currency": "USD"}}
+    ),
+    "/api/v1/payments/webhook": act(body={}),
+    "/api/v1/payments/webhook/sandbox": act(body={}),
+}
+
+SAMPLES: dict[str, Sample] = {**_PUBLIC, **_AUTH, **_TENANT, **_OPERATOR, **_SANDBOX, **_API}

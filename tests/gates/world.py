@@ -1,0 +1,192 @@
+"""A seeded world for the gates: one tenant in which everything has happened once, a stranger beside it, people of every role.
+
+Built by the services once a run; every worker and test gets a copy of the SQLite file.
+"""
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from flask import Flask
+
+from billing.accounts import directory, keys, permissions
+from billing.invoicing import batches
+from billing.invoicing.documents import render
+from billing.jobs import runner
+from billing.kernel.money import Money
+from billing.ledger import statement
+from billing.payments import acts, webhooks
+from billing.storage.database import Database, DatabaseUrls
+from portal import create_app
+from portal.config import PortalConfig
+from tests import databases, postgres
+from tests.service.invoicing import world as invoicing_world
+from tests.service.rating.world import Use
+from tests.web import conftest as web
+from tests.web import operators, tenants
+from tests.web.tenants import Lived
+
+SECRET = "k" * 40
+TENANT, STRANGER, OTHER = "calla", "brine", "dahlia"
+NOW = operators.NOW
+
+
+@dataclass(frozen=True)
+class World:
+    """A database in which the seeded world lies; `ids` names its objects and the secrets of its keys."""
+
+    urls: DatabaseUrls
+    ids: dict[str, str]
+
+
+def login_of(role: str, account: str | None = None) -> str:
+    """The address with which the person of that role signs in; staff have no account."""
+    return f"{role}@{account or 'ops'}.example.com"
+
+
+def settings_of(urls: DatabaseUrls, base_url: str = "http://localhost") -> PortalConfig:
+    """How the gates' portal is set up."""
+    return PortalConfig(database=urls, secret_key=SECRET, base_url=base_url, is_testing=True, has_sandbox=True)
+
+
+@contextmanager
+def running(urls: DatabaseUrls) -> Iterator[Flask]:
+    """The application on that database."""
+    app = create_app(settings_of(urls))
+    try:
+        yield app
+    finally:
+        app.extensions["plumbline"].database.dispose()
+
+
+@contextmanager
+def copied(run_dir: Path) -> Iterator[World]:
+    """A copy of the seeded world on SQLite that nobody else sees."""
+    template, ids = _template(run_dir)
+    with databases.empty("sqlite", run_dir) as urls:
+        shutil.copyfile(template, urls.web.removeprefix("sqlite:///"))
+        yield World(urls=urls, ids=ids)
+
+
+@contextmanager
+def built(engine: str, run_dir: Path) -> Iterator[World]:
+    """The seeded world built anew on either engine; the clock must stand at NOW."""
+    with databases.fresh(engine, run_dir) as urls:
+        yield World(urls=urls, ids=_build(urls))
+
+
+def _template(run_dir: Path) -> tuple[Path, dict[str, str]]:
+    template, noted = run_dir / "gates.db", run_dir / "gates.json"
+    with postgres.locked(run_dir, "gates"):
+        if not noted.exists():
+            with databases.fresh("sqlite", run_dir) as urls:
+                ids = _build(urls)
+                path = urls.web.removeprefix("sqlite:///")
+                with closing(sqlite3.connect(path)) as connection:
+                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                shutil.copyfile(path, template)
+            noted.write_text(json.dumps(ids))
+    return template, json.loads(noted.read_text())
+
+
+def _build(urls: DatabaseUrls) -> dict[str, str]:
+    with databases.opened(urls) as database, running(urls) as app:
+        lived = tenants.lived(app, database, TENANT)
+        ids = _of_tenant(database, lived)
+        ids |= _of_operators(database, lived)
+        _people(database)
+        ids |= _keys(database)
+        ids |= _numbered(database, ids["account_id"])
+    return ids
+
+
+def _of_tenant(database: Database, lived: Lived) -> dict[str, str]:
+    """What the tenant's own addresses are about."""
+    refund = lived.house.ask_refund(lived.account_id, lived.payment, 1_000)
+    unpaid = acts.start_checkout(
+        lived.house.services.database,
+        lived.house.sandbox,
+        now=NOW,
+        account_id=lived.account_id,
+        purpose="top_up",
+        amount=Money(minor=2_500, currency="USD"),
+        form_key="unpaid",
+        actor=operators.ASKER,
+        return_url_of=lambda session_id: f"http://localhost/add-funds/{session_id}",
+    )
+    assert render.render_pending(database, now=NOW) == 1
+    return {
+        "account_id": lived.account_id,
+        "account": TENANT,
+        "invoice_id": lived.invoice.id,
+        "invoice_number": str(lived.invoice.number),
+        "payment_id": lived.payment.id,
+        "payment_session_id": str(unpaid.id),
+        "checkout_id": str(unpaid.provider_session_id),
+        "refund_id": refund.id,
+        "budget_id": lived.budget_id,
+        "line_id": lived.line_ids()[0],
+    }
+
+
+def _of_operators(database: Database, lived: Lived) -> dict[str, str]:
+    """What operators' addresses are about: a draft of another account, a batch, a run of a job, an event."""
+    other_id = lived.house.account(OTHER, Use(10_000))
+    draft_id = invoicing_world.draft(database, other_id)
+    with database.transaction() as session:
+        run_id = runner.ask_for(session, now=NOW, name="rate", actor="usr_x")
+        batch_id = batches.start(
+            session,
+            now=NOW,
+            act="approve",
+            period_label=invoicing_world.OCTOBER,
+            invoice_ids=[draft_id],
+            form_key="batch",
+            actor="usr_x",
+        )
+        event = webhooks.list_events(session)[0]
+    return {
+        "other_account_id": other_id,
+        "draft_id": draft_id,
+        "run_id": run_id,
+        "batch_id": batch_id,
+        "event_id": event.id,
+        "period": invoicing_world.OCTOBER,
+    }
+
+
+def _people(database: Database) -> None:
+    """Someone of every member role and of every staff role, and the owner of a tenant that is a stranger."""
+    for role in permissions.MEMBER_ROLES:
+        web.ensure_person(database, login_of(role, TENANT), account=TENANT, role=role)
+    for role in permissions.STAFF_ROLES:
+        web.ensure_person(database, login_of(role), account=None, staff=role)
+    web.ensure_person(database, login_of("owner", STRANGER), account=STRANGER)
+
+
+def _keys(database: Database) -> dict[str, str]:
+    """{"key:<scope>": plain text} for the tenant's keys of one scope each, `key:stranger` with all of them."""
+    made = {}
+    with database.transaction("jobs") as session:
+        tenant_id = directory.get_account_by_code(session, TENANT).tenant_id
+        stranger_id = directory.get_account_by_code(session, STRANGER).tenant_id
+        wanted = chain(
+            ((scope, tenant_id, [scope]) for scope in sorted(permissions.SCOPES)),
+            [("stranger", stranger_id, sorted(permissions.SCOPES))],
+        )
+        for name, owner_id, scopes in wanted:
+            key, plaintext = keys.create_key(session, now=NOW, tenant_id=owner_id, label=name, scopes=scopes)
+            made |= {f"key:{name}": plaintext, f"key_id:{name}": key.id}
+    return made
+
+
+def _numbered(database: Database, account_id: str) -> dict[str, str]:
+    """Ids that only a list gives: the newest ledger transaction."""
+    with database.reading() as session:
+        newest = statement.movements(session, account_id=account_id, currency="USD").rows[0]
+    return {"transaction_id": newest.transaction_id}
