@@ -43,6 +43,7 @@ class PaymentSession(Base):
     created_at: Mapped[datetime] = mapped_column(Instant)
     updated_at: Mapped[datetime] = mapped_column(Instant)
     looked_up_at: Mapped[datetime | None] = mapped_column(Instant)  # when recovery last asked the provider
+    correlation_id: Mapped[str | None] = mapped_column(Code)  # of the request that began it: jobs and calls carry it on
 
     __table_args__ = table_args(
         UniqueConstraint("billing_account_id", "form_key"),
@@ -131,6 +132,7 @@ class RefundRequest(Base):
     ended_at: Mapped[datetime | None] = mapped_column(Instant)
     looked_up_at: Mapped[datetime | None] = mapped_column(Instant)  # when recovery last asked the provider
     failure: Mapped[str | None] = mapped_column(Words)
+    correlation_id: Mapped[str | None] = mapped_column(Code)  # of the request that set it going: asking, then approving
 
     __table_args__ = table_args(
         UniqueConstraint("billing_account_id", "form_key"),

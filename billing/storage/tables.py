@@ -102,6 +102,20 @@ class IdempotencyKey(Base):
     __table_args__ = table_args(guard=APPEND_ONLY)
 
 
+class IdempotencyClaim(Base):
+    """A keyed request that is being worked on at this moment; gone when it has its answer. A dead one is taken over."""
+
+    __tablename__ = "idempotency_claims"
+
+    scope: Mapped[str] = mapped_column(Code, primary_key=True)
+    key: Mapped[str] = mapped_column(Code, primary_key=True)
+    request_hash: Mapped[str] = mapped_column(Hash)
+    holder: Mapped[str] = mapped_column(Ident)
+    claimed_at: Mapped[datetime] = mapped_column(Instant)
+
+    __table_args__ = table_args()
+
+
 class RateLimit(Base):
     """How much of a limit was used in the window that began at `window_started_at`, over all processes."""
 

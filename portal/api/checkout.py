@@ -18,9 +18,27 @@ from portal.api.schemas import CheckoutAnswer, CheckoutRequest, Money
 def start_checkout() -> Response:
     """201 with a page to send the person to, 202 while the provider has not answered, 502 when it refused."""
     asked = bodies.read(CheckoutRequest)
-    known = answers.find()
-    if known is not None:
-        return known
+    with answers.claimed() as claim:
+        if isinstance(claim, Response):
+            return claim
+        row, account = _start(asked)
+        if row.state == "failed":
+            answers.release(claim)
+            return errors.problem(
+                502,
+                code="provider_refused",
+                title="The payment provider refused",
+                detail="No payment was begun. Try again with a new Idempotency-Key, or later.",
+            )
+        response = answers.of(_session(row, account), 202 if row.state == "unknown" else 201)
+        if row.state == "unknown":
+            answers.release(claim)  # not the last word: a repeat with the same key asks again
+            return response
+        with services.database().transaction() as session:
+            return answers.keep(session, claim, response)
+
+
+def _start(asked: CheckoutRequest) -> tuple[SessionRow, AccountRow]:
     with services.database().reading() as session:
         account = keys.account_of(session, asked.account)
         amount = _amount(session, account, asked)
@@ -40,18 +58,7 @@ def start_checkout() -> Response:
         return_url_of=return_url,
         invoice_id=asked.invoice_id,
     )
-    if row.state == "failed":
-        return errors.problem(
-            502,
-            code="provider_refused",
-            title="The payment provider refused",
-            detail="No payment was begun. Try again with a new Idempotency-Key, or later.",
-        )
-    response = answers.of(_session(row, account), 202 if row.state == "unknown" else 201)
-    if row.state == "unknown":
-        return response  # not the last word: a repeat with the same key asks again
-    with services.database().transaction() as session:
-        return answers.keep(session, response)
+    return row, account
 
 
 def _amount(session: Session, account: AccountRow, asked: CheckoutRequest) -> kernel_money.Money:
