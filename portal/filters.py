@@ -7,16 +7,29 @@ from datetime import date, datetime
 from functools import lru_cache
 from pathlib import Path
 
-from flask import Flask, g, url_for
+from flask import Flask, g, has_request_context, request, url_for
 
 from billing.rendering import formats
 from billing.rendering.numbers import NBSP, Exact, MoneyLike
 from portal.navigation import page_numbers, url_with
 
+LOCALES = ("en", "de", "fr", "ja")
+
 
 def reader_locale() -> str:
-    """The language of the page: what the signed-in person chose, else English."""
-    return str(g.get("locale") or "en")
+    """How figures and dates are written on this page: as the signed-in person chose, else as the browser asks, else English.
+
+    The words of the pages are English, so `<html lang>` stays "en"; the macros mark dates in another language where they stand.
+    """
+    if "locale" not in g or not g.locale:
+        asked = request.accept_languages.best_match(LOCALES) if has_request_context() else None
+        g.locale = asked or "en"
+    return str(g.locale)
+
+
+def words_lang() -> str | None:
+    """The language of a formatted date where it is not the page's own, for its `lang` attribute."""
+    return None if reader_locale() == "en" else reader_locale()
 
 
 def reader_zone() -> str:
@@ -83,6 +96,16 @@ def day(on: date, long: bool = False) -> str:
     return formats.day(on, locale=reader_locale(), long=long)
 
 
+def day_of_year(on: date) -> str:
+    """A date without its year, which a heading says."""
+    return formats.day_of_year(on, locale=reader_locale())
+
+
+def axis_money(minor: Exact, currency: str) -> str:
+    """An amount beside the axis of a chart."""
+    return formats.axis_money(minor, currency, locale=reader_locale())
+
+
 def days(first_on: date, last_on: date) -> str:
     """A range of days, both inclusive."""
     return formats.days(first_on, last_on, locale=reader_locale())
@@ -118,6 +141,11 @@ def age(seconds: int) -> str:
     return formats.age(seconds, locale=reader_locale())
 
 
+def ago(seconds: int) -> str:
+    """How long ago something was, in its largest unit."""
+    return formats.ago(seconds, locale=reader_locale())
+
+
 def plural(count: int, one: str, many: str) -> str:
     """A count with its noun: 1|plural("invoice", "invoices") is "1 invoice"."""
     return f"{integer(count)}{NBSP}{one if count == 1 else many}"
@@ -141,7 +169,7 @@ def _digest(path: Path) -> str:
 
 _FILTERS = (
     money, amount, micro, unit_price, unit_price_pico, quantity, integer, percent, share, file_size, day, days, month_name,
-    instant, clock, period, duration, age, plural, slug,
+    instant, clock, period, duration, age, ago, plural, slug,
 )  # fmt: skip
 
 
@@ -150,4 +178,4 @@ def register_filters(app: Flask) -> None:
     for function in _FILTERS:
         app.add_template_filter(function)
     app.add_template_filter(formats.iso, "iso")
-    app.jinja_env.globals.update(asset=asset, url_with=url_with, page_numbers=page_numbers)
+    app.jinja_env.globals.update(asset=asset, url_with=url_with, page_numbers=page_numbers, words_lang=words_lang)

@@ -29,6 +29,7 @@ _FILTERS: dict[str, Callable[..., Any]] = {
     "period": formats.period,
     "duration": formats.duration,
     "age": formats.age,
+    "ago": formats.ago,
 }
 
 

@@ -5,6 +5,7 @@
 
 from billing.rendering.numbers import (
     amount,
+    axis_money,
     decimal,
     file_size,
     integer,
@@ -19,13 +20,16 @@ from billing.rendering.numbers import (
     unit_price_pico,
     with_code,
 )
-from billing.rendering.times import age, clock, day, days, duration, instant, iso, month, period
+from billing.rendering.times import age, ago, clock, day, day_of_year, days, duration, instant, iso, month, period
 
 __all__ = [
     "age",
+    "ago",
     "amount",
+    "axis_money",
     "clock",
     "day",
+    "day_of_year",
     "days",
     "decimal",
     "duration",

@@ -5,13 +5,15 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Protocol
 
-from babel import Locale, UnknownLocaleError
+from babel import Locale, UnknownLocaleError, units
+from babel.numbers import format_compact_decimal
 
 from billing.kernel.money import exponent
 from billing.kernel.rounding import half_up_fraction
 
 MINUS = "\N{MINUS SIGN}"
 NBSP = "\N{NO-BREAK SPACE}"
+NARROW = "\N{NARROW NO-BREAK SPACE}"
 EN_DASH = "\N{EN DASH}"
 ROUNDED = "\N{ALMOST EQUAL TO}" + NBSP
 PRICE_PLACES = 12
@@ -63,8 +65,27 @@ def amount(minor: int, currency: str, *, locale: str = "en", signed: bool = Fals
     return _plus(minor, signed) + decimal(exact, places=places, trim=False, locale=locale)
 
 
+def axis_money(minor: Exact, currency: str, *, locale: str = "en") -> str:
+    """An amount for the axis of a chart: no zero cents, and from a million on in the locale's short form ("USD 2.5M").
+
+    Never for a figure: what a short form leaves out is not marked.
+    """
+    major = Fraction(minor) / 10 ** exponent(currency)
+    if abs(major) < 1_000_000:
+        return money(int(minor), currency, locale=locale, trim=True)
+    short = format_compact_decimal(
+        Decimal(int(major)), format_type="short", locale=locale_of(locale), fraction_digits=2
+    )
+    return with_code(short.replace("-", MINUS), currency, locale=locale)
+
+
 def with_code(figure: str, currency: str, *, locale: str = "en") -> str:
-    """A figure beside its currency code, on the side where the locale puts it, held together by a no-break space."""
+    """A figure beside its currency code, on the side where the locale puts it, held together by a no-break space.
+
+    The mark of a rounded figure leads both: "≈ USD 0.33".
+    """
+    if figure.startswith(ROUNDED):
+        return ROUNDED + with_code(figure.removeprefix(ROUNDED), currency, locale=locale)
     pattern: str = locale_of(locale).currency_formats["standard"].pattern
     leads = pattern.split(";", maxsplit=1)[0].lstrip("\u200e\u200f\u061c\u00a0 ").startswith("¤")
     return f"{currency}{NBSP}{figure}" if leads else f"{figure}{NBSP}{currency}"
@@ -118,13 +139,17 @@ def share(part: Exact, whole: Exact, *, places: int = 0, locale: str = "en") -> 
 
 
 def file_size(size_bytes: int, *, locale: str = "en") -> str:
-    """Bytes in decimal units with at most one digit after the point: 1250000 is "1.3 MB"."""
-    size, unit = Fraction(_int(size_bytes)), "bytes"
+    """Bytes in decimal units with at most one digit after the point: 1250000 is "1.3 MB", in French "1,3 Mo"."""
+    size, unit = Fraction(_int(size_bytes)), ""
     for larger in ("kB", "MB", "GB", "TB"):
         if size < 1000:
             break
         size, unit = size / 1000, larger
-    return decimal(size, places=0 if unit == "bytes" else 1, mark=False, locale=locale) + NBSP + unit
+    if not unit:
+        return units.format_unit(int(size), "digital-byte", "long", locale=locale_of(locale)).replace(" ", NBSP)
+    if locale_of(locale).language == "fr":
+        unit = unit.replace("B", "o")
+    return decimal(size, places=1, mark=False, locale=locale) + NBSP + unit
 
 
 def decimal(value: Exact, *, places: int, trim: bool = True, mark: bool = True, locale: str = "en") -> str:
@@ -154,7 +179,7 @@ def _priced(value: Fraction, currency: str, locale: str, *, limit: int) -> str:
 
 def _percent(value: Fraction, places: int, locale: str, *, mark: bool) -> str:
     pattern: str = locale_of(locale).percent_formats[None].pattern
-    gap = NBSP if any(space in pattern for space in (NBSP, "\N{NARROW NO-BREAK SPACE}")) else ""
+    gap = next((space for space in (NBSP, NARROW) if space in pattern), "")
     return decimal(value, places=places, mark=mark, locale=locale) + gap + "%"
 
 

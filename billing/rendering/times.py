@@ -11,13 +11,21 @@ from billing.rendering.numbers import EN_DASH, NBSP, locale_of
 # English without a country is written day first, as GOV.UK does: "1 Oct 2026" cannot be read as the tenth of January.
 _DAY_FIRST = {"en": "en_GB"}
 _SHORT_EN = {"hour": "h", "minute": "min", "second": "s"}
-_TO = {"en": "to", "de": "bis", "fr": "à", "ja": "～"}
+# Two instants, and two days with both in the range; other languages get a dash.
+_SPAN = {"en": "{} to {}", "de": "{} bis {}", "fr": "{} à {}", "ja": "{}～{}"}
+_DAYS = {"en": "{} to {}", "de": "{} bis {}", "fr": "du {} au {}", "ja": "{}から{}まで"}
+_DASH = f"{{}} {EN_DASH} {{}}"
 _SIZES = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 
 
 def day(on: date, *, locale: str = "en", long: bool = False) -> str:
     """A date: "1 Oct 2026", with `long` "1 October 2026"."""
-    return dates.format_date(on, "long" if long else "medium", locale=_locale(locale))
+    return _first(dates.format_date(on, "long" if long else "medium", locale=_locale(locale)), on, locale)
+
+
+def day_of_year(on: date, *, locale: str = "en", long: bool = False) -> str:
+    """A date whose year is said elsewhere: "1 Oct", with `long` "1 October"; for the axis of a chart and the start of a range."""
+    return _first(dates.format_skeleton("MMMMd" if long else "MMMd", on, locale=_locale(locale)), on, locale)
 
 
 def month(on: date, *, locale: str = "en") -> str:
@@ -28,7 +36,7 @@ def month(on: date, *, locale: str = "en") -> str:
 def instant(at: datetime, *, zone: str = "UTC", locale: str = "en", seconds: bool = False) -> str:
     """An aware instant in a named zone: "21 Nov 2026, 14:05 CET". Raises ValueError for a naive one."""
     local = _local(at, zone)
-    return f"{day(local.date(), locale=locale)}, {_clock(local, seconds)}{NBSP}{zone_name(local, zone)}"
+    return _at(local, seconds, locale) + NBSP + zone_name(local, zone)
 
 
 def clock(at: datetime, *, zone: str = "UTC", seconds: bool = False) -> str:
@@ -55,26 +63,28 @@ def period(
         words = days(start.date(), end.date() - timedelta(days=1), locale=locale)
         return f"{words} ({zone})" if name_zone else words
     seconds = bool(start.second or end.second)
-    to = _TO.get(locale_of(locale).language, EN_DASH)
-    head = f"{day(start.date(), locale=locale)}, {_clock(start, seconds)}"
+    head = _at(start, seconds, locale)
     if start.utcoffset() != end.utcoffset():
         head += NBSP + zone_name(start, zone)
-    tail = _clock(end, seconds) + NBSP + zone_name(end, zone)
-    if start.date() != end.date():
-        tail = f"{day(end.date(), locale=locale)}, {tail}"
-    return f"{head} {to} {tail}"
+    tail = _clock(end, seconds) if start.date() == end.date() else _at(end, seconds, locale)
+    return _SPAN.get(locale_of(locale).language, _DASH).format(head, tail + NBSP + zone_name(end, zone))
 
 
 def days(first_on: date, last_on: date, *, locale: str = "en") -> str:
-    """A range of days with both ends in it: "1 to 31 October 2026", "28 September to 3 October 2026", or the single day."""
-    last = day(last_on, locale=locale, long=True)
+    """A range of days with both ends in it: "1 to 31 October 2026", "28 September to 3 October 2026", or the single day.
+
+    What both ends share is said once: "1. bis 31. Oktober 2026", "du 1er au 31 octobre 2026", "2026年10月1日から31日まで".
+    """
+    first, last = (day(on, locale=locale, long=True) for on in (first_on, last_on))
     if first_on == last_on:
         return last
     language = locale_of(locale).language
-    first = day(first_on, locale=locale, long=True)
-    if language == "en" and first_on.year == last_on.year:
-        first = str(first_on.day) if first_on.month == last_on.month else first.removesuffix(f" {first_on.year}")
-    return f"{first} {_TO.get(language, EN_DASH)} {last}"
+    is_same_year, is_same_month = first_on.year == last_on.year, first_on.replace(day=1) == last_on.replace(day=1)
+    if language == "ja" and is_same_year:
+        last = f"{last_on.day}日" if is_same_month else day_of_year(last_on, locale=locale, long=True)
+    elif language in ("en", "de", "fr") and is_same_year:
+        first = _day_number(first_on, language) if is_same_month else day_of_year(first_on, locale=locale, long=True)
+    return _DAYS.get(language, _DASH).format(first, last)
 
 
 def duration(length: timedelta | int, *, locale: str = "en") -> str:
@@ -100,10 +110,40 @@ def age(length: timedelta | int, *, locale: str = "en") -> str:
     return _unit(left // size, name, "long", locale)
 
 
+def ago(length: timedelta | int, *, locale: str = "en") -> str:
+    """How long ago something was, in its largest unit: "3 hours ago", "vor 3 Stunden", "il y a 3 heures", "3 時間前"."""
+    left = _whole_seconds(length)
+    size, name = next(((size, name) for size, name in _SIZES if left >= size), _SIZES[-1])
+    words = dates.format_timedelta(
+        timedelta(seconds=-max(1, left // size * size)),
+        granularity=name,
+        threshold=10**6,
+        add_direction=True,
+        locale=_locale(locale),
+    )
+    return words.replace(" ", NBSP)
+
+
 def zone_name(local: datetime, zone: str) -> str:
     """The short name in force at a local time (CET, CEST); the zone itself where that is only an offset ("+03")."""
     short = local.tzname() or zone
     return short if short.isalpha() else zone
+
+
+def _at(local: datetime, seconds: bool, locale: str) -> str:
+    """Date and time of day, joined as the locale joins them: with a comma, in Japanese with a space."""
+    joint = str(locale_of(locale).datetime_formats["medium"])
+    return joint.replace("{1}", day(local.date(), locale=locale)).replace("{0}", _clock(local, seconds))
+
+
+def _first(text: str, on: date, locale: str) -> str:
+    """The first of a month is an ordinal in French: "1er octobre"."""
+    is_ordinal = on.day == 1 and locale_of(locale).language == "fr" and text.startswith("1 ")
+    return f"1er{text[1:]}" if is_ordinal else text
+
+
+def _day_number(on: date, language: str) -> str:
+    return f"{on.day}." if language == "de" else "1er" if language == "fr" and on.day == 1 else str(on.day)
 
 
 def _clock(local: datetime, seconds: bool) -> str:

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from billing.kernel.periods import Grain
 from billing.rating.spending import Group, SpendGroup, Spending
-from billing.rendering import charts, formats
+from billing.rendering import charts
 from portal import filters
 from portal.tenant.ranges import Range
 
@@ -23,7 +23,7 @@ def stacked(found: Spending, *, by: Grain, group: Group, days: Range, id: str = 
         return filters.money(int(value), found.currency)
 
     def axis(value: Fraction) -> str:
-        return formats.money(int(value), found.currency, locale=filters.reader_locale(), trim=True)
+        return filters.axis_money(value, found.currency)
 
     return charts.stacked_bars(
         charts.Chart(
@@ -67,7 +67,7 @@ def label_of(label: str, by: Grain) -> str:
 
 
 def _day(on: date) -> str:
-    return filters.day(on).removesuffix(f" {on.year}")
+    return filters.day_of_year(on)
 
 
 def _series(found: Spending, group: Group) -> tuple[charts.Series, ...]:

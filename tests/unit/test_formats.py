@@ -96,7 +96,7 @@ def test_a_unit_price_of_yen_needs_no_point() -> None:
 
 
 def test_a_price_that_twelve_digits_cannot_hold_says_so() -> None:
-    assert formats.unit_price(Fraction(1, 3), "EUR") == f"EUR{NB}≈{NB}0.333333333333"
+    assert formats.unit_price(Fraction(1, 3), "EUR") == f"≈{NB}EUR{NB}0.333333333333"
 
 
 def test_an_exact_line_amount_keeps_every_digit() -> None:
@@ -145,10 +145,10 @@ AT = datetime(2026, 7, 1, 12, 5, 30, tzinfo=UTC)
 
 @pytest.mark.parametrize(
     ("locale", "text"),
-    [("en", "1 Jul 2026"), ("de", "01.07.2026"), ("fr", "1 juil. 2026"), ("ja", "2026/07/01")],
+    [("en", "1 Jul 2026,"), ("de", "01.07.2026,"), ("fr", "1er juil. 2026,"), ("ja", "2026/07/01")],
 )
 def test_an_instant_names_its_zone_and_uses_twenty_four_hours(locale: str, text: str) -> None:
-    assert formats.instant(AT, zone="Europe/Berlin", locale=locale) == f"{text}, 14:05{NB}CEST"
+    assert formats.instant(AT, zone="Europe/Berlin", locale=locale) == f"{text} 14:05{NB}CEST"
 
 
 def test_a_zone_without_letters_is_named_in_full() -> None:
@@ -168,7 +168,7 @@ def test_whole_local_days_are_inclusive() -> None:
     start, end = datetime(2026, 9, 30, 22, tzinfo=UTC), datetime(2026, 10, 31, 23, tzinfo=UTC)
     assert formats.period(start, end, zone="Europe/Berlin") == "1 to 31 October 2026"
     assert formats.period(start, end, zone="Europe/Berlin", name_zone=True) == "1 to 31 October 2026 (Europe/Berlin)"
-    assert formats.period(start, end, zone="Europe/Berlin", locale="de") == "1. Oktober 2026 bis 31. Oktober 2026"
+    assert formats.period(start, end, zone="Europe/Berlin", locale="de") == "1. bis 31. Oktober 2026"
 
 
 def test_parts_of_days_show_both_instants() -> None:
@@ -218,3 +218,77 @@ def test_no_language_leaks_a_key_of_the_library(locale: str) -> None:
     words = [formats.age(n, locale=locale) + formats.duration(n, locale=locale) for n in (1, 70, 4000, 90_000)]
     assert not [word for word in words if "duration" in word]
     assert formats.month(date(2026, 10, 31), locale=locale)
+
+
+# What each of the four languages writes, by hand: the figures of one invoice, one event, one month.
+@pytest.mark.parametrize(
+    ("locale", "amount", "yen", "dinar", "unit_price", "quantity", "rate", "size"),
+    [
+        ("en", f"USD{NB}1,234,567.89", f"JPY{NB}−487,143", f"KWD{NB}0.005", f"USD{NB}0.0000125", f"≈{NB}1,724.3667", "5.5%", f"1.3{NB}MB"),
+        ("de", f"1.234.567,89{NB}USD", f"−487.143{NB}JPY", f"0,005{NB}KWD", f"0,0000125{NB}USD", f"≈{NB}1.724,3667", f"5,5{NB}%", f"1,3{NB}MB"),
+        ("fr", f"1{NARROW}234{NARROW}567,89{NB}USD", f"−487{NARROW}143{NB}JPY", f"0,005{NB}KWD", f"0,0000125{NB}USD", f"≈{NB}1{NARROW}724,3667", f"5,5{NB}%", f"1,3{NB}Mo"),
+        ("ja", f"USD{NB}1,234,567.89", f"JPY{NB}−487,143", f"KWD{NB}0.005", f"USD{NB}0.0000125", f"≈{NB}1,724.3667", "5.5%", f"1.3{NB}MB"),
+    ],
+)  # fmt: skip
+def test_figures_in_each_language(
+    locale: str, amount: str, yen: str, dinar: str, unit_price: str, quantity: str, rate: str, size: str
+) -> None:
+    assert formats.money(123456789, "USD", locale=locale) == amount
+    assert formats.money(-487143, "JPY", locale=locale) == yen
+    assert formats.money(5, "KWD", locale=locale) == dinar
+    assert formats.unit_price(Decimal("0.0000125"), "USD", locale=locale) == unit_price
+    assert formats.quantity(Fraction(620772, 360), locale=locale) == quantity
+    assert formats.percent(550, locale=locale) == rate
+    assert formats.file_size(1_250_000, locale=locale) == size
+
+
+@pytest.mark.parametrize(
+    ("locale", "in_month", "in_year", "over_years", "single"),
+    [
+        ("en", "1 to 31 October 2026", "28 September to 3 October 2026", "20 December 2026 to 3 January 2027", "1 October 2026"),
+        ("de", "1. bis 31. Oktober 2026", "28. September bis 3. Oktober 2026", "20. Dezember 2026 bis 3. Januar 2027", "1. Oktober 2026"),
+        ("fr", "du 1er au 31 octobre 2026", "du 28 septembre au 3 octobre 2026", "du 20 décembre 2026 au 3 janvier 2027", "1er octobre 2026"),
+        ("ja", "2026年10月1日から31日まで", "2026年9月28日から10月3日まで", "2026年12月20日から2027年1月3日まで", "2026年10月1日"),
+        ("pl", "1 października 2026 – 31 października 2026", "28 września 2026 – 3 października 2026", "20 grudnia 2026 – 3 stycznia 2027", "1 października 2026"),
+    ],
+)  # fmt: skip
+def test_ranges_of_days_in_each_language_say_both_ends(
+    locale: str, in_month: str, in_year: str, over_years: str, single: str
+) -> None:
+    assert formats.days(date(2026, 10, 1), date(2026, 10, 31), locale=locale) == in_month
+    assert formats.days(date(2026, 9, 28), date(2026, 10, 3), locale=locale) == in_year
+    assert formats.days(date(2026, 12, 20), date(2027, 1, 3), locale=locale) == over_years
+    assert formats.days(date(2026, 10, 1), date(2026, 10, 1), locale=locale) == single
+
+
+@pytest.mark.parametrize(
+    ("locale", "window", "on", "month", "three_hours", "just_now"),
+    [
+        ("en", f"1 Oct 2026, 05:00 to 05:50{NB}UTC", "1 Nov", "October 2026", "3 hours ago", "1 second ago"),
+        ("de", f"01.10.2026, 05:00 bis 05:50{NB}UTC", "1. Nov.", "Oktober 2026", "vor 3 Stunden", "vor 1 Sekunde"),
+        ("fr", f"1er oct. 2026, 05:00 à 05:50{NB}UTC", "1er nov.", "octobre 2026", "il y a 3 heures", "il y a 1 seconde"),
+        ("ja", f"2026/10/01 05:00～05:50{NB}UTC", "11月1日", "2026年10月", "3 時間前", "1 秒前"),
+    ],
+)  # fmt: skip
+def test_times_in_each_language(locale: str, window: str, on: str, month: str, three_hours: str, just_now: str) -> None:
+    start = datetime(2026, 10, 1, 5, tzinfo=UTC)
+    assert formats.period(start, start + timedelta(minutes=50), locale=locale) == window
+    assert formats.day_of_year(date(2026, 11, 1), locale=locale) == on
+    assert formats.month(date(2026, 10, 31), locale=locale) == month
+    assert formats.ago(3 * 3600 + 59, locale=locale) == three_hours.replace(" ", NB)
+    assert formats.ago(0, locale=locale) == just_now.replace(" ", NB)
+
+
+@pytest.mark.parametrize(
+    ("locale", "small", "large", "yen"),
+    [
+        ("en", f"USD{NB}2,500", f"USD{NB}1.25M", f"JPY{NB}−12T"),
+        ("de", f"2.500{NB}USD", f"1,25{NB}Mio.{NB}USD", f"−12{NB}Bio.{NB}JPY"),
+        ("fr", f"2{NARROW}500{NB}USD", f"1,25{NB}M{NB}USD", f"−12{NB}Bn{NB}JPY"),
+        ("ja", f"USD{NB}2,500", f"USD{NB}125万", f"JPY{NB}−12兆"),
+    ],
+)
+def test_an_axis_shortens_what_would_not_fit_beside_a_chart(locale: str, small: str, large: str, yen: str) -> None:
+    assert formats.axis_money(250_000, "USD", locale=locale) == small
+    assert formats.axis_money(Fraction(125_000_000), "USD", locale=locale) == large
+    assert formats.axis_money(-12 * 10**12, "JPY", locale=locale) == yen
