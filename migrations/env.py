@@ -1,10 +1,10 @@
-"""Alembic's entry: run the revisions on the owner's connection, then install guards and grants for the tables as they now are."""
+"""Alembic's entry: run the revisions on the owner's connection, then install guards, grants and walls for the tables as they now are."""
 
 from alembic import context
 from sqlalchemy import Connection, text
 
 from billing.assurance import schema
-from billing.storage import guards, migrate
+from billing.storage import guards, migrate, walls
 from billing.storage.database import DatabaseUrls
 
 
@@ -22,6 +22,7 @@ def run(connection: Connection, urls: DatabaseUrls) -> None:
         for statement in guards.grants(schema.metadata, web_role=web_role, jobs_role=jobs_role):
             if any(f'"{role}"' in statement for role in others):
                 connection.execute(text(statement))
+        walls.install(connection, schema.metadata, web_role=web_role, jobs_role=jobs_role)
 
 
 def _is_at_head(connection: Connection) -> bool:

@@ -4,7 +4,7 @@ The billing account of a request comes only from `current_account()`: chosen in 
 memberships each time, never taken from a URL or form.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any, TypeVar, cast
 
@@ -14,8 +14,9 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from billing.accounts import principals
 from billing.accounts.principals import AccountAccess, Principal
+from billing.storage import tenancy
 from portal import htmx, services
-from portal.navigation import Viewer
+from portal.navigation import AccountChoice, Viewer
 
 View = TypeVar("View", bound=Callable[..., Any])
 _NEXT_MAX_AGE_S = 3600
@@ -38,7 +39,9 @@ def init_app(app: Flask) -> None:
     """Register the session's user, and the rule that a view without a declared permission is refused."""
     login_manager.init_app(app)
     login_manager.session_protection = None  # an address changes on the road; sessions end by epoch and age
+    app.before_request(_raise_wall)
     app.before_request(_refuse_undeclared)
+    app.teardown_request(_lower_wall)
 
 
 def public(view: View) -> View:
@@ -61,6 +64,11 @@ def by_key(view: View) -> View:
     """Declare a route that authenticates by itself: an API key or a provider's signature."""
     view.access = "key"  # type: ignore[attr-defined]
     return view
+
+
+def open_wall(*, accounts: Iterable[str], tenants: Iterable[str]) -> None:
+    """From now on this request's transactions see the rows of these billing accounts and tenants, and of no others."""
+    tenancy.enter(tenancy.of(accounts=accounts, tenants=tenants))
 
 
 def find_principal() -> Principal | None:
@@ -124,6 +132,9 @@ def find_viewer() -> Viewer | None:
         account_name=account.name,
         is_operator=False,
         may=lambda permission: permission in account.permissions,
+        accounts=tuple(
+            AccountChoice(id=one.id, name=one.name, is_current=one.id == account.id) for one in principal.accounts
+        ),
     )
 
 
@@ -152,7 +163,7 @@ def next_url(token: str | None) -> str:
 @login_manager.user_loader  # type: ignore[untyped-decorator]
 def _load(session_id: str) -> SignedIn | None:
     user_id, _, epoch = session_id.partition(":")
-    with services.database().reading() as reading:
+    with tenancy.scope(tenancy.EVERYTHING), services.database().reading() as reading:
         principal = principals.find_principal(reading, user_id)
     if principal is None or str(principal.session_epoch) != epoch:
         return None
@@ -177,8 +188,10 @@ def _declared(name: str, check: Callable[[str], Response | None]) -> Callable[[V
 def _check_tenant(permission: str) -> Response | None:
     if find_principal() is None:
         return htmx.unauthorised(sign_in_url())
-    if permission not in current_account().permissions:
+    account = current_account()
+    if permission not in account.permissions:
         abort(403)
+    open_wall(accounts=[account.id], tenants=[account.tenant_id])
     return None
 
 
@@ -190,7 +203,23 @@ def _check_staff(permission: str) -> Response | None:
         abort(404)
     if permission not in principal.staff_permissions:
         abort(403)
+    tenancy.enter(tenancy.EVERYTHING)
     return None
+
+
+def _raise_wall() -> None:
+    """A request begins with no tenant's rows in sight (PostgreSQL's row-level security), unless it is for everybody's eyes or
+    proves by itself who it is."""
+    view = current_app.view_functions.get(request.endpoint or "")
+    declared = getattr(view, "access", "")
+    opens_itself = declared == "public" or declared.partition(":")[0] == "key"
+    g.wall = tenancy.enter(tenancy.EVERYTHING if opens_itself else tenancy.NOTHING)
+
+
+def _lower_wall(_error: BaseException | None) -> None:
+    wall = g.pop("wall", None)
+    if wall is not None:
+        tenancy.leave(wall)
 
 
 def _refuse_undeclared() -> None:

@@ -1,5 +1,7 @@
 """What views use of the application: its database, its providers, and the clock."""
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
@@ -8,7 +10,8 @@ from flask import current_app
 
 from billing.kernel import clock
 from billing.payments.providers.port import Provider
-from billing.storage.database import Database
+from billing.storage import tenancy
+from billing.storage.database import Database, Session
 from portal.config import PortalConfig
 
 
@@ -44,3 +47,16 @@ def default_provider() -> Provider:
 def now() -> datetime:
     """The present instant: views read the clock here and pass it down."""
     return clock.utc_now()
+
+
+def streamed(read: Callable[[Session], Iterator[bytes]]) -> Iterator[bytes]:
+    """What `read` yields from one snapshot, for an answer that is sent while it is read: after the view, in the view's tenancy."""
+    scope, parts = tenancy.current(), services()
+
+    def chunks() -> Iterator[bytes]:
+        with ExitStack() as open_parts:
+            with tenancy.scope(scope):
+                session = open_parts.enter_context(parts.database.reading())
+            yield from read(session)
+
+    return chunks()

@@ -1,4 +1,4 @@
-"""Whether this installation may take traffic: schema, guards, roles. Each fact has a name and a sentence."""
+"""Whether this installation may take traffic: schema, guards, walls, roles. Each fact has a name and a sentence."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from billing.assurance import schema
-from billing.storage import guards, migrate
+from billing.storage import guards, migrate, walls
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,7 @@ class Fact:
 
 def facts(session: Session) -> list[Fact]:
     """Look at the database as the web role sees it. Raises what the database raises when it does not answer."""
-    return [_migrations(session), _guards(session), _roles(session)]
+    return [_migrations(session), _guards(session), _walls(session), _roles(session)]
 
 
 def _migrations(session: Session) -> Fact:
@@ -37,6 +37,17 @@ def _guards(session: Session) -> Fact:
     missing = guards.differences(session.connection(), schema.metadata)
     sentence = f"missing or altered: {', '.join(missing[:5])}" if missing else "every guard is as it must be"
     return Fact(name="guards", holds=not missing, sentence=sentence)
+
+
+def _walls(session: Session) -> Fact:
+    """On PostgreSQL the role of requests is held to one tenant's rows, table by table."""
+    is_sqlite = session.get_bind().dialect.name == "sqlite"
+    role = "" if is_sqlite else str(session.execute(text("SELECT current_user")).scalar())
+    down = walls.differences(session.connection(), schema.metadata, web_role=role)
+    sentence = f"not held apart: {', '.join(down[:5])}" if down else "every tenant's rows are held apart"
+    if is_sqlite:
+        sentence = "SQLite holds no rows apart; the queries' own conditions do"
+    return Fact(name="walls", holds=not down, sentence=sentence)
 
 
 def _roles(session: Session) -> Fact:

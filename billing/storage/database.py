@@ -1,7 +1,8 @@
 """Engines, and the only commit.
 
 SQLite: one file in WAL mode. Writers begin IMMEDIATE (one at a time, waiting up to `busy_timeout`), readers use their own
-read-only connections and never wait. PostgreSQL: three roles; `owner` migrates, `jobs` works in bulk, `web` serves requests.
+read-only connections and never wait. PostgreSQL: three roles; `owner` migrates, `jobs` works in bulk, `web` serves requests, held
+to the rows of the scope in force (`tenancy`).
 """
 
 import sqlite3
@@ -11,8 +12,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from sqlalchemy import Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.orm import Session as Session  # noqa: PLC0414  the portal names it without importing SQLAlchemy
+
+from billing.storage import tenancy
 
 Role = Literal["web", "jobs"]
 Dialect = Literal["sqlite", "postgresql"]
@@ -68,7 +71,7 @@ class Database:
         (`accounts.heads.lock`) before reading what will change. Nothing inside may wait for the network.
         """
         with Session(self._writer(role), expire_on_commit=False) as session, session.begin():
-            session.connection()
+            self._hold_to_scope(session.connection(), role)
             yield session
 
     @contextmanager
@@ -78,7 +81,18 @@ class Database:
             if self.dialect == "postgresql":
                 connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             with connection.begin(), Session(bind=connection, autoflush=False, expire_on_commit=False) as session:
+                self._hold_to_scope(connection, role)
                 yield session
+
+    def _hold_to_scope(self, connection: Connection, role: Role) -> None:
+        """Tell PostgreSQL's walls what this transaction may see; a role of its own for jobs is not held by them."""
+        if self.dialect == "sqlite" or (role == "jobs" and self.jobs_engine is not self.web_engine):
+            return
+        scope = tenancy.current()
+        connection.exec_driver_sql(
+            "SELECT set_config('plumbline.accounts', %s, true), set_config('plumbline.tenants', %s, true)",
+            (scope.accounts_setting, scope.tenants_setting),
+        )
 
     def dispose(self) -> None:
         """Close all pooled connections of this process."""

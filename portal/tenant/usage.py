@@ -1,6 +1,6 @@
 """Usage: what was used in some days, what it cost by service, project or resource, and the same as CSV."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, cast
@@ -83,12 +83,8 @@ def usage_csv() -> Response:
         from_at=asked.days.start_at,
         to_at=asked.days.end_at,
     )
-
-    def stream() -> Iterator[bytes]:
-        with database.reading() as session:
-            yield from export_usage(session, account.id, wanted)
-
-    response = Response(stream(), mimetype="text/csv")
+    rows = services.streamed(lambda session: export_usage(session, account.id, wanted))
+    response = Response(rows, mimetype="text/csv")
     name = f"usage-{filters.slug(account.code)}-{asked.days.first_on}-to-{asked.days.last_on}.csv"
     response.headers.set("Content-Disposition", "attachment", filename=name)
     return response
