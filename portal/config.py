@@ -1,5 +1,7 @@
 """Settings from the environment, typed; production refuses what would be unsafe there."""
 
+import hashlib
+import hmac
 import os
 import secrets
 from collections.abc import Mapping
@@ -11,6 +13,7 @@ from billing.storage.database import DatabaseUrls
 
 INSTANCE = Path(__file__).resolve().parents[1] / "instance"
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+_MAX_PER_MINUTE = 1_000_000
 
 
 class Unsafe(Exception):
@@ -35,14 +38,26 @@ class PortalConfig:
     runs_scheduler: bool = False
     is_testing: bool = False
     trusted_hosts: tuple[str, ...] = ()
+    # An issuer of bearer tokens for the API: its name, what its tokens call us, and where its keys are (a URL or a file).
+    jwt_issuer: str | None = None
+    jwt_audience: str | None = None
+    jwt_jwks: str | None = None
+    api_reads_per_minute: int = 600  # of one caller, over all processes
+    api_writes_per_minute: int = 300
 
     def __post_init__(self) -> None:
         if urlsplit(self.base_url).scheme not in ("http", "https"):
             raise Unsafe("PLUMBLINE_BASE_URL must start with http:// or https://")
         if self.stripe_secret_key and not self.stripe_webhook_secret:
             raise Unsafe("STRIPE_SECRET_KEY is set without STRIPE_WEBHOOK_SECRET: payments could not be confirmed")
+        if len({bool(self.jwt_issuer), bool(self.jwt_audience), bool(self.jwt_jwks)}) > 1:
+            raise Unsafe("PLUMBLINE_JWT_ISSUER, PLUMBLINE_JWT_AUDIENCE and PLUMBLINE_JWT_JWKS go together: set all or none")
+        if not (0 < self.api_reads_per_minute <= _MAX_PER_MINUTE and 0 < self.api_writes_per_minute <= _MAX_PER_MINUTE):
+            raise Unsafe("PLUMBLINE_API_READS_PER_MINUTE and PLUMBLINE_API_WRITES_PER_MINUTE are from 1 to 1,000,000")
         if not self.is_production:
             return
+        if self.jwt_jwks and self.jwt_jwks.startswith("http://"):
+            raise Unsafe("in production PLUMBLINE_JWT_JWKS must be an https address or a file")
         if not self.base_url.startswith("https://"):
             raise Unsafe("in production PLUMBLINE_BASE_URL must be an https address")
         if len(self.secret_key) < 32:
@@ -54,6 +69,11 @@ class PortalConfig:
     def is_secure(self) -> bool:
         """Whether browsers reach the portal by https."""
         return self.base_url.startswith("https://")
+
+    @property
+    def link_key(self) -> bytes:
+        """What the links of invitations and resets are derived with (`accounts.links`); known only to whoever knows `secret_key`."""
+        return hmac.new(self.secret_key.encode(), b"plumbline access links 1", hashlib.sha256).digest()
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -92,6 +112,11 @@ def from_environment(environ: Mapping[str, str] | None = None) -> PortalConfig:
         has_sandbox=_flag(environ, "PLUMBLINE_SANDBOX", default=not is_production),
         runs_scheduler=_flag(environ, "PLUMBLINE_SCHEDULER", default=False),
         trusted_hosts=tuple(environ.get("PLUMBLINE_TRUSTED_HOSTS", "").split()),
+        jwt_issuer=environ.get("PLUMBLINE_JWT_ISSUER") or None,
+        jwt_audience=environ.get("PLUMBLINE_JWT_AUDIENCE") or None,
+        jwt_jwks=environ.get("PLUMBLINE_JWT_JWKS") or None,
+        api_reads_per_minute=_number(environ, "PLUMBLINE_API_READS_PER_MINUTE", default=600),
+        api_writes_per_minute=_number(environ, "PLUMBLINE_API_WRITES_PER_MINUTE", default=300),
     )
 
 
@@ -100,6 +125,13 @@ def _flag(environ: Mapping[str, str], name: str, *, default: bool) -> bool:
     if text in ("", "0", "1", "true", "false", "yes", "no"):
         return default if text == "" else text in ("1", "true", "yes")
     raise Unsafe(f"{name} must be 0 or 1")
+
+
+def _number(environ: Mapping[str, str], name: str, *, default: int) -> int:
+    text = environ.get(name, "").strip()
+    if text and not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise Unsafe(f"{name} must be a whole number")
+    return int(text) if text else default
 
 
 def _development_secret() -> str:

@@ -8,7 +8,7 @@ from werkzeug.exceptions import HTTPException, SecurityError
 
 from billing.kernel.errors import Conflict, Invalid, NotFound, Refusal
 from billing.storage import failures
-from portal import access, htmx, sentences
+from portal import access, htmx, sentences, services
 from portal.security import request_id
 
 _log = logging.getLogger("portal")
@@ -34,6 +34,8 @@ _STATUS_BY_CODE = {
     "key_refused": 401,
     "body_not_json": 400,
     "idempotency_key_missing": 400,
+    "precondition_failed": 412,
+    "precondition_required": 428,
     "unsupported_media_type": 415,
     "invalid_body": 422,
     "idempotency_key_reused": 422,
@@ -46,10 +48,13 @@ _PROBLEMS = {
     404: "Not found",
     405: "Method not allowed",
     409: "Conflict",
+    412: "Changed in the meantime",
     413: "Too large",
     415: "Unsupported media type",
     422: "The input cannot be used",
+    428: "Say what you edit",
     429: "Too many requests",
+    431: "Headers too large",
     500: "Internal error",
     503: "Database unavailable",
 }
@@ -107,6 +112,8 @@ def _stale_form(_error: CSRFError) -> Response:
 
 def _untrusted_host(_error: SecurityError) -> Response:
     """A host name that is not ours: plain words, for no page of ours can be addressed under it."""
+    if wants_json():
+        return problem(400, code="untrusted_host", title=_PROBLEMS[400], detail="This host name is not served here.")
     return Response("This host name is not served here.\n", status=400, mimetype="text/plain")
 
 
@@ -116,7 +123,11 @@ def _http_error(error: HTTPException) -> Response:
     status = error.code or 500
     if 300 <= status < 400:
         return make_response(error.get_response())
-    return _answer(status, code=(error.name or "error").lower().replace(" ", "_"))
+    answer = _answer(status, code=(error.name or "error").lower().replace(" ", "_"))
+    allowed = dict(error.get_headers()).get("Allow")
+    if allowed:  # a 405 names what may be done (RFC 9110, 15.5.6)
+        answer.headers["Allow"] = allowed
+    return answer
 
 
 def _unforeseen(error: Exception) -> Response:
@@ -155,7 +166,7 @@ def problem(
 ) -> Response:
     """Problem details (RFC 9457): stable type, code and reason, the request id, and where in the body the faults are."""
     body: dict[str, object] = {
-        "type": f"urn:plumbline:problem:{code}",
+        "type": f"{services.config().base_url}/api/docs#problem-{code}",
         "title": title,
         "status": status,
         "detail": detail,

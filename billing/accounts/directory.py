@@ -185,6 +185,13 @@ def find_account_by_code(session: Session, code: str) -> BillingAccount | None:
     return session.scalar(select(BillingAccount).where(BillingAccount.code == code))
 
 
+def find_tenant(session: Session, key: str) -> Tenant | None:
+    """The tenant of that id or else that code, or None."""
+    if not names.is_safe(key):
+        return None
+    return session.get(Tenant, key) or session.scalar(select(Tenant).where(Tenant.code == key))
+
+
 def list_accounts(session: Session, kind: str | None = "tenant") -> Sequence[BillingAccount]:
     """All billing accounts of a kind (None: of every kind), by code."""
     statement = select(BillingAccount).order_by(BillingAccount.code)
