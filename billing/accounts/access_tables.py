@@ -86,6 +86,7 @@ class AccessLink(Base):
     expires_at: Mapped[datetime] = mapped_column(Instant)
     used_at: Mapped[datetime | None] = mapped_column(Instant)
     revoked_at: Mapped[datetime | None] = mapped_column(Instant)
+    form_key: Mapped[str | None] = mapped_column(Code)
 
     __table_args__ = table_args(
         CheckConstraint("purpose IN ('invitation', 'reset')", name="purpose"),
@@ -95,6 +96,7 @@ class AccessLink(Base):
         ),
         Index("ix_access_links_login", "login", "id"),
         Index("ix_access_links_tenant_id", "tenant_id", "id"),
+        Index("ix_access_links_form_key", "form_key", unique=True),
     )
 
 

@@ -148,7 +148,7 @@ class User(Base):
     password_hash: Mapped[str] = mapped_column(Words)
     staff_role: Mapped[str | None] = mapped_column(Code)
     is_disabled: Mapped[bool] = mapped_column(Flag, default=False)
-    session_epoch: Mapped[int] = mapped_column(Count, default=0)  # raising it ends every session of the user
+    session_epoch: Mapped[int] = mapped_column(Count, default=0)  # retired: a sign-in is a row of user_sessions now
     created_at: Mapped[datetime] = mapped_column(Instant)
     locale: Mapped[str | None] = mapped_column(Code)  # how numbers and dates are written: en, de, fr, ja
     password_changed_at: Mapped[datetime | None] = mapped_column(Instant)
@@ -168,8 +168,12 @@ class Membership(Base):
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), primary_key=True)
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"), primary_key=True)
     role: Mapped[str] = mapped_column(Code)
+    created_at: Mapped[datetime | None] = mapped_column(Instant)  # since when they belong to it
 
-    __table_args__ = table_args(CheckConstraint("role IN ('owner', 'billing', 'viewer')", name="role"))
+    __table_args__ = table_args(
+        CheckConstraint("role IN ('owner', 'billing', 'viewer')", name="role"),
+        Index("ix_memberships_tenant_id", "tenant_id"),
+    )
 
 
 class ApiKey(Base):
@@ -188,8 +192,11 @@ class ApiKey(Base):
     expires_at: Mapped[datetime | None] = mapped_column(Instant)
     last_used_at: Mapped[datetime | None] = mapped_column(Instant)  # to the hour: a read must not become a write
     created_by: Mapped[str | None] = mapped_column(Ident)
+    form_key: Mapped[str | None] = mapped_column(Code)
 
-    __table_args__ = table_args(Index("ix_api_keys_tenant_id", "tenant_id"))
+    __table_args__ = table_args(
+        Index("ix_api_keys_tenant_id", "tenant_id"), Index("ix_api_keys_form_key", "form_key", unique=True)
+    )
 
 
 class ApiKeyTenant(Base):
