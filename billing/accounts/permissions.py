@@ -1,26 +1,96 @@
-"""The one table of who may do what. Pages, API and command line all ask here.
+"""The one table of who may do what, with the words for it. Pages, API and command line all ask here.
 
 Making and approving are different permissions; that the approver is another person than the maker is checked where it is done.
 """
 
-_MEMBERS: dict[str, frozenset[str]] = {
-    "owner": frozenset({"billing.read", "billing.write", "usage.write", "refund.request"}),
-    "billing": frozenset({"billing.read", "billing.write", "refund.request"}),
-    "viewer": frozenset({"billing.read"}),
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Permission:
+    """One thing that somebody may do: its name in code, its words for people, and the roles that have it."""
+
+    name: str
+    words: str
+    roles: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Role:
+    """A role as people choose it."""
+
+    name: str
+    label: str
+    words: str
+
+
+# Roles in a tenant, which cover all of its billing accounts.
+MEMBER_TABLE = (
+    Role(name="owner", label="Owner", words="Does everything, and decides who else may."),
+    Role(name="billing", label="Billing", words="Reads everything, pays, sets budgets and asks for refunds."),
+    Role(name="viewer", label="Viewer", words="Reads everything and changes nothing."),
+)
+# Roles of the operator's own people. Who asks for a thing and who allows it are two roles; an administrator has both, and is still
+# held to the rule that nobody allows what they asked for.
+STAFF_TABLE = (
+    Role(name="viewer", label="Viewer", words="Reads every account's books."),
+    Role(name="maker", label="Maker", words="Asks for what needs a second person."),
+    Role(name="approver", label="Approver", words="Allows or refuses what makers asked for."),
+    Role(name="admin", label="Administrator", words="Does everything, and decides who else may."),
+)
+
+MEMBER_PERMISSIONS = (
+    Permission(
+        name="billing.read",
+        words="See usage, costs, balance, invoices and the team",
+        roles=("owner", "billing", "viewer"),
+    ),
+    Permission(name="billing.write", words="Add funds, pay invoices and set budgets", roles=("owner", "billing")),
+    Permission(name="refund.request", words="Ask for refunds", roles=("owner", "billing")),
+    Permission(name="usage.write", words="Report usage", roles=("owner",)),
+    Permission(name="team.manage", words="Invite people, change their roles and remove them", roles=("owner",)),
+    Permission(name="keys.manage", words="Make and revoke API keys", roles=("owner",)),
+)
+STAFF_PERMISSIONS = (
+    Permission(
+        name="finance.read",
+        words="See every account's usage, money and documents",
+        roles=("viewer", "maker", "approver", "admin"),
+    ),
+    Permission(name="refund.request", words="Ask for refunds of any account", roles=("maker", "admin")),
+    Permission(name="ledger.correct", words="Ask for corrections of the ledger", roles=("maker", "admin")),
+    Permission(name="jobs.run", words="Start jobs by hand", roles=("maker", "admin")),
+    Permission(name="refund.approve", words="Allow or refuse refunds", roles=("approver", "admin")),
+    Permission(name="ledger.approve", words="Allow or refuse corrections of the ledger", roles=("approver", "admin")),
+    Permission(name="invoice.issue", words="Approve, issue and void invoices", roles=("approver", "admin")),
+    Permission(name="admin", words="Manage staff and service keys", roles=("admin",)),
+)
+
+MEMBER_ROLES = tuple(role.name for role in MEMBER_TABLE)
+STAFF_ROLES = tuple(role.name for role in STAFF_TABLE)
+
+# What an API key may be given, in words. Nothing of finance: those acts need a person.
+SCOPE_WORDS: Mapping[str, str] = {
+    "billing.read": "Read usage, costs, balance, invoices and refunds",
+    "billing.write": "Start payments",
+    "refund.request": "Ask for refunds",
+    "usage.write": "Report usage and allocations",
 }
+SCOPES = frozenset(SCOPE_WORDS)
+# What a key without a tenant may be given: it speaks for several of them.
+SERVICE_SCOPES = frozenset({"billing.read", "usage.write"})
 
-_STAFF: dict[str, frozenset[str]] = {
-    "viewer": frozenset({"finance.read"}),
-    "maker": frozenset({"finance.read", "refund.request", "jobs.run"}),
-    "approver": frozenset({"finance.read", "refund.approve", "invoice.issue"}),
-    "admin": frozenset({"finance.read", "refund.request", "refund.approve", "invoice.issue", "jobs.run", "admin"}),
+_MEMBERS = {
+    role: frozenset(permission.name for permission in MEMBER_PERMISSIONS if role in permission.roles)
+    for role in MEMBER_ROLES
 }
-
-MEMBER_ROLES = tuple(_MEMBERS)
-STAFF_ROLES = tuple(_STAFF)
-
-# What an API key may be given. Nothing of finance: those acts need a person.
-SCOPES = frozenset({"billing.read", "billing.write", "usage.write", "refund.request"})
+_STAFF = {
+    role: frozenset(permission.name for permission in STAFF_PERMISSIONS if role in permission.roles)
+    for role in STAFF_ROLES
+}
+_MEMBER_LABELS = {role.name: role.label for role in MEMBER_TABLE}
+_STAFF_LABELS = {role.name: role.label for role in STAFF_TABLE}
 
 
 def of_member(role: str) -> frozenset[str]:
@@ -31,3 +101,13 @@ def of_member(role: str) -> frozenset[str]:
 def of_staff(role: str) -> frozenset[str]:
     """What an operator may do. Raises KeyError for a role that is none."""
     return _STAFF[role]
+
+
+def member_label(role: str) -> str:
+    """A tenant's role as people read it."""
+    return _MEMBER_LABELS[role]
+
+
+def staff_label(role: str) -> str:
+    """An operator's role as people read it."""
+    return _STAFF_LABELS[role]

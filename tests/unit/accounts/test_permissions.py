@@ -27,3 +27,26 @@ def test_a_role_that_is_none_may_nothing() -> None:
         permissions.of_member("root")
     with pytest.raises(KeyError):
         permissions.of_staff("owner")
+
+
+def test_every_role_and_permission_is_said_in_words_once() -> None:
+    for table, granted in (
+        (permissions.MEMBER_TABLE, permissions.MEMBER_PERMISSIONS),
+        (permissions.STAFF_TABLE, permissions.STAFF_PERMISSIONS),
+    ):
+        roles = {role.name for role in table}
+        assert all(role.label and role.words for role in table)
+        assert len({permission.name for permission in granted}) == len(granted)
+        assert len({permission.words for permission in granted}) == len(granted)
+        assert all(permission.roles and set(permission.roles) <= roles for permission in granted)
+
+
+def test_only_owners_and_administrators_decide_who_else_may() -> None:
+    assert [role for role in permissions.MEMBER_ROLES if "team.manage" in permissions.of_member(role)] == ["owner"]
+    assert [role for role in permissions.MEMBER_ROLES if "keys.manage" in permissions.of_member(role)] == ["owner"]
+    assert [role for role in permissions.STAFF_ROLES if "admin" in permissions.of_staff(role)] == ["admin"]
+
+
+def test_a_key_of_several_tenants_may_never_move_money() -> None:
+    assert permissions.SERVICE_SCOPES == {"billing.read", "usage.write"}
+    assert permissions.of_member("owner") >= permissions.SCOPES
