@@ -12,14 +12,14 @@ from werkzeug.test import TestResponse
 
 from billing.kernel import clock
 from billing.kernel.money import Money
-from billing.payments import acts, sessions
+from billing.payments import acts, sessions, webhooks
 from billing.payments.providers.sandbox import SandboxProvider, SignedEvent
 from billing.payments.sessions import SessionRow
 from billing.payments.tables import ProviderEvent
 from billing.storage.database import Database
 from portal import create_app
 from portal.services import Services
-from tests.peers.stripe_server import StripeServer
+from tests.peers.stripe.server import StripeServer
 from tests.web.conftest import CREATED_AT
 
 SANDBOX, STRIPE = "/api/v1/payments/webhook/sandbox", "/api/v1/payments/webhook"
@@ -35,7 +35,7 @@ def account_id(database: Database) -> str:
 
 @pytest.fixture
 def peer() -> Iterator[StripeServer]:
-    with StripeServer() as server:
+    with StripeServer(hears=sorted(webhooks.HANDLED_TYPES)) as server:
         yield server
 
 

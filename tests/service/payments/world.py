@@ -19,9 +19,9 @@ from billing.payments.refunds import RefundRow
 from billing.payments.sessions import PaymentRow, SessionRow
 from billing.payments.tables import ProviderEvent
 from billing.storage.database import Database
-from tests.peers.stripe_server import StripeServer
+from tests.peers.stripe.server import StripeServer
 
-# The peer's objects carry its own clock, as a provider's do; its signatures carry this one, however long the run takes.
+# The peer's clock stands still at this time, however long the run takes.
 NOW = datetime.now(UTC).replace(microsecond=0)
 OPENED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 ASKER, DECIDER = "usr_asker", "usr_decider"
@@ -193,6 +193,6 @@ def customer_of(name: str, database: Database) -> Iterator[Customer]:
     if name == "sandbox":
         yield SandboxCustomer(database)
         return
-    with StripeServer() as peer:
-        peer.signs_at = int(NOW.timestamp())
+    with StripeServer(hears=sorted(webhooks.HANDLED_TYPES)) as peer:
+        peer.clock.set(int(NOW.timestamp()))
         yield StripeCustomer(peer)

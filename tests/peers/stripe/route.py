@@ -1,0 +1,34 @@
+"""One route: method, address, act, and the parameters it reads."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+_PAGING = "limit starting_after ending_before created.gt created.gte created.lt created.lte created"
+
+
+@dataclass(frozen=True)
+class Route:
+    """`reads`: names separated by blanks, dotted for groups (`payment_intent_data.metadata.*`); paging and expand go without saying."""
+
+    method: str
+    address: str
+    act: Callable[..., Any]
+    reads: str = ""
+    is_list: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "is_list", self.act.__name__.startswith("list_"))
+
+    @property
+    def accepted(self) -> frozenset[str]:
+        """All parameters, those that every route or every list has included."""
+        return frozenset([*self.reads.split(), "expand", *(_PAGING.split() if self.is_list else ())])
+
+    def match(self, method: str, path: str) -> dict[str, str] | None:
+        """The ids in the path, or None when this is another route."""
+        if method != self.method:
+            return None
+        found = re.fullmatch(re.sub(r"\{(\w+)\}", r"(?P<\1>[A-Za-z0-9_]+)", self.address), path)
+        return found.groupdict() if found else None

@@ -1,0 +1,42 @@
+"""All routes, resource by resource."""
+
+from tests.peers.stripe import (
+    balance_transactions,
+    charges,
+    checkout_sessions,
+    customers,
+    events,
+    payment_intents,
+    payment_methods,
+    refunds,
+    setup_intents,
+    webhook_endpoints,
+)
+from tests.peers.stripe.errors import Unstarted
+from tests.peers.stripe.route import Route
+
+ROUTES: list[Route] = [
+    *customers.ROUTES,
+    *payment_methods.ROUTES,
+    *payment_intents.ROUTES,
+    *setup_intents.ROUTES,
+    *checkout_sessions.ROUTES,
+    *charges.ROUTES,
+    *refunds.ROUTES,
+    *balance_transactions.ROUTES,
+    *events.ROUTES,
+    *webhook_endpoints.ROUTES,
+]
+
+
+def find(method: str, path: str) -> tuple[Route, dict[str, str]]:
+    """The route and the ids in its path. Raises Unstarted(404)."""
+    for route in ROUTES:
+        ids = route.match(method, path)
+        if ids is not None:
+            return route, ids
+    raise Unstarted(
+        404,
+        f"Unrecognized request URL ({method}: {path}). Please see https://stripe.com/docs or we can help at "
+        "https://support.stripe.com/.",
+    )
