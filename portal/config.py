@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from billing.accounts import names
+from billing.kernel.errors import Invalid
+from billing.notices.channels import smtp
 from billing.storage.database import DatabaseUrls
 
 INSTANCE = Path(__file__).resolve().parents[1] / "instance"
@@ -24,11 +27,13 @@ class Unsafe(Exception):
 class PortalConfig:
     """Everything the portal reads from its environment.
 
-    `secret_key` signs sessions and forms; `sandbox_secret` signs the sandbox provider's webhooks and is derived from it.
+    `secret_key` signs sessions and forms and seals second factors; `old_secret_keys` are those before it, still read; `sandbox_secret` signs the sandbox provider's webhooks and is derived from it.
     """
 
     database: DatabaseUrls
     secret_key: str = field(repr=False)
+    old_secret_keys: tuple[str, ...] = field(default=(), repr=False)  # newest first
+    is_staff_mfa_required: bool = False  # operators without a second factor can only set one up
     base_url: str = "http://127.0.0.1:8000"
     is_production: bool = False
     stripe_secret_key: str | None = field(default=None, repr=False)
@@ -38,6 +43,12 @@ class PortalConfig:
     runs_scheduler: bool = False
     is_testing: bool = False
     trusted_hosts: tuple[str, ...] = ()
+    # Mail: by `smtp_url`, else into files of `mail_folder`, else none at all.
+    smtp_url: str | None = field(default=None, repr=False)
+    mail_from: str = "Plumbline <plumbline@localhost.localdomain>"
+    mail_folder: Path | None = None
+    smtp_timeout_s: int = 10
+    signing_key_file: Path | None = None  # 64 hex digits; outside production made at first use in `instance/`
     # An issuer of bearer tokens for the API: its name, what its tokens call us, and where its keys are (a URL or a file).
     jwt_issuer: str | None = None
     jwt_audience: str | None = None
@@ -51,11 +62,16 @@ class PortalConfig:
         if self.stripe_secret_key and not self.stripe_webhook_secret:
             raise Unsafe("STRIPE_SECRET_KEY is set without STRIPE_WEBHOOK_SECRET: payments could not be confirmed")
         if len({bool(self.jwt_issuer), bool(self.jwt_audience), bool(self.jwt_jwks)}) > 1:
-            raise Unsafe("PLUMBLINE_JWT_ISSUER, PLUMBLINE_JWT_AUDIENCE and PLUMBLINE_JWT_JWKS go together: set all or none")
+            raise Unsafe(
+                "PLUMBLINE_JWT_ISSUER, PLUMBLINE_JWT_AUDIENCE and PLUMBLINE_JWT_JWKS go together: set all or none"
+            )
         if not (0 < self.api_reads_per_minute <= _MAX_PER_MINUTE and 0 < self.api_writes_per_minute <= _MAX_PER_MINUTE):
             raise Unsafe("PLUMBLINE_API_READS_PER_MINUTE and PLUMBLINE_API_WRITES_PER_MINUTE are from 1 to 1,000,000")
+        self._check_mail()
         if not self.is_production:
             return
+        if self.signing_key_file is None:
+            raise Unsafe("in production PLUMBLINE_SIGNING_KEY_FILE must name the file of the signing key")
         if self.jwt_jwks and self.jwt_jwks.startswith("http://"):
             raise Unsafe("in production PLUMBLINE_JWT_JWKS must be an https address or a file")
         if not self.base_url.startswith("https://"):
@@ -64,6 +80,30 @@ class PortalConfig:
             raise Unsafe("in production PLUMBLINE_SECRET_KEY must have at least 32 characters")
         if self.has_sandbox:
             raise Unsafe("in production the sandbox provider must be off: set PLUMBLINE_SANDBOX=0")
+
+    def _check_mail(self) -> None:
+        try:
+            server = smtp.read_url(self.smtp_url) if self.smtp_url else None
+        except ValueError as reason:
+            raise Unsafe(f"PLUMBLINE_SMTP_URL cannot be used: {reason}") from None
+        try:
+            name, address = parse_sender(self.mail_from)
+        except Invalid:
+            raise Unsafe("PLUMBLINE_MAIL_FROM must be one address: Billing <billing@example.com>") from None
+        if not 1 <= self.smtp_timeout_s <= 60:
+            raise Unsafe("PLUMBLINE_SMTP_TIMEOUT_S is from 1 to 60 seconds")
+        if not self.is_production:
+            return
+        if self.mail_folder is not None:
+            raise Unsafe(
+                "in production mails do not go into files, where links that let people in could be read: unset PLUMBLINE_MAIL"
+            )
+        if server is not None and not server.is_private:
+            raise Unsafe(
+                "in production PLUMBLINE_SMTP_URL must be encrypted: smtps://, or smtp:// with ?starttls=required"
+            )
+        if server is not None and address.endswith(".localdomain"):
+            raise Unsafe("in production PLUMBLINE_MAIL_FROM must be set: Billing <billing@example.com>")
 
     @property
     def is_secure(self) -> bool:
@@ -74,6 +114,17 @@ class PortalConfig:
     def link_key(self) -> bytes:
         """What the links of invitations and resets are derived with (`accounts.links`); known only to whoever knows `secret_key`."""
         return hmac.new(self.secret_key.encode(), b"plumbline access links 1", hashlib.sha256).digest()
+
+    @property
+    def signing_key_path(self) -> Path:
+        """Where the signing key lies. Outside production it is made when it is missing."""
+        if self.signing_key_file is not None:
+            return self.signing_key_file
+        from billing.storage import signing  # loads cryptography, which a start can do without
+
+        path = INSTANCE / "signing_key"
+        signing.make_file(path)
+        return path
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -92,6 +143,17 @@ def database_urls(environ: Mapping[str, str] | None = None) -> DatabaseUrls:
     )
 
 
+def parse_sender(text: str) -> tuple[str, str]:
+    """(name, address) of "Billing <billing@example.com>" or of the address alone. Raises Invalid."""
+    name, bracket, rest = text.strip().rpartition("<")
+    if bracket and not rest.endswith(">"):
+        raise Invalid(field="mail_from", value=names.shown(text), reason="not_an_address")
+    address = names.require_email(rest[:-1] if bracket else text, "mail_from")
+    if not address.isascii():
+        raise Invalid(field="mail_from", value=names.shown(text), reason="not_an_address")
+    return names.require_name(name.strip(' "') or "Plumbline", "mail_from"), address
+
+
 def from_environment(environ: Mapping[str, str] | None = None) -> PortalConfig:
     """Read and check the settings. Raises Unsafe with a sentence that says what to set."""
     environ = os.environ if environ is None else environ
@@ -101,9 +163,19 @@ def from_environment(environ: Mapping[str, str] | None = None) -> PortalConfig:
         if is_production:
             raise Unsafe("in production PLUMBLINE_SECRET_KEY must be set")
         secret_key = _development_secret()
+    smtp_url = environ.get("PLUMBLINE_SMTP_URL") or None
+    mail = environ.get("PLUMBLINE_MAIL", "").strip()
     return PortalConfig(
         database=database_urls(environ),
         secret_key=secret_key,
+        old_secret_keys=tuple(environ.get("PLUMBLINE_SECRET_KEY_OLD", "").split()),
+        is_staff_mfa_required=_choice(
+            environ,
+            "PLUMBLINE_STAFF_MFA",
+            ("optional", "required"),
+            default="required" if is_production else "optional",
+        )
+        == "required",
         base_url=environ.get("PLUMBLINE_BASE_URL", "http://127.0.0.1:8000").rstrip("/"),
         is_production=is_production,
         stripe_secret_key=environ.get("STRIPE_SECRET_KEY") or None,
@@ -112,6 +184,11 @@ def from_environment(environ: Mapping[str, str] | None = None) -> PortalConfig:
         has_sandbox=_flag(environ, "PLUMBLINE_SANDBOX", default=not is_production),
         runs_scheduler=_flag(environ, "PLUMBLINE_SCHEDULER", default=False),
         trusted_hosts=tuple(environ.get("PLUMBLINE_TRUSTED_HOSTS", "").split()),
+        smtp_url=smtp_url,
+        mail_from=environ.get("PLUMBLINE_MAIL_FROM") or PortalConfig.mail_from,
+        mail_folder=_mail_folder(mail, has_server=smtp_url is not None, is_production=is_production),
+        smtp_timeout_s=_number(environ, "PLUMBLINE_SMTP_TIMEOUT_S", default=10),
+        signing_key_file=Path(path) if (path := environ.get("PLUMBLINE_SIGNING_KEY_FILE")) else None,
         jwt_issuer=environ.get("PLUMBLINE_JWT_ISSUER") or None,
         jwt_audience=environ.get("PLUMBLINE_JWT_AUDIENCE") or None,
         jwt_jwks=environ.get("PLUMBLINE_JWT_JWKS") or None,
@@ -120,11 +197,35 @@ def from_environment(environ: Mapping[str, str] | None = None) -> PortalConfig:
     )
 
 
+def _mail_folder(text: str, *, has_server: bool, is_production: bool) -> Path | None:
+    """Where mails are written as files; None when a server takes them, or when there are to be none."""
+    if text == "off":
+        return None
+    if text:
+        if not text.startswith("file:") or not text[5:]:
+            raise Unsafe("PLUMBLINE_MAIL is file:FOLDER or off")
+        if has_server:
+            raise Unsafe("PLUMBLINE_MAIL=file: and PLUMBLINE_SMTP_URL exclude each other: set one of them")
+        return Path(text[5:])
+    if has_server:
+        return None
+    if is_production:
+        raise Unsafe("in production set PLUMBLINE_SMTP_URL, or PLUMBLINE_MAIL=off to tell nobody anything by e-mail")
+    return INSTANCE / "mail"
+
+
 def _flag(environ: Mapping[str, str], name: str, *, default: bool) -> bool:
     text = environ.get(name, "").strip().lower()
     if text in ("", "0", "1", "true", "false", "yes", "no"):
         return default if text == "" else text in ("1", "true", "yes")
     raise Unsafe(f"{name} must be 0 or 1")
+
+
+def _choice(environ: Mapping[str, str], name: str, choices: tuple[str, ...], *, default: str) -> str:
+    text = environ.get(name, "").strip().lower() or default
+    if text not in choices:
+        raise Unsafe(f"{name} must be {' or '.join(choices)}")
+    return text
 
 
 def _number(environ: Mapping[str, str], name: str, *, default: int) -> int:

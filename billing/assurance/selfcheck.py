@@ -6,6 +6,7 @@ from sqlalchemy.orm import Session
 
 from billing.assurance import report
 from billing.assurance.checks import (
+    audit,
     balances,
     chains,
     guarding,
@@ -18,13 +19,14 @@ from billing.assurance.checks import (
     usage,
 )
 from billing.assurance.report import Report
+from billing.kernel import clock
 
 
 def run(session: Session, *, now: datetime | None = None) -> Report:
     """Run every check; the report names each row that contradicts another. Reads only, rows are streamed.
 
-    The session must read one snapshot (`database.reading`), or rows written meanwhile look like contradictions. `now` is not
-    needed by any check yet; jobs pass it as to every step.
+    The session must read one snapshot (`database.reading`), or rows written meanwhile look like contradictions. `now` (by default
+    the clock's) says which audit rows are too old to be without a seal.
     """
     checks = (
         (guarding.check, guarding.NAME),
@@ -39,4 +41,11 @@ def run(session: Session, *, now: datetime | None = None) -> Report:
         (invoice_lines.check, invoice_lines.NAME),
         (payments.check, payments.NAME),
     )
-    return report.of([report.carry_out(check, name, session) for check, name in checks])
+    tallies = [report.carry_out(check, name, session) for check, name in checks]
+    tallies.append(report.carry_out(audit.check, audit.NAME, session, now or clock.utc_now()))
+    return report.of(tallies)
+
+
+def run_audit(session: Session, *, now: datetime) -> Report:
+    """The audit log's chain alone (AS5). Reads one snapshot, streamed."""
+    return report.of([report.carry_out(audit.check, audit.NAME, session, now)])

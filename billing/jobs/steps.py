@@ -7,19 +7,21 @@ from datetime import timedelta
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
-from billing.accounts import heads
+from billing.accounts import approval_list, heads
 from billing.accounts.tables import SignInAttempt
 from billing.assurance import selfcheck
 from billing.controls import budgets as budget_room
+from billing.controls import second_person
 from billing.invoicing import batches, drafts
 from billing.invoicing.documents import render
 from billing.jobs.context import JobContext, each_account
 from billing.kernel.errors import Refusal
 from billing.ledger import balances
 from billing.metering import accrual
-from billing.notices import relay
+from billing.notices import relay, sending
 from billing.payments import acts, apply, recovery
 from billing.rating import periods, postings, rater
+from billing.storage import audit_chain, limits
 from billing.storage.tables import JobRun
 
 _BATCH = 10_000
@@ -126,14 +128,42 @@ def invoice_batches(context: JobContext) -> int:
     return done
 
 
+def approvals(context: JobContext) -> int:
+    """End requests for a second person whose time is over, each in its own transaction. Counts requests."""
+    with context.database.reading("jobs") as session:
+        waiting = approval_list.due(session, now=context.now)
+    done = 0
+    for approval_id in waiting:
+        with context.database.transaction("jobs") as session:
+            done += second_person.expire(session, now=context.now, approval_id=approval_id)
+    return done
+
+
 def documents(context: JobContext) -> int:
     """Render issued invoices that have no document yet. Counts documents."""
     return render.render_pending(context.database, now=context.now)
 
 
 def outbox(context: JobContext) -> int:
-    """Deliver notices that are due. Counts deliveries."""
-    return relay.deliver_due(context.database, now=context.now)
+    """Show notices that are due and make their deliveries. Counts notices."""
+    return relay.deliver_due(context.database, now=context.now, by_mail=context.mail is not None)
+
+
+def mail(context: JobContext) -> int:
+    """Send e-mails that are due. Counts those that were taken."""
+    return sending.send_due(context.database, context.mail, now=context.now) if context.mail is not None else 0
+
+
+def seal_audit(context: JobContext) -> int:
+    """Give committed audit rows their place in the chain; once an hour also those committed long after they were made."""
+    is_sweep = context.now.minute == 0
+    done = 0
+    while True:
+        with context.database.transaction("jobs") as session:
+            sealed = audit_chain.seal(session, now=context.now, is_sweep=is_sweep)
+        done += sealed
+        if sealed < audit_chain.BATCH:
+            return done
 
 
 def checkpoints(context: JobContext) -> int:
@@ -161,7 +191,7 @@ class SelfCheckFailed(Exception):
 
 
 def housekeeping(context: JobContext) -> int:
-    """Delete run records and sign-in attempts that nobody needs any more. Counts rows."""
+    """Delete run records, sign-in attempts and counts of past limits that nobody needs any more. Counts rows."""
     with context.database.transaction("jobs") as session:
         runs = session.execute(delete(JobRun).where(JobRun.started_at < context.now - _KEEP_RUNS))
         idle = session.execute(
@@ -169,5 +199,6 @@ def housekeeping(context: JobContext) -> int:
                 JobRun.started_at < context.now - _KEEP_IDLE_RUNS, JobRun.result == "succeeded", JobRun.done_count == 0
             )
         )
+        counts = limits.forget_old(session, now=context.now)
         attempts = session.execute(delete(SignInAttempt).where(SignInAttempt.failed_at < context.now - _KEEP_IDLE_RUNS))
-    return sum(int(getattr(result, "rowcount", 0)) for result in (runs, idle, attempts))
+    return counts + sum(int(getattr(result, "rowcount", 0)) for result in (runs, idle, attempts))

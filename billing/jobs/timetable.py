@@ -37,8 +37,16 @@ TIMETABLE: tuple[Job, ...] = (
         every=timedelta(seconds=5),
         run=steps.invoice_batches,
     ),
+    Job(
+        name="approvals",
+        words="Let requests that nobody decided in time expire",
+        every=timedelta(minutes=5),
+        run=steps.approvals,
+    ),
     Job(name="documents", words="Render issued invoices", every=timedelta(seconds=10), run=steps.documents),
-    Job(name="outbox", words="Deliver notices", every=timedelta(seconds=15), run=steps.outbox),
+    Job(name="outbox", words="Show notices and address their e-mails", every=timedelta(seconds=5), run=steps.outbox),
+    Job(name="mail", words="Send e-mails", every=timedelta(seconds=5), run=steps.mail),
+    Job(name="seal-audit", words="Chain the audit log", every=timedelta(seconds=20), run=steps.seal_audit),
     Job(name="checkpoints", words="Shorten the way to each balance", every=timedelta(hours=1), run=steps.checkpoints),
     Job(name="self-check", words="Prove the books against themselves", every=timedelta(hours=6), run=steps.self_check),
     Job(

@@ -35,6 +35,18 @@ def new_ids(prefix: str, count: int) -> list[str]:
     return made
 
 
+def earlier(made: str, by_ms: int) -> str:
+    """The smallest id of the same prefix that was made at most `by_ms` milliseconds before `made`: where a search may begin.
+
+    Raises ValueError for what `new_id` did not make.
+    """
+    prefix, _, digits = made.rpartition("_")
+    value = 0
+    for digit in digits:
+        value = value << 5 | _ALPHABET.index(digit)
+    return f"{prefix}_{_encode(max(0, (value >> 80) - by_ms) << 80)}"
+
+
 def _next_value() -> int:
     global _last  # noqa: PLW0603  one counter per process is the point
     with _lock:

@@ -1,10 +1,11 @@
-"""`plumbline self-check` and `plumbline replay`: prove the books again."""
+"""`plumbline self-check`, `plumbline replay` and `plumbline audit`: prove the books and the log of acts again."""
 
 import click
 
 from billing.assurance import replay as replaying
 from billing.assurance import selfcheck
 from billing.assurance.report import Report
+from billing.storage import audit_chain, signing
 from portal.cli import context
 from portal.cli.output import emit, with_format
 
@@ -26,6 +27,45 @@ def replay(period: str | None, form: str) -> None:
     """Rate and post again from what is stored, and compare; exit 1 when anything comes out otherwise."""
     with context.database().reading("jobs") as session:
         show(replaying.replay(session, period), form)
+
+
+@click.group()
+def audit() -> None:
+    """The log of who did what, and the chain over it."""
+
+
+@audit.command()
+@with_format
+def verify(form: str) -> None:
+    """Walk the chain over the audit log from its start; exit 1 where a row is not what was sealed."""
+    with context.database().reading("jobs") as session:
+        show(selfcheck.run_audit(session, now=context.now()), form)
+
+
+@audit.command()
+@with_format
+def head(form: str) -> None:
+    """Seal what waits and print the end of the chain, signed. Kept elsewhere, it proves later that no tail was cut off."""
+    signer = signing.read_file(context.config().signing_key_path)
+    with context.database().transaction("jobs") as session:
+        while audit_chain.seal(session, now=context.now(), is_sweep=True) == audit_chain.BATCH:
+            pass
+        end = audit_chain.head(session)
+        key = signing.current(session, signer, now=context.now())
+    signature = signer.sign(audit_chain.signed_bytes(end))
+    emit(
+        [
+            {
+                "seq": end.seq,
+                "chain_hash": end.chain_hash,
+                "at": context.now(),
+                "key": key.fingerprint,
+                "signature": signature,
+            }
+        ],
+        form,
+        columns=("seq", "chain_hash", "at", "key", "signature"),
+    )
 
 
 def show(report: Report, form: str) -> None:

@@ -33,6 +33,15 @@ REASONS: dict[str, Sentence] = {
     "password_too_short": "A password has at least 8 characters.",
     "password_too_long": "A password has at most 200 characters.",
     "password_is_login": "A password must differ from the e-mail address.",
+    "unknown_act": lambda fields: f"There is no act {fields.get('value')} that needs two people.",
+    "already_requested": "This was asked for before and waits for a second person.",
+    "only_the_maker": "Only the person who asked can withdraw a request.",
+    "staff_permission_missing": lambda fields: (
+        f"This needs a member of the staff who may do it (permission {fields.get('permission')})."
+    ),
+    "altered": "This request was altered after it was made: it cannot be approved. Reject it and find out who did.",
+    "content_changed": "What would be done has changed since it was asked for: reject this request and ask anew.",
+    "not_what_was_shown": "This is not what the page showed when it was loaded: look at it as it is now, then decide again.",
 }
 CODES: dict[str, Sentence] = {
     "code_taken": "There is an account with this code already.",
@@ -46,4 +55,10 @@ CODES: dict[str, Sentence] = {
     "last_admin": "At least one administrator who can sign in has to remain: make somebody else one first.",
     "own_access": "Another administrator has to change this for you.",
     "key_above_maker": lambda fields: f"You may not give a key what you may not do yourself: {fields.get('scopes')}.",
+    "second_person_needed": "Somebody else must decide this: you asked for it.",
+    "already_decided": lambda fields: f"This was decided before: it is {fields.get('state')}.",
+    "approval_expired": "Nobody decided this in time: it has to be asked for again.",
+    "content_changed": "What would be done has changed: look at it again.",
+    "not_permitted": "You may not do this.",
+    "not_allowed": "This needs the approval of a second person.",
 }

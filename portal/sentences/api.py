@@ -9,8 +9,9 @@ REASONS: dict[str, Sentence] = {
     "bad_parameter": lambda fields: f"The parameter {fields.get('field')} is empty, too long, or cannot be read.",
     "unknown_choice": lambda fields: f"The parameter {fields.get('field')} is one of: {fields.get('known')}.",
     "unknown_parameter": lambda fields: (
-        f"There is no parameter {fields.get('field')} here; there are: {fields.get('known')}."
+        f"There is no parameter {fields.get('field')} here; there are: {fields.get('known') or 'none'}."
     ),
+    "unknown_project": "The account has no such project.",
     "not_whole_bytes": "The memory is no whole number of bytes: use GiB with fewer decimals.",
     "wrong_number_of_events": lambda fields: f"Send 1 to {fields.get('limit')} events at once.",
     "no_documents": "Nothing is left to do: these documents were decided in the meantime.",
@@ -22,5 +23,8 @@ CODES: dict[str, Sentence] = {
     "invalid_body": "The body has another shape than this route takes; errors says where.",
     "idempotency_key_missing": "Send an Idempotency-Key header of 1 to 120 visible characters: repeats are then one act.",
     "idempotency_key_reused": "This Idempotency-Key was used for another request: take a new one.",
+    "idempotency_in_flight": "A request with this Idempotency-Key is being worked on: ask again in a second.",
+    "precondition_required": "Send If-Match with the ETag of what you edit, so that no one's change is lost.",
+    "precondition_failed": "This was changed since you read it: read it again, then decide.",
     "document_not_ready": "The PDF is being made: ask again in a few seconds.",
 }

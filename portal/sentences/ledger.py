@@ -8,17 +8,22 @@ REASONS: dict[str, Sentence] = {
         f"{fields.get('month')} is not the last closed month: only that one opens again."
     ),
     "is_a_reversal": "This transaction is a reversal itself: post the original fact again instead.",
+    "already_reversed": lambda fields: f"This transaction is reversed already, by {fields.get('reversal_id')}.",
     "nothing_to_reverse": "This transaction moved no money: there is nothing to reverse.",
     "held_elsewhere": lambda fields: (
         f"This transaction moves {fields.get('ledger_account')}, which charges, invoices, refunds or disputes account for: "
         "correct it there, by correction usage, a credit note or a refund."
     ),
+    "unknown_pair": "Choose what to give or to take.",
     "unknown_sort": "The list cannot be sorted by that.",
     "out_of_range": lambda fields: f"The {fields.get('field', 'value')} is out of range.",
     "unknown_account": lambda fields: f"There is no ledger account of the name {fields.get('name')}.",
     "price_changed_after_rating": "The price was changed after usage had been rated with it.",
 }
 CODES: dict[str, Sentence] = {
+    "above_held": lambda fields: (
+        f"The amount is too large: {fields.get('limit', fields.get('limit_minor'))} stands in the {fields.get('ledger_account')}."
+    ),
     "ledger_conflict": lambda fields: (
         f"This was posted before with other content, as transaction {fields.get('transaction_id')}."
     ),

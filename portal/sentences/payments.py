@@ -18,8 +18,6 @@ CODES: dict[str, Sentence] = {
     "amount_out_of_range": _out_of_range,
     "above_refundable": lambda fields: f"At most {fields.get('limit', fields.get('limit_minor'))} can be refunded.",
     "refund_during_dispute": "There can be no refund while a dispute holds money of this billing account.",
-    "second_person_needed": "Somebody else must decide this refund: you asked for it.",
-    "refund_already_decided": lambda fields: f"This refund was decided before: it is {fields.get('state')}.",
 }
 REASONS: dict[str, Sentence] = {
     "above_rest": lambda fields: (
