@@ -25,6 +25,8 @@ class Delivery(Base):
     ended_at: Mapped[datetime | None] = mapped_column(Instant)
     last_error: Mapped[str | None] = mapped_column(Words)
     correlation_id: Mapped[str | None] = mapped_column(Code)
+    sending_at: Mapped[datetime | None] = mapped_column(Instant)  # since when a worker has it, None between the tries
+    set_aside_at: Mapped[datetime | None] = mapped_column(Instant)  # a person took a failed one off the list
 
     __table_args__ = table_args(
         CheckConstraint("channel IN ('email', 'webhook')", name="channel"),
