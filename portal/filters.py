@@ -3,16 +3,20 @@
 import hashlib
 import re
 import unicodedata
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from functools import lru_cache
 from pathlib import Path
 
 from flask import Flask, g, has_request_context, request, url_for
+from markupsafe import Markup, escape
 
 from billing.rendering import formats
 from billing.rendering.numbers import NBSP, Exact, MoneyLike
 from portal.navigation import page_numbers, url_with
 
+_CELL = re.compile(r"<(?:tr|td|th)\b[^>]*>")
+_COLSPAN = re.compile(r'colspan="?(\d+)')
 LOCALES = ("en", "de", "fr", "ja")
 
 
@@ -157,6 +161,29 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-") or "x"
 
 
+def cell_labels(rows: Markup, columns: Sequence[Mapping[str, object]]) -> Markup:
+    """The rows of a table, each cell with its column's heading in `data-label`: what stands beside it where rows are stacked.
+
+    Cells that bring their own label keep it. Works on our own escaped markup, in which `<td` is only ever a tag.
+    """
+    labels = [escape("" if column.get("hidden") else column["label"]) for column in columns]
+    at = 0
+
+    def label(found: re.Match[str]) -> str:
+        nonlocal at
+        tag = found.group()
+        if tag.startswith("<tr"):
+            at = 0
+            return tag
+        span = _COLSPAN.search(tag)
+        here, at = at, at + (int(span.group(1)) if span else 1)
+        if tag.startswith("<th") or "data-label" in tag or here >= len(labels) or not labels[here]:
+            return tag
+        return f'<td data-label="{labels[here]}"{tag[3:]}'
+
+    return Markup(_CELL.sub(label, rows))  # noqa: S704 - the labels are escaped, the rest was markup before
+
+
 def asset(name: str) -> str:
     """The URL of a static file, with a hash of its content so that browsers may keep it for ever."""
     return url_for("static", filename=name, v=_digest(Path(__file__).resolve().parents[1] / "static" / name))
@@ -169,7 +196,7 @@ def _digest(path: Path) -> str:
 
 _FILTERS = (
     money, amount, micro, unit_price, unit_price_pico, quantity, integer, percent, share, file_size, day, days, month_name,
-    instant, clock, period, duration, age, ago, plural, slug,
+    instant, clock, period, duration, age, ago, plural, slug, cell_labels,
 )  # fmt: skip
 
 

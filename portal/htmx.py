@@ -40,6 +40,11 @@ def unauthorised(sign_in_url: str) -> Response:
     return Response(status=401, headers={"HX-Redirect": sign_in_url, "Vary": "HX-Request"})
 
 
+def poll_pace(age_s: float) -> str:
+    """How often a page that waits asks again: every 2 seconds in its first half minute, then slower, for `hx.poll(every=)`."""
+    return "2s" if age_s < 30 else "5s" if age_s < 300 else "15s"
+
+
 def error(response: Response) -> Response:
     """Lead an error that answers htmx into the layout's `#page-error`, above a page that keeps its content and typed data."""
     response.vary.add("HX-Request")

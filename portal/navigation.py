@@ -74,13 +74,28 @@ OPERATOR_MENU = (
     ),
 )
 
+# The pages about the person themselves, in the menu under their name; anybody who is signed in has them.
+PERSON_MENU = (
+    Entry(endpoint="you.profile", label="Your account", permission="", icon="settings"),
+    Entry(endpoint="you.sessions", label="Where you are signed in", permission="", icon="shield-check"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccountChoice:
+    """One billing account that the person may change to."""
+
+    id: str
+    name: str
+    is_current: bool
+
 
 @dataclass(frozen=True, kw_only=True)
 class Viewer:
     """Who looks at the page, as far as its frame shows it; made by portal.access.
 
     `account_name` is the billing account (or "Operations" for staff), `may` answers for a permission, `notice` is a sentence that
-    stays on every page, such as that a tenant's pages are only being viewed.
+    stays on every page, such as that a tenant's pages are only being viewed. `accounts` are all that the person may open.
     """
 
     label: str
@@ -89,6 +104,7 @@ class Viewer:
     may: Callable[[str], bool]
     sign_out_endpoint: str = "auth.sign_out"
     notice: str | None = None
+    accounts: tuple[AccountChoice, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +133,8 @@ class Frame:
     menu: tuple[Group, ...] = ()
     home_url: str = "/"
     sign_out_url: str | None = None
+    switch_url: str | None = None
+    person_links: tuple[Item, ...] = ()
     search_url: str | None = None
 
 
@@ -138,21 +156,25 @@ def frame_of(viewer: Viewer | None) -> Frame:
         menu=menu,
         home_url=menu[0].items[0].url if menu else "/",
         sign_out_url=_url_or_none(viewer.sign_out_endpoint),
+        switch_url=_url_or_none("auth.choose_account"),
+        person_links=_items(PERSON_MENU),
         search_url=_url_or_none("operator.search") if viewer.is_operator else None,
     )
 
 
 def _groups(menu: Iterable[Section], viewer: Viewer) -> Iterable[Group]:
     for section in menu:
-        items = tuple(
-            Item(
-                label=entry.label, url=url_for(entry.endpoint), icon=entry.icon, is_current=_is_current(entry.endpoint)
-            )
-            for entry in section.entries
-            if entry.endpoint in current_app.view_functions and viewer.may(entry.permission)
-        )
+        items = _items(entry for entry in section.entries if viewer.may(entry.permission))
         if items:
             yield Group(label=section.label, items=items)
+
+
+def _items(entries: Iterable[Entry]) -> tuple[Item, ...]:
+    return tuple(
+        Item(label=entry.label, url=url_for(entry.endpoint), icon=entry.icon, is_current=_is_current(entry.endpoint))
+        for entry in entries
+        if entry.endpoint in current_app.view_functions
+    )
 
 
 def _is_current(endpoint: str) -> bool:

@@ -16,10 +16,13 @@ Exact = int | Decimal | Fraction
 MOST_SERIES = 9
 _HEIGHT = 200
 _SLOT = 20
+_WIDTHS = ((2, 4), (5, 8), (10**9, 14))  # up to so many bars: so wide in their slot; a lone bar is no wall
 _TICKS = 4
 _LABELS = 6
-_BAR = Markup('<rect class="{colour}" x="{x}" y="{y}" width="14" height="{height}"><title>{words}</title></rect>')
+_DENSE = 60  # from so many bars on, the gaps between them would be wider than the bars at 320 pixels
+_BAR = Markup('<rect class="{colour}" x="{x}" y="{y}" width="{width}" height="{height}"><title>{words}</title></rect>')
 _LINE = Markup('<polyline class="line {colour}" points="{points}"><title>{name}</title></polyline>')
+_DOT = Markup('<line class="dot {colour}" x1="{x}" y1="{y}" x2="{x}" y2="{y}"><title>{name}</title></line>')
 _MARK = Markup('<line class="level-mark" x1="{x}" x2="{x}" y1="0" y2="10"/>')
 _GRID = Markup('<line class="{kind}" x1="0" x2="{width}" y1="{y}" y2="{y}"/>')
 _WORD = Markup('<span class="{kind}">{label}</span>')
@@ -40,7 +43,8 @@ class Series:
 class Chart:
     """What is drawn: a unique id, words for those who do not see it, labels along the bottom, and how a value is written.
 
-    `tick` writes a value in full, `axis` a shorter form for the axis where there is one.
+    `tick` writes a value in full, `axis` a shorter form for the axis where there is one. `is_whole`: values are counts or minor
+    units, so the axis has no step below one.
     """
 
     id: str
@@ -50,6 +54,7 @@ class Chart:
     series: tuple[Series, ...]
     tick: Callable[[Fraction], str]
     axis: Callable[[Fraction], str] | None = None
+    is_whole: bool = False
 
     def __post_init__(self) -> None:
         for row in self.series:
@@ -75,7 +80,8 @@ def stacked_bars(chart: Chart) -> Markup:
     columns = [[Fraction(row.values[i]) for row in series] for i in range(len(chart.labels))]
     top = max((sum((v for v in column if v > 0), Fraction(0)) for column in columns), default=Fraction(0))
     bottom = min((sum((v for v in column if v < 0), Fraction(0)) for column in columns), default=Fraction(0))
-    axis = _Axis.spanning(bottom, top)
+    axis = _Axis.spanning(bottom, top, is_whole=chart.is_whole)
+    wide = next(wide for most, wide in _WIDTHS if len(columns) <= most)
     parts: list[Markup] = []
     for i, column in enumerate(columns):
         above = below = Fraction(0)
@@ -88,7 +94,8 @@ def stacked_bars(chart: Chart) -> Markup:
             parts.append(
                 _BAR.format(
                     colour=_colour(k),
-                    x=i * _SLOT + 3,
+                    x=i * _SLOT + (_SLOT - wide) // 2,
+                    width=wide,
                     y=_n(axis.y(high)),
                     height=_n(axis.y(low) - axis.y(high)),
                     words=words,
@@ -98,12 +105,16 @@ def stacked_bars(chart: Chart) -> Markup:
 
 
 def lines(chart: Chart) -> Markup:
-    """A line for each series over the labels, on one zero-based axis."""
+    """A line for each series over the labels, on one zero-based axis; a series of one value is a dot."""
     series = fold(chart.series)
     values = [Fraction(value) for row in series for value in row.values]
-    axis = _Axis.spanning(min(values, default=Fraction(0)), max(values, default=Fraction(0)))
+    axis = _Axis.spanning(min(values, default=Fraction(0)), max(values, default=Fraction(0)), is_whole=chart.is_whole)
     parts = []
     for k, row in enumerate(series):
+        if len(row.values) == 1:
+            y = _n(axis.y(Fraction(row.values[0])))
+            parts.append(_DOT.format(colour=_colour(k), x=_SLOT // 2, y=y, name=row.name))
+            continue
         points = " ".join(f"{i * _SLOT + _SLOT // 2},{_n(axis.y(Fraction(v)))}" for i, v in enumerate(row.values))
         parts.append(_LINE.format(colour=_colour(k), points=points, name=row.name))
     return _frame(chart, series, axis, Markup("").join(parts))
@@ -112,6 +123,7 @@ def lines(chart: Chart) -> Markup:
 def sparkline(id: str, title: str, values: Sequence[Exact]) -> Markup:
     """A small line without axes beside a figure; `title` says in words what it shows."""
     exact = [Fraction(value) for value in values]
+    exact *= 2 if len(exact) == 1 else 1  # one value is a level line
     low, high = min(exact, default=Fraction(0)), max(exact, default=Fraction(0))
     span = (high - low) or Fraction(1)
     points = " ".join(f"{i * 10},{_n(2 + 28 * (high - value) / span)}" for i, value in enumerate(exact))
@@ -149,17 +161,21 @@ class _Axis:
     low: Fraction
     high: Fraction
     step: Fraction
+    is_flat: bool  # nothing but zeros: the axis says zero once
 
     @classmethod
-    def spanning(cls, bottom: Fraction, top: Fraction) -> "_Axis":
+    def spanning(cls, bottom: Fraction, top: Fraction, *, is_whole: bool = False) -> "_Axis":
         bottom, top = min(bottom, Fraction(0)), max(top, Fraction(0))
         step = _round_step((top - bottom) / _TICKS or Fraction(1, _TICKS))
-        return cls(low=bottom // step * step, high=-(-top // step) * step or step, step=step)
+        step = max(step, Fraction(1)) if is_whole else step
+        return cls(low=bottom // step * step, high=-(-top // step) * step or step, step=step, is_flat=bottom == top)
 
     def y(self, value: Fraction) -> Fraction:
         return (self.high - value) / (self.high - self.low) * _HEIGHT
 
     def ticks(self) -> list[Fraction]:
+        if self.is_flat:
+            return [Fraction(0)]
         count = int((self.high - self.low) / self.step)
         return [self.high - i * self.step for i in range(count + 1)]
 
@@ -191,12 +207,12 @@ def _frame(chart: Chart, series: Sequence[Series], axis: _Axis, drawing: Markup)
     ticks = Markup("").join(Markup("<span>{}</span>").format((chart.axis or chart.tick)(tick)) for tick in axis.ticks())
     legend = Markup("").join(_KEY.format(colour=_colour(k), name=row.name) for k, row in enumerate(series))
     return Markup(
-        '<div class="chart"><div class="chart-y" aria-hidden="true">{ticks}</div>'
+        '<div class="chart{dense}"><div class="chart-y" aria-hidden="true">{ticks}</div>'
         '<svg class="chart-plot" role="img" aria-labelledby="{id}-title {id}-desc" viewBox="0 0 {width} {height}" preserveAspectRatio="none">'
         '<title id="{id}-title">{title}</title><desc id="{id}-desc">{desc}</desc>{drawing}</svg>'
         '<div class="chart-x" aria-hidden="true">{words}</div><ul class="chart-legend">{legend}</ul></div>'
     ).format(
-        id=chart.id, title=chart.title, desc=chart.description, width=width, height=_HEIGHT, ticks=ticks, words=words,
+        dense=" chart-dense" if len(chart.labels) >= _DENSE else "", id=chart.id, title=chart.title, desc=chart.description, width=width, height=_HEIGHT, ticks=ticks, words=words,
         legend=legend, drawing=grid + drawing,
     )  # fmt: skip
 

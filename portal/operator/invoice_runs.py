@@ -17,7 +17,6 @@ from billing.storage.database import Session
 from portal import access, errors, htmx, sentences, services
 from portal.fields import KeyedForm
 from portal.operator import words
-from portal.operator.jobs import poll_pace
 from portal.tenant.query import Query, chip, option, path_key
 
 Act = Literal["approve", "issue"]
@@ -139,7 +138,7 @@ def invoice_runs_batch(period: str, batch_id: str) -> Response:
         month=_month(period),
         items=[(item, _why(item)) for item in items],
         who=words.actor(progress.requested_by, names),
-        every=None if progress.is_ended else poll_pace(age_s),
+        every=None if progress.is_ended else htmx.poll_pace(age_s),
     )
 
 

@@ -80,10 +80,5 @@ def jobs_run(run_id: str) -> Response:
         run=run,
         words=next((job.words for job in timetable.TIMETABLE if job.name == run.job), run.job),
         leader=leader,
-        every=poll_pace((now - run.started_at).total_seconds()) if run.state in ("asked", "running") else None,
+        every=htmx.poll_pace((now - run.started_at).total_seconds()) if run.state in ("asked", "running") else None,
     )
-
-
-def poll_pace(age_s: float) -> str:
-    """How often a page asks how far long work is: quickly at first, then slower."""
-    return "2s" if age_s < 60 else "5s" if age_s < 600 else "15s"

@@ -23,7 +23,6 @@ from billing.storage.database import Session
 from portal import access, errors, htmx, sentences, services
 from portal.fields import KeyedForm
 from portal.operator import words
-from portal.operator.jobs import poll_pace
 from portal.tenant.query import Query, chip, option, path_key
 
 STATES = ("requested", "approved", "sent", "unknown", "succeeded", "failed", "rejected")
@@ -123,7 +122,7 @@ def refunds_detail(refund_id: str) -> Response:
         case = _case(session, path_key(refund_id))
     decided_at = case.row.decided_at
     waits = case.row.state in _ON_THE_WAY and decided_at is not None
-    every = poll_pace((services.now() - decided_at).total_seconds()) if waits and decided_at else None
+    every = htmx.poll_pace((services.now() - decided_at).total_seconds()) if waits and decided_at else None
     return htmx.render(
         "operator/refunds/detail.html",
         "operator/refunds/_case.html",

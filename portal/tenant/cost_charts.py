@@ -34,6 +34,7 @@ def stacked(found: Spending, *, by: Grain, group: Group, days: Range, id: str = 
             series=_series(found, group),
             tick=money,
             axis=axis,
+            is_whole=True,
         )
     )
 

@@ -129,3 +129,42 @@ def test_the_axis_has_few_round_steps(top: charts.Exact, ticks: int) -> None:
     root = tree(charts.stacked_bars(chart((top,))))
     axis = next(e for e in root.iter("div") if e.get("class") == "chart-y")
     assert len(list(axis)) == ticks
+
+
+def test_an_axis_of_nothing_says_zero_once() -> None:
+    for draw in (charts.stacked_bars, charts.lines):
+        root = tree(draw(chart((0, 0, 0))))
+        assert words_of(root, "chart-y") == ["0"]
+
+
+def test_whole_units_have_no_step_below_one() -> None:
+    cents = charts.Chart(
+        id="c", title="t", description="d", labels=("a",), series=(charts.Series(name="x", values=(2,)),), tick=str, is_whole=True
+    )  # fmt: skip
+    assert words_of(tree(charts.stacked_bars(cents)), "chart-y") == ["2", "1", "0"]
+
+
+def test_a_line_of_one_value_is_a_dot_that_can_be_seen() -> None:
+    dots = [e for e in tree(charts.lines(chart((5,), (3,)))).iter("line") if "dot" in (e.get("class") or "")]
+    assert [(dot.get("class"), dot.get("y1")) for dot in dots] == [("dot s1", "33.33"), ("dot s2", "100.00")]
+    spark = next(tree(charts.sparkline("s", "One", (7,))).iter("polyline")).get("points", "")
+    assert len(spark.split()) == 2
+
+
+def test_four_hundred_bars_are_drawn_without_gaps_between_them() -> None:
+    root = tree(charts.stacked_bars(chart(tuple(range(400)))))
+    assert root.get("class") == "chart chart-dense"
+    assert len(bars(charts.stacked_bars(chart(tuple(range(1, 401)))))) == 400
+    assert [word for word in words_of(root, "chart-x") if word] == [f"day {i}" for i in range(0, 400, 67)]
+
+
+def test_huge_and_tiny_numbers_stay_inside_the_drawing() -> None:
+    drawn = bars(charts.stacked_bars(chart((10**30, Fraction(1, 10**9), -(10**30)))))
+    for bar in drawn:
+        top, height = float(bar.get("y", "")), float(bar.get("height", ""))
+        assert 0 <= top <= top + height <= 200
+
+
+def words_of(root: ElementTree.Element, name: str) -> list[str]:
+    part = next(e for e in root.iter("div") if e.get("class") == name)
+    return ["".join(e.itertext()) for e in part]
