@@ -18,6 +18,7 @@ from billing.payments.providers.port import CheckoutRequest, Provider, RefundReq
 from billing.payments.refunds import RefundRow
 from billing.payments.sessions import SessionRow
 from billing.payments.tables import Payment, PaymentSession, RefundRequest
+from billing.storage import correlation
 from billing.storage.database import Database, Role
 
 # Stripe may forget a key after 24 h; what is older is only looked up, never sent again.
@@ -59,6 +60,7 @@ def start_checkout(
         title = checkout.title_of(session, row)
         customer_id = checkout.find_customer(session, account_id=account_id, provider=provider.name)
         label = directory.get_account(session, account_id).code
+        correlation_id = session.get_one(PaymentSession, row.id).correlation_id
     if (
         row.state not in ("created", "unknown")
         or row.provider != provider.name
@@ -75,7 +77,13 @@ def start_checkout(
         url = return_url_of(row.id)
         facts = provider.create_checkout(
             CheckoutRequest(
-                reference=row.id, customer_id=customer_id, amount=amount, title=title, success_url=url, cancel_url=url
+                reference=row.id,
+                customer_id=customer_id,
+                amount=amount,
+                title=title,
+                success_url=url,
+                cancel_url=url,
+                correlation_id=correlation_id,
             )
         )
     except ProviderRefused as refused:
@@ -154,7 +162,14 @@ def send_refund(
 def deliver_refund(
     database: Database, provider: Provider, *, now: datetime, facts: RefundRequestFacts, role: Role = "jobs"
 ) -> None:
-    """The call itself and its outcome; the intent to send was committed before."""
+    """The call itself and its outcome, in the thread of the request that set it going; the intent was committed before."""
+    with correlation.restored(facts.correlation_id):
+        _deliver_refund(database, provider, now=now, facts=facts, role=role)
+
+
+def _deliver_refund(
+    database: Database, provider: Provider, *, now: datetime, facts: RefundRequestFacts, role: Role
+) -> None:
     actor, refund_id = f"provider:{provider.name}", facts.reference
     try:
         answer = provider.refund(facts)

@@ -14,6 +14,7 @@ from billing.payments.errors import OutcomeUnknown, ProviderMismatch, ProviderRe
 from billing.payments.providers import envelopes
 from billing.payments.providers.port import CheckoutFacts, Notice, Provider, RefundFacts
 from billing.payments.tables import Payment, ProviderEvent, RefundRequest
+from billing.storage import correlation
 from billing.storage.database import Database, Role
 
 _log = logging.getLogger("billing.payments")
@@ -56,6 +57,13 @@ def apply_event(
             return event.state
         provider = providers.get(event.provider)
         subject = _find_subject(session, envelopes.read(event.body), event.provider)
+    with correlation.restored(event.correlation_id):
+        return _apply(database, role, event_id, now, provider, subject)
+
+
+def _apply(
+    database: Database, role: Role, event_id: str, now: datetime, provider: Provider | None, subject: _Subject | None
+) -> str:
     if provider is None:
         return _mark(database, role, event_id, now, "received", "provider_not_configured")
     if subject is None:

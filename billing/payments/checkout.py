@@ -18,7 +18,7 @@ from billing.payments.providers.port import CheckoutFacts
 from billing.payments.sessions import SessionRow
 from billing.payments.tables import PaymentSession, ProviderCustomer
 from billing.reference import provider_currencies
-from billing.storage import audit
+from billing.storage import audit, correlation
 
 _MAX_MAJOR = 100_000
 _UNSETTLED = ("created", "unknown")
@@ -76,6 +76,7 @@ def open_intent(
         created_by=actor,
         created_at=now,
         updated_at=now,
+        correlation_id=correlation.current(),
     )
     session.add(item)
     audit.record(

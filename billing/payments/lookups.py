@@ -21,6 +21,7 @@ class Intent:
     customer_id: str | None
     state: str
     created_at: datetime
+    correlation_id: str | None
 
 
 def find_intent(
@@ -47,6 +48,7 @@ def intent_of(session: Session, item: PaymentSession) -> Intent:
         customer_id=None if customer is None else customer.customer_id,
         state=item.state,
         created_at=item.created_at,
+        correlation_id=item.correlation_id,
     )
 
 

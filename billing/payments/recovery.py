@@ -12,7 +12,9 @@ from billing.payments import acts, checkout, lookups, receipts, refund_outcomes,
 from billing.payments.errors import OutcomeUnknown, ProviderMismatch, ProviderRefused
 from billing.payments.lookups import Intent
 from billing.payments.providers.port import Provider, RefundFacts
+from billing.payments.refund_outcomes import Sending
 from billing.payments.tables import Payment, PaymentSession, RefundRequest
+from billing.storage import correlation
 from billing.storage.database import Database
 
 _log = logging.getLogger("billing.payments")
@@ -32,7 +34,8 @@ def look_up_unknown(database: Database, providers: Mapping[str, Provider], *, no
     done = 0
     for intent in _due_intents(database, providers, now):
         try:
-            done += _look_up_checkout(database, providers[intent.provider], intent, now)
+            with correlation.restored(intent.correlation_id):
+                done += _look_up_checkout(database, providers[intent.provider], intent, now)
         except (OutcomeUnknown, ProviderRefused, Refusal) as trouble:
             _log.warning("lookup failed", extra={"payment_session_id": intent.session_id, "cause": str(trouble)})
     for refund_id in _due_refunds(database, providers, now):
@@ -120,7 +123,20 @@ def _look_up_refund(database: Database, providers: Mapping[str, Provider], refun
         item, _head = refunds.lock_request(session, refund_id)
         sending = refund_outcomes.sending_facts(session, item)
         known_id, first_try_at, before = item.provider_refund_id, item.sent_at or now, item.state
-    provider = providers[sending.provider]
+    with correlation.restored(sending.facts.correlation_id):
+        return _find_out_refund(database, providers[sending.provider], sending, known_id, first_try_at, before, now)
+
+
+def _find_out_refund(
+    database: Database,
+    provider: Provider,
+    sending: Sending,
+    known_id: str | None,
+    first_try_at: datetime,
+    before: str,
+    now: datetime,
+) -> bool:
+    refund_id = sending.facts.reference
     facts = _find_refund(provider, known_id, refund_id, sending.facts.payment_id)
     actor = f"provider:{provider.name}"
     if facts is not None:

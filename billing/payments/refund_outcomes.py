@@ -45,6 +45,7 @@ def sending_facts(session: Session, item: RefundRequest) -> Sending:
         reference=item.id,
         payment_id=payment.provider_payment_id,
         amount=Money(minor=item.amount_minor, currency=item.currency),
+        correlation_id=item.correlation_id,
     )
     return Sending(provider=payment.provider, facts=facts)
 

@@ -1,7 +1,7 @@
 """The correlation id: one thread from a request through its jobs to the provider's call."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 
 _current: ContextVar[str | None] = ContextVar("plumbline_correlation_id", default=None)
@@ -20,3 +20,8 @@ def scope(correlation_id: str) -> Iterator[None]:
         yield
     finally:
         _current.reset(token)
+
+
+def restored(correlation_id: str | None) -> AbstractContextManager[None]:
+    """The scope of a request that is worked on later; rows from before ids were kept stay in the scope in force."""
+    return nullcontext() if correlation_id is None else scope(correlation_id)

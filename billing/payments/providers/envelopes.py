@@ -9,7 +9,13 @@ from billing.payments.providers.port import Notice
 
 # Our ids travel in metadata under this name: it comes back on every object that the provider derives from ours.
 METADATA_KEY = "plumbline_id"
+REQUEST_KEY = "plumbline_request_id"
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,255}")
+
+
+def metadata(reference: str, correlation_id: str | None) -> dict[str, str]:
+    """What an object of ours carries at the provider: our id, and the id of the request that set it going."""
+    return {METADATA_KEY: reference} | ({REQUEST_KEY: correlation_id} if correlation_id else {})
 
 
 def read(raw_body: bytes | str) -> Notice:
@@ -25,8 +31,8 @@ def read(raw_body: bytes | str) -> Notice:
     item = data.get("object") if isinstance(data, dict) else None
     if event_id is None or event_type is None or not isinstance(item, dict):
         raise WebhookRefused(reason="not_an_event")
-    metadata = item.get("metadata")
-    reference = _code(metadata.get(METADATA_KEY)) if isinstance(metadata, dict) else None
+    carried = item.get("metadata")
+    reference = _code(carried.get(METADATA_KEY)) if isinstance(carried, dict) else None
     return Notice(
         id=event_id,
         type=event_type,

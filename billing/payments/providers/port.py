@@ -18,7 +18,10 @@ RefundState = Literal["pending", "succeeded", "failed"]
 
 @dataclass(frozen=True, kw_only=True)
 class CheckoutRequest:
-    """A checkout to be made. `reference` is our payment session's id and the provider's idempotency key."""
+    """A checkout to be made. `reference` is our payment session's id and the provider's idempotency key.
+
+    `correlation_id` is the id of the request that began it, as the row keeps it: a repeat says the same.
+    """
 
     reference: str
     customer_id: str
@@ -26,6 +29,7 @@ class CheckoutRequest:
     title: str
     success_url: str
     cancel_url: str
+    correlation_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +62,12 @@ class CheckoutFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class RefundRequestFacts:
-    """A refund to be sent. `reference` is our refund request's id and the provider's idempotency key."""
+    """A refund to be sent. `reference` is our refund request's id and the provider's idempotency key, `correlation_id` as above."""
 
     reference: str
     payment_id: str
     amount: Money
+    correlation_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

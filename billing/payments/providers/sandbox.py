@@ -78,7 +78,7 @@ class SandboxProvider:
             "client_reference_id": request.reference,
             "customer": request.customer_id,
             "livemode": False,
-            "metadata": {METADATA_KEY: request.reference},
+            "metadata": envelopes.metadata(request.reference, request.correlation_id),
             "payment_intent": None,
             "payment_status": "unpaid",
             "status": "open",
@@ -110,7 +110,7 @@ class SandboxProvider:
             "object": "refund",
             "amount": amount,
             "currency": request.amount.currency.lower(),
-            "metadata": {METADATA_KEY: request.reference},
+            "metadata": envelopes.metadata(request.reference, request.correlation_id),
             "payment_intent": request.payment_id,
             "balance_transaction": new_id("txn"),
         }

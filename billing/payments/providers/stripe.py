@@ -52,7 +52,7 @@ class StripeProvider:
             "unit_amount": provider_currencies.to_stripe(request.amount),
             "product_data": {"name": request.title},
         }
-        metadata = {METADATA_KEY: request.reference}
+        metadata = envelopes.metadata(request.reference, request.correlation_id)
         params: Any = {
             "mode": "payment",
             "customer": request.customer_id,
@@ -95,7 +95,7 @@ class StripeProvider:
         params: Any = {
             "payment_intent": request.payment_id,
             "amount": provider_currencies.to_stripe(request.amount),
-            "metadata": {METADATA_KEY: request.reference},
+            "metadata": envelopes.metadata(request.reference, request.correlation_id),
             "expand": _EXPAND_REFUND,
         }
         options: Any = {"idempotency_key": request.reference}
