@@ -6,6 +6,8 @@ from typing import Any
 
 from werkzeug.routing import Rule
 
+from tests.web.conftest import PASSWORD
+
 HTML = "text/html"
 JSON = "application/json"
 
@@ -15,7 +17,7 @@ class Sample:
     """How one rule is walked. `h1` is the page's heading, `mimetype` what a GET answers (None: the route takes no GET).
 
     `values` fills the rule's arguments: names in `World.ids`, or `"=text"`. `query` is what a GET needs. `send` is what its form
-    accepts, `body` the JSON that it accepts. `by` is who opens it where the declared permission does not say.
+    accepts, `body` the JSON that it accepts; `{name}` in either is the id of that name. `by` is who opens it where the declared permission does not say.
     """
 
     h1: str | None = None
@@ -80,9 +82,9 @@ _PUBLIC = {
 }
 
 _AUTH = {
-    "/sign-in": page("Sign in", send={"login": "owner@calla.example.com", "password": "a wrong password"}),
+    "/sign-in": page("Sign in", send={"login": "owner@calla.example.com", "password": PASSWORD}),
     "/sign-out": act(by="owner"),
-    "/account": act(send={"account_id": "account_id"}, by="owner"),
+    "/account": act(send={"account_id": "{account_id}"}, by="owner"),
 }
 
 _TENANT = {
@@ -101,13 +103,20 @@ _TENANT = {
     "/add-funds/check": page("Check before you pay", query="amount=50.00", send={"amount": "50.00"}),
     "/add-funds/<session_id>": page("Payment of USD 25.00", session_id="payment_session_id"),
     "/refunds": page("Refunds"),
-    "/refunds/new": page("Ask for a refund", send={"amount": "1.00", "reason": "Paid twice"}),
+    "/refunds/new": page(
+        "Ask for a refund",
+        send={"stage": "send", "subject": "payment:{payment_id}", "amount": "1.00", "reason": "Paid twice"},
+    ),
     "/refunds/<key>": page("Refund of USD 10.00", key="refund_id"),
     "/budgets": page("Budgets"),
-    "/budgets/new": page("Set a budget", send={"name": "All", "amount": "500.00", "thresholds": "50, 80"}),
+    "/budgets/new": page(
+        "Set a budget", send={"name": "All", "amount": "500.00", "project": "account", "thresholds": "50, 80"}
+    ),
     "/budgets/<key>": page("Compute <i>all</i>", key="budget_id"),
     "/budgets/<key>/edit": page(
-        "Change the budget", key="budget_id", send={"name": "All", "amount": "500.00", "thresholds": "50, 80"}
+        "Change the budget",
+        key="budget_id",
+        send={"name": "All", "amount": "500.00", "project": "account", "thresholds": "50, 80"},
     ),
 }
 
@@ -118,14 +127,14 @@ _OPERATOR = {
     "/operator/accounts": page("Billing accounts"),
     "/operator/accounts/<account_id>": page("calla", account_id="account_id"),
     "/operator/accounts/<account_id>/refund": page(
-        "Request a refund", account_id="account_id", send={"amount": "1.00", "reason": "Paid twice"}
+        "Request a refund",
+        account_id="account_id",
+        send={"subject": "{payment_id}", "amount": "1.00", "reason": "Paid twice", "step": "send"},
     ),
     "/operator/refunds": page("Refunds"),
     "/operator/refunds/<refund_id>": page("Refund of USD 10.00", refund_id="refund_id"),
     "/operator/refunds/<refund_id>/approve": page("Check before approving", refund_id="refund_id"),
-    "/operator/refunds/<refund_id>/reject": page(
-        "Reject the refund", refund_id="refund_id", send={"reason": "Not due"}
-    ),
+    "/operator/refunds/<refund_id>/reject": page("Reject the refund", refund_id="refund_id", send={"note": "Not due"}),
     "/operator/invoice-runs": page("Invoice runs"),
     "/operator/invoice-runs/<period>": page("Invoices of October 2026", period="=2026-10"),
     "/operator/invoice-runs/<period>/<any(approve, issue):act>": page(
@@ -144,7 +153,9 @@ _OPERATOR = {
     "/operator/jobs/runs/<run_id>": page("Run of rate", run_id="run_id"),
 }
 
-_SANDBOX = {"/sandbox/checkout/<checkout_id>": page("Sandbox checkout", checkout_id="checkout_id", send={"act": "pay"})}
+_SANDBOX = {
+    "/sandbox/checkout/<checkout_id>": page("Sandbox checkout", checkout_id="checkout_id", send={"act": "decline"})
+}
 
 _API = {
     "/api/v1/billing/balance": answer(JSON),
@@ -157,14 +168,32 @@ _API = {
         JSON,
         body={
             "mode": "card",
-            "payment_id": "$payment_id",
+            "payment_id": "{payment_id}",
             "amount": {"amount_minor": 100, "currency": "USD"},
             "reason": "Paid twice",
         },
     ),
     "/api/v1/billing/usage/summary": answer(JSON, query="from=2026-10-01T00:00:00Z&to=2026-11-01T00:00:00Z"),
-    "/api/v1/billing/usage:ingest": act(body={}),
-    "/api/v1/metering/allocations": act(body={}),
+    "/api/v1/billing/usage:ingest": act(
+        body={
+            "specversion": "1.0",
+            "id": "gate-1",
+            "source": "gateway/eu",
+            "type": "billing.usage.metered",
+            "time": "2026-11-21T10:00:00Z",
+            "data": {"meter": "query", "quantity": 1},
+        }
+    ),
+    "/api/v1/metering/allocations": act(
+        body={
+            "type": "provisioning.active",
+            "event_id": "gate-1",
+            "allocation_id": "gate-1",
+            "time": "2026-11-21T10:00:00Z",
+            "resource": "h100",
+            "shape": {"gpus": "4", "cpu_cores": 32, "memory_gib": 256},
+        }
+    ),
     "/api/v1/payments/checkout-session": act(
         body={"purpose": "top_up", "amount": {"amount_minor": 5_000, "currency": "USD"}}
     ),
