@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, request, url_for
 from flask_wtf import FlaskForm
 from wtforms import (
     BooleanField,
@@ -56,16 +56,19 @@ class SampleForm(FlaskForm):
     agree = BooleanField("I have checked the amount and the account")
 
 
-@blueprint.get("/style")
+@blueprint.route("/style", methods=["GET", "POST"])
 @access.public
 def index() -> Response:
-    """The page, or its table alone for htmx."""
+    """The page, or its table alone for htmx. What its form is sent is looked at as everywhere, and goes nowhere."""
     form = SampleForm()
+    if form.validate_on_submit():
+        return htmx.redirect(url_for("style.index"))
     for refused in (form.amount, form.email, form.reason):
         refused.validate(form)
     return htmx.render(
         "operator/style/index.html",
         "operator/style/_lines.html",
+        status=422 if form.is_submitted() else 200,
         sample=_sample(),
         form=form,
         at=_AT,

@@ -78,7 +78,7 @@ _PUBLIC = {
     "/healthz": answer(JSON),
     "/readyz": answer(JSON),
     "/metrics": answer("text/plain"),
-    "/style": page("Overview"),
+    "/style": page("Overview", send={"amount": "50.00", "email": "ann@example.com", "reason": "double"}),
 }
 
 _AUTH = {
