@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from billing.accounts.tables import AccountHead
 from billing.invoicing.tables import InvoiceDocument, InvoiceHeader
 from billing.metering.tables import UsageRecord
+from billing.notices.tables import Delivery
 from billing.payments.tables import PaymentSession, ProviderEvent, RefundRequest
 from billing.rating.tables import RatedLine, UnratedUsage
 from billing.storage.tables import JobRun, OutboxMessage
@@ -114,4 +115,5 @@ _STAGES: dict[str, Callable[[], Waiting]] = {
     "outbox": lambda: select(func.count(OutboxMessage.id), func.min(OutboxMessage.created_at)).where(
         OutboxMessage.delivered_at.is_(None)
     ),
+    "mail": lambda: select(func.count(Delivery.id), func.min(Delivery.created_at)).where(Delivery.state == "waiting"),
 }

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from billing.kernel.errors import Refusal
+from billing.notices.mail import Mailer
 from billing.payments.providers.port import Provider
 from billing.storage.database import Database
 
@@ -16,11 +17,15 @@ _log = logging.getLogger("billing.jobs")
 
 @dataclass(frozen=True, kw_only=True)
 class JobContext:
-    """One run of one step: the database, the payment providers by name, and the instant the run stands for."""
+    """One run of one step: the database, the payment providers by name, the instant the run stands for, and what sends mail.
+
+    Without `mail` notices are shown in the portal only.
+    """
 
     database: Database
     providers: Mapping[str, Provider]
     now: datetime
+    mail: Mailer | None = None
 
 
 class SomeFailed(Exception):

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from billing.jobs.context import JobContext
 from billing.jobs.timetable import TIMETABLE, Job, get_job
 from billing.kernel.ids import new_id
+from billing.notices.mail import Mailer
 from billing.payments.providers.port import Provider
 from billing.storage import audit, correlation
 from billing.storage.database import Database
@@ -42,6 +43,7 @@ def run_due_jobs(
     now: datetime,
     only: str | None = None,
     holder: str | None = None,
+    mail: Mailer | None = None,
 ) -> list[Outcome]:
     """Run, in the timetable's order, every job whose last start is at least its interval before `now`."""
     with database.reading("jobs") as session:
@@ -52,16 +54,31 @@ def run_due_jobs(
         if only in (None, job.name) and (job.name in asked or job.name not in last or last[job.name] + job.every <= now)
     ]
     return [
-        _run(database, providers, job, now=now, trigger="schedule", holder=holder, asked_id=asked.get(job.name))
+        _run(
+            database,
+            providers,
+            job,
+            now=now,
+            trigger="schedule",
+            holder=holder,
+            asked_id=asked.get(job.name),
+            mail=mail,
+        )
         for job in due
     ]
 
 
 def run_job(
-    database: Database, providers: Mapping[str, Provider], name: str, *, now: datetime, trigger: str = "manual"
+    database: Database,
+    providers: Mapping[str, Provider],
+    name: str,
+    *,
+    now: datetime,
+    trigger: str = "manual",
+    mail: Mailer | None = None,
 ) -> Outcome:
     """Run one job now. Raises Invalid for an unknown name; a failure of the job itself is an outcome."""
-    return _run(database, providers, get_job(name), now=now, trigger=trigger)
+    return _run(database, providers, get_job(name), now=now, trigger=trigger, mail=mail)
 
 
 def ask_for(session: Session, *, now: datetime, name: str, actor: str) -> str:
@@ -103,6 +120,7 @@ def _run(
     trigger: str,
     holder: str | None = None,
     asked_id: str | None = None,
+    mail: Mailer | None = None,
 ) -> Outcome:
     run_id = asked_id or new_id("job")
     with correlation.scope(run_id):
@@ -118,7 +136,7 @@ def _run(
         started = time.monotonic()
         try:
             done, result, detail = (
-                job.run(JobContext(database=database, providers=providers, now=now)),
+                job.run(JobContext(database=database, providers=providers, now=now, mail=mail)),
                 "succeeded",
                 None,
             )

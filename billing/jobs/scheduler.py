@@ -9,6 +9,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from billing.jobs import leadership, runner
 from billing.kernel import clock
+from billing.notices.mail import Mailer
 from billing.payments.providers.port import Provider
 from billing.storage.database import Database
 
@@ -19,8 +20,15 @@ _TICK_S = 1
 class Scheduler:
     """Background work of one process. Start it once per process; several processes agree on one leader by the lease."""
 
-    def __init__(self, database: Database, providers: Mapping[str, Provider], *, only: str | None = None) -> None:
-        self._database, self._providers, self._only = database, providers, only
+    def __init__(
+        self,
+        database: Database,
+        providers: Mapping[str, Provider],
+        *,
+        only: str | None = None,
+        mail: Mailer | None = None,
+    ) -> None:
+        self._database, self._providers, self._only, self._mail = database, providers, only, mail
         self._lease = leadership.SCHEDULER if only is None else f"{leadership.SCHEDULER}:{only}"
         self._is_leader = threading.Event()
         self._thread = BackgroundScheduler(timezone="UTC", daemon=True)
@@ -62,6 +70,6 @@ class Scheduler:
         if not self._is_leader.is_set():
             return
         try:
-            runner.run_due_jobs(self._database, self._providers, now=clock.utc_now(), only=self._only)
+            runner.run_due_jobs(self._database, self._providers, now=clock.utc_now(), only=self._only, mail=self._mail)
         except Exception:
             _log.exception("jobs could not be run")

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from billing.notices.topics import IN_APP
 from billing.storage.tables import OutboxMessage
 
 
@@ -21,10 +22,14 @@ class Notice:
 
 
 def list_notices(session: Session, account_id: str, *, limit: int = 10) -> list[Notice]:
-    """The newest delivered notices of a billing account."""
+    """The newest notices of a billing account that its portal lists: those relayed, of topics that are in-app."""
     rows = session.execute(
         select(OutboxMessage.id, OutboxMessage.topic, OutboxMessage.payload, OutboxMessage.created_at)
-        .where(OutboxMessage.billing_account_id == account_id, OutboxMessage.delivered_at.is_not(None))
+        .where(
+            OutboxMessage.billing_account_id == account_id,
+            OutboxMessage.delivered_at.is_not(None),
+            OutboxMessage.topic.in_(IN_APP),
+        )
         .order_by(OutboxMessage.id.desc())
         .limit(limit)
     ).all()

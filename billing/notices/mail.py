@@ -1,0 +1,95 @@
+"""A letter as bytes that SMTP can carry: headers that nobody can break out of, text and HTML side by side."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from email import message_from_bytes, policy
+from email.headerregistry import Address
+from email.message import EmailMessage
+
+from billing.accounts import names
+from billing.kernel.errors import Invalid
+from billing.notices.channels.port import Channel, Mail
+from billing.notices.letters import Letter
+from billing.rendering.emails import Rendered
+
+_POLICY = policy.SMTP.clone(cte_type="7bit")
+_TOKEN = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
+_HEADERS = {
+    "from", "to", "subject", "date", "message-id", "auto-submitted", "x-plumbline-request", "mime-version", "content-type",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mailer:
+    """Everything that sending needs: the channel, who the mails are from, and how the links in them are made."""
+
+    channel: Channel
+    sender_name: str
+    sender: str  # the address, of the header and of the envelope
+    base_url: str
+    token_of: Callable[[str], str]  # the token of an access link's id
+
+
+class HeaderRefused(Exception):
+    """A header would say something else than it was given: the mail is not made. The text names the header."""
+
+
+def build(letter: Letter, rendered: Rendered, *, sender_name: str, sender: str, now: datetime) -> Mail:
+    """The mail of a letter. The Message-ID belongs to the delivery, so that a second copy is known as one.
+
+    What was built is read again and must say what was meant. Raises HeaderRefused, Invalid(not_an_address).
+    """
+    recipient = ascii_address(letter.recipient)
+    message = EmailMessage(policy=_POLICY)
+    try:
+        message["From"] = Address(_shown(sender_name), addr_spec=sender)
+        message["To"] = Address(_shown(letter.recipient_name or ""), addr_spec=recipient)
+        message["Subject"] = _shown(rendered.subject)
+    except (ValueError, IndexError) as error:
+        raise HeaderRefused(str(error)) from None
+    message["Date"] = now
+    message["Message-ID"] = message_id(letter.delivery_id, sender)
+    message["Auto-Submitted"] = "auto-generated"
+    if letter.correlation_id is not None and _TOKEN.fullmatch(letter.correlation_id):
+        message["X-Plumbline-Request"] = letter.correlation_id
+    message.set_content(rendered.text, cte="quoted-printable")
+    message.add_alternative(rendered.html, subtype="html", cte="quoted-printable")
+    raw = message.as_bytes()
+    _require_meant(raw, recipient, sender, rendered.subject)
+    return Mail(id=letter.delivery_id, sender=sender, recipient=recipient, raw=raw)
+
+
+def message_id(delivery_id: str, sender: str) -> str:
+    """`<ntd_...@example.com>`: the same at every try."""
+    return f"<{delivery_id}@{sender.rpartition('@')[2]}>"
+
+
+def ascii_address(address: str) -> str:
+    """The address in the form that every mail server takes: a domain in its letters-and-digits form. Raises Invalid(not_an_address)."""
+    local, _, domain = names.require_email(address).rpartition("@")
+    try:
+        return f"{local.encode('ascii').decode()}@{domain.encode('idna').decode('ascii')}"
+    except UnicodeError:
+        raise Invalid(field="email", value=names.shown(address), reason="not_an_address") from None
+
+
+def _shown(text: str) -> str:
+    """Text for a header. Raises HeaderRefused for one with a line break or another control character."""
+    if not text.isprintable():
+        raise HeaderRefused(f"a control character in {names.shown(text)!r}")
+    return text
+
+
+def _require_meant(raw: bytes, recipient: str, sender: str, subject: str) -> None:
+    """Read the bytes as the other side will. Raises HeaderRefused when they name another header, address or subject."""
+    read = message_from_bytes(raw, policy=policy.default)
+    if not {name.lower() for name in read} <= _HEADERS or len(read.keys()) != len(set(read.keys())):
+        raise HeaderRefused("headers")
+    if [address.addr_spec for address in read["To"].addresses] != [recipient]:
+        raise HeaderRefused("To")
+    if [address.addr_spec for address in read["From"].addresses] != [sender]:
+        raise HeaderRefused("From")
+    if " ".join(str(read["Subject"]).split()) != " ".join(subject.split()):
+        raise HeaderRefused("Subject")
