@@ -10,7 +10,9 @@ logs.configure()
 app = create_app()
 
 _services: Services = app.extensions["plumbline"]
-_scheduler = Scheduler(_services.database, _services.providers) if _services.config.runs_scheduler else None
+_scheduler = (
+    Scheduler(_services.database, _services.providers, mail=_services.mail) if _services.config.runs_scheduler else None
+)
 if _scheduler is not None:
     _scheduler.start()
 

@@ -27,7 +27,8 @@ class Unsafe(Exception):
 class PortalConfig:
     """Everything the portal reads from its environment.
 
-    `secret_key` signs sessions and forms and seals second factors; `old_secret_keys` are those before it, still read; `sandbox_secret` signs the sandbox provider's webhooks and is derived from it.
+    `secret_key` signs sessions and forms and seals second factors, `old_secret_keys` are those before it, which still open what
+    they sealed; `sandbox_secret` signs the sandbox provider's webhooks and is derived from it.
     """
 
     database: DatabaseUrls
@@ -87,7 +88,7 @@ class PortalConfig:
         except ValueError as reason:
             raise Unsafe(f"PLUMBLINE_SMTP_URL cannot be used: {reason}") from None
         try:
-            name, address = parse_sender(self.mail_from)
+            _, address = parse_sender(self.mail_from)
         except Invalid:
             raise Unsafe("PLUMBLINE_MAIL_FROM must be one address: Billing <billing@example.com>") from None
         if not 1 <= self.smtp_timeout_s <= 60:

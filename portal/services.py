@@ -9,6 +9,7 @@ from typing import cast
 from flask import current_app
 
 from billing.kernel import clock
+from billing.notices.mail import Mailer
 from billing.payments.providers.port import Provider
 from billing.storage import tenancy
 from billing.storage.database import Database, Session
@@ -17,11 +18,12 @@ from portal.config import PortalConfig
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """One application's parts. `providers` by name; the first is what new payments use."""
+    """One application's parts. `providers` by name; the first is what new payments use. `mail` is None where none is sent."""
 
     config: PortalConfig
     database: Database
     providers: dict[str, Provider]
+    mail: Mailer | None = None
 
 
 def services() -> Services:

@@ -4,6 +4,7 @@ import getpass
 from functools import cache
 
 from billing.kernel import clock
+from billing.notices.mail import Mailer
 from billing.payments.providers.port import Provider
 from billing.storage.database import Database
 from portal.config import PortalConfig, database_urls, from_environment
@@ -29,6 +30,14 @@ def providers() -> dict[str, Provider]:
     from portal.providers import build
 
     return build(config(), database())
+
+
+@cache
+def mailer() -> Mailer | None:
+    """What sends mail, None where the settings send none."""
+    from portal.mailing import build
+
+    return build(config())
 
 
 def actor() -> str:

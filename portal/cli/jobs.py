@@ -47,9 +47,9 @@ def run(name: str | None, due: bool, at: str | None, form: str) -> None:
     now: datetime = clock.parse_instant(at, field="now") if at else context.now()
     database, providers = context.database(), context.providers()
     if name is None:
-        outcomes = runner.run_due_jobs(database, providers, now=now)
+        outcomes = runner.run_due_jobs(database, providers, now=now, mail=context.mailer())
     else:
-        outcomes = [runner.run_job(database, providers, name, now=now)]
+        outcomes = [runner.run_job(database, providers, name, now=now, mail=context.mailer())]
     emit([vars_of(outcome) for outcome in outcomes], form, columns=("job", "result", "done_count", "detail"))
     failed = [outcome.job for outcome in outcomes if outcome.result == "failed"]
     if failed:
