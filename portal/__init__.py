@@ -15,6 +15,7 @@ _ROOT = Path(__file__).resolve().parents[1]
 _BLUEPRINTS = (
     ("portal.public.health", "blueprint", None),
     ("portal.auth", "blueprint", None),
+    ("portal.auth", "you_blueprint", "/you"),
     ("portal.tenant", "blueprint", None),
     ("portal.operator", "blueprint", "/operator"),
     ("portal.api", "blueprint", "/api/v1"),

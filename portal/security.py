@@ -23,6 +23,7 @@ def init_app(app: Flask, config: PortalConfig) -> None:
     """Register the checks before each request and the headers after it."""
     app.config.update(
         SECRET_KEY=config.secret_key,
+        SECRET_KEY_FALLBACKS=list(config.old_secret_keys),
         SESSION_COOKIE_NAME="__Host-plumbline" if config.is_secure else "plumbline",
         SESSION_COOKIE_SECURE=config.is_secure,
         SESSION_COOKIE_HTTPONLY=True,

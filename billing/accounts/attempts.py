@@ -1,4 +1,4 @@
-"""Failed sign-ins per login and per address, counted in the database, so that guessing is slowed on every process alike."""
+"""Failed proofs of who one is, per login or person and per address, counted in the database: guessing is slowed on every process alike."""
 
 import hashlib
 import ipaddress
@@ -22,8 +22,13 @@ def buckets(login: str, address: str) -> tuple[str, str]:
     return f"login:{digest}", f"address:{_network(address)}"
 
 
+def buckets_of_person(kind: str, user_id: str, address: str) -> tuple[str, str]:
+    """Where a try of somebody known is counted: by what they prove themselves with ("code", "password"), and the address."""
+    return f"{kind}:{user_id}", f"address:{_network(address)}"
+
+
 def is_slowed(session: Session, keys: tuple[str, str], *, now: datetime) -> bool:
-    """Whether either bucket is full: 8 failures of a login or 60 of an address within 15 minutes."""
+    """Whether either bucket is full: 8 failures of a login or person, or 60 of an address within 15 minutes."""
     statement = (
         select(SignInAttempt.bucket, func.count())
         .where(SignInAttempt.bucket.in_(keys), SignInAttempt.failed_at > now - WINDOW)

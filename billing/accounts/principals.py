@@ -6,6 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from billing.accounts import permissions
+from billing.accounts.access_tables import TotpDevice
 from billing.accounts.tables import BillingAccount, Membership, User
 
 
@@ -25,12 +26,13 @@ class AccountAccess:
 
 @dataclass(frozen=True, kw_only=True)
 class Principal:
-    """A signed-in person. Staff have `staff_permissions`; `accounts` come from memberships, ordered by name."""
+    """A person who acts. Staff have `staff_permissions`; `accounts` come from memberships, ordered by name."""
 
     id: str
     login: str
     name: str
-    session_epoch: int
+    locale: str | None  # how numbers and dates are written for them; None: as their browser asks
+    has_second_factor: bool
     is_staff: bool
     staff_permissions: frozenset[str]
     accounts: tuple[AccountAccess, ...]
@@ -41,6 +43,9 @@ def find_principal(session: Session, user_id: str) -> Principal | None:
     user = session.get(User, user_id)
     if user is None or user.is_disabled:
         return None
+    has_factor = session.scalar(
+        select(TotpDevice.user_id).where(TotpDevice.user_id == user_id, TotpDevice.confirmed_at.is_not(None))
+    )
     rows = session.execute(
         select(BillingAccount, Membership.role)
         .join(Membership, Membership.tenant_id == BillingAccount.tenant_id)
@@ -51,7 +56,8 @@ def find_principal(session: Session, user_id: str) -> Principal | None:
         id=user.id,
         login=user.login,
         name=user.name,
-        session_epoch=user.session_epoch,
+        locale=user.locale,
+        has_second_factor=bool(has_factor),
         is_staff=user.staff_role is not None,
         staff_permissions=permissions.of_staff(user.staff_role) if user.staff_role else frozenset(),
         accounts=tuple(

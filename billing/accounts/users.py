@@ -1,18 +1,22 @@
-"""People who sign in: making them, checking their password, giving them a role in a tenant."""
+"""People who sign in: making them, checking and changing their password, giving them a role in a tenant."""
 
+import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing.accounts import attempts, names, passwords, permissions
+from billing.accounts import attempts, changes, names, passwords, permissions, sessions
 from billing.accounts.errors import LoginTaken
 from billing.accounts.passwords import DEFAULT_COST, Cost
 from billing.accounts.tables import Membership, Tenant, User
 from billing.kernel.errors import Invalid, NotFound
 from billing.kernel.ids import new_id
 from billing.storage import audit, locks
+
+LOCALES = ("en", "de", "fr", "ja")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +48,7 @@ def create_user(
         id=new_id("usr"),
         login=login,
         name=names.require_name(name),
-        password_hash=passwords.make_hash(passwords.require_password(password, login=login), cost),
+        password_hash=passwords.make_hash(passwords.require_password(password, login=login, name=name), cost),
         staff_role=staff_role,
         created_at=now,
     )
@@ -72,20 +76,65 @@ def try_sign_in(
     """
     login = _clean(login)
     keys = attempts.buckets(login, address)
-    locks.take(session, *keys)  # many tries at once would all see the same count
-    if attempts.is_slowed(session, keys, now=now):
-        return SignIn(user_id=None, is_slowed=True)
-    user = find_user_by_login(session, login)
-    matches = passwords.is_match(user.password_hash if user is not None else None, password, cost)
-    if user is None or user.is_disabled or not matches:
-        attempts.record_failure(session, keys, now=now)
-        return SignIn(user_id=None)
-    attempts.forget(session, keys[0])
-    if passwords.needs_rehash(user.password_hash, cost):
-        user.password_hash = passwords.make_hash(password, cost)
-    audit.record(session, now=now, actor=user.id, act="user.sign_in", subject_type="user", subject_id=user.id)
-    session.flush()  # a new hash belongs to this act
-    return SignIn(user_id=user.id)
+    return _try(session, keys, lambda: find_user_by_login(session, login), password, now=now, cost=cost)
+
+
+def try_password(
+    session: Session, *, user_id: str, password: str, now: datetime, address: str, cost: Cost = DEFAULT_COST
+) -> SignIn:
+    """Check the password of somebody who is signed in, as `try_sign_in` does; failures are counted per person and address."""
+    keys = attempts.buckets_of_person("password", user_id, address)
+    return _try(session, keys, lambda: session.get(User, user_id), password, now=now, cost=cost)
+
+
+def change_password(
+    session: Session,
+    *,
+    user_id: str,
+    password: str,
+    now: datetime,
+    actor: str | None = None,
+    except_session_id: str | None = None,
+    cost: Cost = DEFAULT_COST,
+) -> None:
+    """Give a person a new password: every sign-in but `except_session_id` ends, and they are told by e-mail.
+
+    Whoever calls has checked the old password or a link sent to them. `actor`: None for the person. Raises Invalid, NotFound.
+    """
+    user = session.get(User, user_id)
+    if user is None:
+        raise NotFound(user_id=user_id)
+    wanted = passwords.require_password(password, login=user.login, name=user.name)
+    user.password_hash = passwords.make_hash(wanted, cost)
+    user.password_changed_at = now
+    sessions.end_all(session, user_id=user_id, now=now, by="password_change", except_id=except_session_id, actor=actor)
+    changes.record(session, now=now, user_id=user_id, what="password", act="user.password", actor=actor)
+    session.flush()  # the old one is worth nothing from here
+
+
+def change_profile(session: Session, *, user_id: str, name: str, locale: str | None, now: datetime) -> None:
+    """A person's shown name, and how numbers and dates are written for them (None: as their browser asks). Raises Invalid, NotFound."""
+    user = session.get(User, user_id)
+    if user is None:
+        raise NotFound(user_id=user_id)
+    if locale is not None and locale not in LOCALES:
+        raise Invalid(field="locale", value=names.shown(locale), reason="unknown_locale")
+    user.name, user.locale = names.require_name(name), locale
+    audit.record(
+        session,
+        now=now,
+        actor=user_id,
+        act="user.profile",
+        subject_type="user",
+        subject_id=user_id,
+        facts={"locale": locale},
+    )
+    session.flush()  # the next page greets by it
+
+
+def mark_of_password(user: User) -> str:
+    """Changes with the password and says nothing about it: what began before the change can be told from what began after."""
+    return hashlib.sha256(user.password_hash.encode()).hexdigest()[:16]
 
 
 def find_user(session: Session, user_id: str) -> User | None:
@@ -130,3 +179,27 @@ def _clean(login: str) -> str:
         return names.require_email(login, "login")
     except Invalid:
         return ""
+
+
+def _try(
+    session: Session,
+    keys: tuple[str, str],
+    find: Callable[[], User | None],
+    password: str,
+    *,
+    now: datetime,
+    cost: Cost,
+) -> SignIn:
+    locks.take(session, *keys)  # many tries at once would all see the same count
+    if attempts.is_slowed(session, keys, now=now):
+        return SignIn(user_id=None, is_slowed=True)
+    user = find()
+    matches = passwords.is_match(user.password_hash if user is not None else None, password, cost)
+    if user is None or user.is_disabled or not matches:
+        attempts.record_failure(session, keys, now=now)
+        return SignIn(user_id=None)
+    attempts.forget(session, keys[0])
+    if passwords.needs_rehash(user.password_hash, cost):
+        user.password_hash = passwords.make_hash(password, cost)
+    session.flush()  # a new hash belongs to this act
+    return SignIn(user_id=user.id)

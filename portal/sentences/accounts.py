@@ -33,6 +33,9 @@ REASONS: dict[str, Sentence] = {
     "password_too_short": "A password has at least 8 characters.",
     "password_too_long": "A password has at most 200 characters.",
     "password_is_login": "A password must differ from the e-mail address.",
+    "password_common": "This password is among the first that guessers try. Choose another, such as four unrelated words.",
+    "unknown_locale": "Numbers and dates are written as in English, German, French or Japanese.",
+    "recovery_codes_changed": "These recovery codes are no longer in force: make new ones.",
     "unknown_act": lambda fields: f"There is no act {fields.get('value')} that needs two people.",
     "already_requested": "This was asked for before and waits for a second person.",
     "only_the_maker": "Only the person who asked can withdraw a request.",
@@ -46,6 +49,7 @@ REASONS: dict[str, Sentence] = {
 CODES: dict[str, Sentence] = {
     "code_taken": "There is an account with this code already.",
     "login_taken": "Somebody signs in with this address already.",
+    "second_factor_exists": "Two-step sign-in is on already. Turn it off before you set up another app.",
     "key_refused": "The API key is not known, has expired or was revoked.",
     "link_refused": "This link cannot be used: it was used already, withdrawn, has expired or is not one of ours.",
     "link_for_other": "This invitation was sent to another e-mail address than the one you are signed in with.",
