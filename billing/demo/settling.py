@@ -5,17 +5,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
+from billing.controls import second_person
 from billing.demo.tenants import TENANTS, Tenant
 from billing.invoicing import drafts, invoices, issue
 from billing.kernel import periods
 from billing.kernel.money import Money
 from billing.kernel.periods import Period
+from billing.ledger import adjustments
 from billing.payments import acts, apply, refunds, sessions, webhooks
 from billing.payments.providers.port import Provider
 from billing.payments.providers.sandbox import SandboxProvider
 from billing.storage.database import Database
 
-_APPROVER = "otto@plumbline.example"
+_MAKER, _APPROVER = "mia@plumbline.example", "otto@plumbline.example"
 # Days after the month's end on which each tenant pays its invoice; whoever is missing has not paid yet.
 _PAYS_AFTER_DAYS = {"northwind": 9, "tidewater": 20}
 _UNREVIEWED = "tidewater"  # its newest invoice waits in review, so that the workbench has something to show
@@ -51,6 +53,7 @@ def acts_of_month(
                 yield paid_at, partial(_pay_invoice, cloud, tenant, label, paid_at)
     if is_present:
         yield cloud.now - timedelta(hours=2), partial(_ask_for_refunds, cloud)
+        yield cloud.now - timedelta(hours=1), partial(_ask_for_a_gift, cloud)
 
 
 def _top_up(cloud: Cloud, tenant: Tenant, amount_minor: int, at: datetime) -> None:
@@ -108,13 +111,32 @@ def _ask_for_refunds(cloud: Cloud) -> None:
                 payment_id=payment.id,
             )
             if turn == 0:
-                refunds.approve(
-                    session, now=now - timedelta(hours=2), refund_id=asked.id, actor=cloud.people[_APPROVER]
+                second_person.approve(
+                    session,
+                    now=now - timedelta(hours=2),
+                    approval_id=str(asked.approval_id),
+                    content_hash=str(asked.content_hash),
+                    checker=cloud.people[_APPROVER],
                 )
         if turn == 0:
             acts.send_refund(
                 cloud.database, cloud.providers, now=now - timedelta(hours=2), refund_id=asked.id, role="jobs"
             )
+
+
+def _ask_for_a_gift(cloud: Cloud) -> None:
+    """A credit that an operator asked for and that waits for a second one."""
+    with cloud.database.transaction("jobs") as session:
+        adjustments.request(
+            session,
+            now=cloud.now - timedelta(hours=1),
+            account_id=cloud.account_ids["tidewater"],
+            pair_code="gift",
+            amount=Money(minor=15_000, currency="USD"),
+            maker=cloud.people[_MAKER],
+            reason="Storage was slow for six hours on two days",
+            form_key="demo-gift",
+        )
 
 
 def pay(cloud: Cloud, tenant: Tenant, amount: Money, *, at: datetime, key: str, invoice_id: str | None = None) -> None:

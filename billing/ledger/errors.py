@@ -28,3 +28,9 @@ class PeriodNotClosable(Conflict):
     """The accounting period still runs, or is not the one that may be reopened. Fields: month, reason."""
 
     code = "accounting_period"
+
+
+class AboveHeld(Conflict):
+    """More is to be taken from a book account of the tenant than stands there; `limit_minor` is what does."""
+
+    code = "above_held"

@@ -1,21 +1,29 @@
 """Accounting periods: UTC months of a seller. Nothing posts into a closed one; a late fact gets the first open day.
 
 A poster locks its period's row FOR SHARE until it commits, the closer FOR UPDATE, so that no posting slips in behind a close.
-Closing a month closes every earlier one, whether it was ever used or not.
+Closing a month closes every earlier one, whether it was ever used or not. Opening one again needs two people.
 """
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import func, select, text
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.orm import Session
 
+from billing.accounts import approvals
+from billing.accounts.access_tables import Approval
+from billing.accounts.approvals import Allowed
+from billing.kernel.errors import NotFound
 from billing.kernel.ids import new_id
 from billing.kernel.periods import label_of, month, next_edge
 from billing.ledger.errors import PeriodNotClosable
 from billing.ledger.tables import AccountingPeriod
 from billing.storage import audit
+from billing.storage.columns import micros
+
+REOPEN, SUBJECT = "ledger.reopen_period", "accounting_period"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,26 +105,70 @@ def close(session: Session, *, now: datetime, seller_id: str, month_label: str, 
     return changed
 
 
-def reopen(session: Session, *, now: datetime, seller_id: str, month_label: str, actor: str) -> None:
-    """Open the last closed month of a seller again. Raises PeriodNotClosable for any other month."""
+def request_reopening(
+    session: Session,
+    *,
+    now: datetime,
+    seller_id: str,
+    month_label: str,
+    maker: str,
+    reason: str,
+    form_key: str | None = None,
+) -> Approval:
+    """Ask for the last closed month of a seller to be opened again. Raises as `content_of`, and as `approvals.request`."""
     month(month_label, "UTC")
-    if _closed_through(session, seller_id) != month_label:
+    period_id = _find(session, seller_id, month_label)
+    if period_id is None:
         raise PeriodNotClosable(month=month_label, reason="not_the_last_closed")
+    return approvals.request(
+        session,
+        now=now,
+        act=REOPEN,
+        subject_type=SUBJECT,
+        subject_id=period_id,
+        content=content_of(session, period_id),
+        maker=maker,
+        reason=reason,
+        billing_account_id=None,
+        form_key=form_key,
+    )
+
+
+def content_of(session: Session, period_id: str) -> dict[str, Any]:
+    """What approval would open: that month of that seller, as it was closed at that instant (microseconds since 1970).
+
+    Raises NotFound, and PeriodNotClosable for any but the last closed month.
+    """
+    row = session.get(AccountingPeriod, period_id, populate_existing=True)
+    if row is None:
+        raise NotFound(kind="accounting_period", id=period_id)
+    if row.state != "closed" or row.closed_at is None or _closed_through(session, row.seller_id) != row.month:
+        raise PeriodNotClosable(month=row.month, reason="not_the_last_closed")
+    return {"seller_id": row.seller_id, "month": row.month, "closed_at_us": micros(row.closed_at)}
+
+
+def reopen(session: Session, *, now: datetime, period_id: str, allowed: Allowed) -> str:
+    """Open the last closed month of a seller again, as a second person allowed it; returns its label.
+
+    Locks the row FOR UPDATE. Raises NotAllowed, NotFound, and PeriodNotClosable for any other month.
+    """
     row = session.scalars(
         select(AccountingPeriod)
-        .where(AccountingPeriod.seller_id == seller_id, AccountingPeriod.month == month_label)
+        .where(AccountingPeriod.id == period_id)
         .with_for_update()
         .execution_options(populate_existing=True)
-    ).one()
-    if row.state != "closed":
-        raise PeriodNotClosable(month=month_label, reason="not_the_last_closed")
+    ).one_or_none()
+    if row is None:
+        raise NotFound(kind="accounting_period", id=period_id)
+    approvals.spend(session, allowed, act=REOPEN, subject_id=period_id, content=content_of(session, period_id))
     row.state, row.closed_at = "open", None
     # Months before it that were never used count as closed only through a row: keep the border where it was.
-    earlier = _month_before(month_label)
-    if _find(session, seller_id, earlier) is None:
-        _make(session, seller_id, earlier, closed_at=now)
-    _record(session, now, actor, "ledger.period.reopen", seller_id, month_label)
+    earlier = _month_before(row.month)
+    if _find(session, row.seller_id, earlier) is None:
+        _make(session, row.seller_id, earlier, closed_at=now)
+    _record(session, now, allowed.checker, "ledger.period.reopen", row.seller_id, row.month)
     session.flush()
+    return row.month
 
 
 def _locked(session: Session, seller_id: str, wanted: str) -> tuple[str, str]:

@@ -39,18 +39,6 @@ class DisputedAccount(Refusal):
     code = "refund_during_dispute"
 
 
-class SecondPersonNeeded(Refusal):
-    """The one who asked for a refund may not decide it."""
-
-    code = "second_person_needed"
-
-
-class AlreadyDecided(Conflict):
-    """The refund was decided before, or has gone further."""
-
-    code = "refund_already_decided"
-
-
 class ProviderRefused(Exception):
     """The provider answered no, for certain: nothing happened there. `reason` is a stable word, `detail` is the provider's."""
 

@@ -1,18 +1,20 @@
-"""Refunds from request to decision: asked for by a tenant, decided by a second person, limited under the account's lock.
+"""Refunds: asked for, listed, and what all their steps share; limited under the account's lock.
 
-Mode card: money back through the provider. Approval holds it (wallet to refund_pending); `acts` sends it, `refund_outcomes` ends
-it. Mode credit: a credit note on an invoice, its surplus into the wallet; approval is the end of it.
+Mode card: money back through the provider. Approval by a second person holds it (`refund_decisions`: wallet to refund_pending),
+`acts` sends it, `refund_outcomes` ends it. Mode credit: a credit note on an invoice, its surplus into the wallet; approval is the
+end of it.
 """
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, and_, func, select
 from sqlalchemy.orm import Session
 
-from billing.accounts import heads, names
+from billing.accounts import approvals, heads, names
+from billing.accounts.access_tables import Approval
 from billing.accounts.tables import AccountHead, BillingAccount
-from billing.invoicing import credit_notes
 from billing.invoicing.tables import InvoiceHeader
 from billing.kernel.errors import Conflict, Invalid, NotFound
 from billing.kernel.ids import new_id
@@ -20,17 +22,21 @@ from billing.kernel.money import Money
 from billing.ledger import book
 from billing.ledger.entries import Entry
 from billing.payments import refund_limits
-from billing.payments.errors import AlreadyDecided, SecondPersonNeeded
 from billing.payments.tables import Payment, RefundRequest
 from billing.reference import provider_currencies
-from billing.storage import audit, outbox
+from billing.storage import audit, correlation, outbox
 
-_REASON_MAX = 500
+SUBJECT = "refund_request"
+_REASON_MAX = approvals.REASON_MAX
 
 
 @dataclass(frozen=True, kw_only=True)
 class RefundRow:
-    """One refund request. `state` is requested, approved, sent, succeeded, failed, rejected or unknown."""
+    """One refund request. `state` is requested, approved, sent, succeeded, failed, rejected or unknown.
+
+    `approval_id` is the decision about it and `content_hash` what that is bound to; `approval_state` tells one that was rejected
+    from one that was withdrawn or expired. None only for refunds that were decided before there were approvals.
+    """
 
     id: str
     billing_account_id: str
@@ -54,6 +60,9 @@ class RefundRow:
     sent_at: datetime | None
     ended_at: datetime | None
     failure: str | None
+    approval_id: str | None
+    approval_state: str | None
+    content_hash: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,55 +120,51 @@ def request(
         form_key=form_key,
         requested_by=actor,
         requested_at=now,
+        correlation_id=correlation.current(),
     )
     waiting_minor = refund_limits.waiting_minor(session, payment_id=payment_id, invoice_id=invoice_id)
     refund_limits.check(session, item, now=now, waiting_minor=waiting_minor)
     session.add(item)
+    session.flush()  # the approval names it
+    approvals.request(
+        session,
+        now=now,
+        act=act_of(item),
+        subject_type=SUBJECT,
+        subject_id=item.id,
+        content=content_of(item),
+        maker=actor,
+        reason=reason,
+        billing_account_id=account_id,
+    )
     tell(session, now, item, "refund.request", actor)
-    session.flush()
     return get_request(session, refund_id=item.id)
 
 
-def approve(session: Session, *, now: datetime, refund_id: str, actor: str, note: str | None = None) -> RefundRow:
-    """Let a refund go: card money is held for sending, a credit becomes a credit note. Only a second person may.
-
-    Under the account's head (and the payment's row): never above the payment's refundable rest nor above refundable funds, which
-    the database checks again. Raises SecondPersonNeeded, AlreadyDecided, AboveRefundable, DisputedAccount.
-    """
-    item, head = lock_request(session, refund_id)
-    _check_decision(item, actor)
-    refund_limits.check(session, item, now=now)
-    item.decided_by, item.decided_at = actor, now
-    item.decision_note = names.find_name(" ".join((note or "").split()), "note", max_length=_REASON_MAX)
-    if item.mode == "card":
-        _hold(session, now, item, head, actor)
-    else:
-        credited = credit_notes.credit(
-            session,
-            now=now,
-            invoice_id=item.invoice_id or "",
-            amount_minor=item.amount_minor,
-            reason=item.reason,
-            actor=actor,
-            account_id=item.billing_account_id,
-        )
-        item.credit_note_id = credited.credit_note_id
-        item.state, item.ended_at = "succeeded", now
-    tell(session, now, item, "refund.approve", actor)
-    session.flush()
-    return get_request(session, refund_id=refund_id)
+def act_of(item: RefundRequest) -> str:
+    """Which act its approval is about."""
+    return f"refund.{item.mode}"
 
 
-def reject(session: Session, *, now: datetime, refund_id: str, actor: str, note: str) -> RefundRow:
-    """Refuse a refund, with the reason the tenant will read. Only a second person may. Raises as `approve`."""
-    item, _head = lock_request(session, refund_id)
-    _check_decision(item, actor)
-    note = names.require_name(" ".join(note.split()), "note", max_length=_REASON_MAX)
-    item.decided_by, item.decided_at, item.decision_note = actor, now, note
-    item.state, item.ended_at = "rejected", now
-    tell(session, now, item, "refund.reject", actor)
-    session.flush()
-    return get_request(session, refund_id=refund_id)
+def content_of(item: RefundRequest) -> dict[str, Any]:
+    """What approval would let happen, as the request says it now."""
+    return {
+        "refund_id": item.id,
+        "account_id": item.billing_account_id,
+        "mode": item.mode,
+        "payment_id": item.payment_id,
+        "invoice_id": item.invoice_id,
+        "amount_minor": item.amount_minor,
+        "currency": item.currency,
+    }
+
+
+def get_content(session: Session, refund_id: str) -> dict[str, Any]:
+    """What approval of a request would let happen now, read anew. Raises NotFound."""
+    item = session.get(RefundRequest, refund_id, populate_existing=True)
+    if item is None:
+        raise NotFound(refund_id=refund_id)
+    return content_of(item)
 
 
 def refundable(session: Session, *, now: datetime, account_id: str, payment_id: str) -> Money:
@@ -239,15 +244,6 @@ def lock_payment(session: Session, payment_id: str) -> Payment:
     return session.execute(query).scalar_one()
 
 
-def _hold(session: Session, now: datetime, item: RefundRequest, head: AccountHead, actor: str) -> None:
-    payment = lock_payment(session, item.payment_id or "")
-    payment.refunded_minor += item.amount_minor  # the CHECK refuses more than the payment
-    item.state = "approved"
-    post(
-        session, now=now, item=item, head=head, kind="refund_hold", debit="wallet", credit="refund_pending", actor=actor
-    )
-
-
 def post(
     session: Session,
     *,
@@ -283,13 +279,6 @@ def post(
     ).transaction_id
 
 
-def _check_decision(item: RefundRequest, actor: str) -> None:
-    if item.state != "requested":
-        raise AlreadyDecided(refund_id=item.id, state=item.state)
-    if actor == item.requested_by:
-        raise SecondPersonNeeded(refund_id=item.id)
-
-
 def _check_subject(
     session: Session, account_id: str, mode: str, amount: Money, payment_id: str | None, invoice_id: str | None
 ) -> None:
@@ -319,7 +308,7 @@ def _payment_of(session: Session, account_id: str, payment_id: str) -> Payment:
 
 
 def tell(session: Session, now: datetime, item: RefundRequest, act: str, actor: str) -> None:
-    """Audit and notice of a refund's new state, one notice per state."""
+    """Audit and notice of a refund's new state, one notice per state; flushes."""
     facts = {"amount_minor": item.amount_minor, "currency": item.currency, "mode": item.mode, "state": item.state}
     audit.record(
         session,
@@ -341,16 +330,23 @@ def tell(session: Session, now: datetime, item: RefundRequest, act: str, actor: 
     )
 
 
-def _requests(account_id: str | None) -> Select[RefundRequest, str, str, str | None]:
+def _requests(account_id: str | None) -> Select[RefundRequest, str, str, str | None, Approval | None]:
     query = (
-        select(RefundRequest, BillingAccount.code, BillingAccount.name, InvoiceHeader.number)
+        select(RefundRequest, BillingAccount.code, BillingAccount.name, InvoiceHeader.number, Approval)
         .join(BillingAccount, BillingAccount.id == RefundRequest.billing_account_id)
         .outerjoin(InvoiceHeader, InvoiceHeader.id == RefundRequest.invoice_id)
+        .outerjoin(Approval, and_(Approval.subject_type == SUBJECT, Approval.subject_id == RefundRequest.id))
     )
     return query if account_id is None else query.where(RefundRequest.billing_account_id == account_id)
 
 
-def _row(item: RefundRequest, account_code: str, account_name: str, invoice_number: str | None) -> RefundRow:
+def _row(
+    item: RefundRequest,
+    account_code: str,
+    account_name: str,
+    invoice_number: str | None,
+    approval: Approval | None,
+) -> RefundRow:
     return RefundRow(
         id=item.id,
         billing_account_id=item.billing_account_id,
@@ -374,4 +370,7 @@ def _row(item: RefundRequest, account_code: str, account_name: str, invoice_numb
         sent_at=item.sent_at,
         ended_at=item.ended_at,
         failure=item.failure,
+        approval_id=approval.id if approval else None,
+        approval_state=approval.state if approval else None,
+        content_hash=approval.content_hash if approval else None,
     )

@@ -13,7 +13,8 @@ from billing.kernel import clock
 from billing.ledger import balances, explanation, periods, reversal, trial_balance
 from billing.ledger.balances import Balance
 from billing.storage.database import Session
-from portal.cli import assurance, context
+from portal.cli import approvals, assurance, context
+from portal.cli.approvals import as_person
 from portal.cli.output import emit, with_format
 
 _FIGURES = ("balance", "wallet", "promo", "unbilled", "receivable", "disputed", "deferred", "available")
@@ -117,15 +118,14 @@ def explain(account: str, currency: str | None, from_text: str | None, to_text: 
 @ledger.command()
 @click.argument("transaction_id")
 @click.option("--reason", required=True, help="Why; it stands beside the reversal.")
+@as_person
 @with_format
-def reverse(transaction_id: str, reason: str, form: str) -> None:
-    """Post the mirror of TRANSACTION_ID, which it names; the original stays."""
+def reverse(transaction_id: str, reason: str, login: str, form: str) -> None:
+    """Ask for the mirror of TRANSACTION_ID, which names it; the original stays. A second person approves it."""
     with context.database().transaction("jobs") as session:
-        posted = reversal.reverse(
-            session, now=context.now(), transaction_id=transaction_id, actor=context.actor(), reason=reason
-        )
-    row = {"transaction_id": posted.transaction_id, "reverses_id": transaction_id, "is_new": posted.is_new}
-    emit([row], form, data=row)
+        maker = approvals.person(session, login)
+        item = reversal.request(session, now=context.now(), transaction_id=transaction_id, maker=maker, reason=reason)
+    approvals.asked(item.id, form)
 
 
 @ledger.command("close-period")
@@ -144,12 +144,21 @@ def close_period(month: str, seller: str | None) -> None:
 @ledger.command("reopen-period")
 @click.argument("month")
 @click.option("--seller", help="The seller (its code); the only one there is by default.")
-def reopen_period(month: str, seller: str | None) -> None:
-    """Open the last closed MONTH again."""
+@click.option("--reason", required=True, help="Why; whoever approves it reads it.")
+@as_person
+@with_format
+def reopen_period(month: str, seller: str | None, reason: str, login: str, form: str) -> None:
+    """Ask for the last closed MONTH to be opened again. A second person approves it."""
     with context.database().transaction("jobs") as session:
-        seller_id = _seller_id(session, seller)
-        periods.reopen(session, now=context.now(), seller_id=seller_id, month_label=month, actor=context.actor())
-    click.echo(f"{month} is open again")
+        item = periods.request_reopening(
+            session,
+            now=context.now(),
+            seller_id=_seller_id(session, seller),
+            month_label=month,
+            maker=approvals.person(session, login),
+            reason=reason,
+        )
+    approvals.asked(item.id, form)
 
 
 @ledger.group()

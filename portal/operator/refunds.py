@@ -5,18 +5,19 @@ from typing import Any, Literal
 
 from flask import abort, flash, g, url_for
 from werkzeug.wrappers import Response
-from wtforms import TextAreaField
+from wtforms import HiddenField, TextAreaField
 from wtforms.validators import DataRequired, Length
 
 from billing.accounts import listing, people
+from billing.accounts.errors import AlreadyDecided
 from billing.assurance import timeline
+from billing.controls import second_person
 from billing.invoicing import settlement
 from billing.kernel.errors import Refusal
 from billing.ledger import balances
 from billing.ledger.balances import Balance
 from billing.payments import refunds as room
 from billing.payments import sessions
-from billing.payments.errors import AlreadyDecided
 from billing.payments.refunds import RefundLimits, RefundRow
 from billing.payments.sessions import PaymentRow
 from billing.storage.database import Session
@@ -42,8 +43,9 @@ _TITLES = {
 
 
 class ApproveForm(KeyedForm):
-    """An approval; the note is for the record."""
+    """An approval of what the page showed; the note is for the record."""
 
+    content_hash = HiddenField()
     note = TextAreaField("Note", [Length(max=_NOTE_MAX, message=f"At most {_NOTE_MAX} characters.")])
 
 
@@ -152,7 +154,7 @@ def _decide(refund_id: str, act: Literal["approve", "reject"], form: Any) -> Res
     status, refusals = 200, []
     if form.validate_on_submit():
         try:
-            _act(refund_id, act, form.note.data or "")
+            _act(case.row, act, form)
         except Refusal as refusal:
             if isinstance(refusal, AlreadyDecided) and _is_repeat(refund_id, act):
                 return htmx.redirect(url)
@@ -168,6 +170,8 @@ def _decide(refund_id: str, act: Literal["approve", "reject"], form: Any) -> Res
     elif not _may_decide(case):
         return htmx.redirect(url)
     form.ensure_key()
+    if act == "approve":
+        form.content_hash.data = case.row.content_hash  # what this page shows, also after a refusal
     return htmx.render(
         f"operator/refunds/{act}.html",
         f"operator/refunds/{act}.html",
@@ -178,13 +182,21 @@ def _decide(refund_id: str, act: Literal["approve", "reject"], form: Any) -> Res
     )
 
 
-def _act(refund_id: str, act: Literal["approve", "reject"], note: str) -> None:
-    actor, now = access.current_principal().id, services.now()
+def _act(row: RefundRow, act: Literal["approve", "reject"], form: Any) -> None:
+    checker, now, note = access.current_principal().id, services.now(), form.note.data or ""
+    approval_id = row.approval_id or ""
     with services.database().transaction() as session:
         if act == "approve":
-            room.approve(session, now=now, refund_id=refund_id, actor=actor, note=note or None)
+            second_person.approve(
+                session,
+                now=now,
+                approval_id=approval_id,
+                content_hash=form.content_hash.data or "",
+                checker=checker,
+                note=note,
+            )
         else:
-            room.reject(session, now=now, refund_id=refund_id, actor=actor, note=note)
+            second_person.reject(session, now=now, approval_id=approval_id, checker=checker, note=note)
 
 
 def _is_repeat(refund_id: str, act: Literal["approve", "reject"]) -> bool:

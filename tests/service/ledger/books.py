@@ -7,10 +7,11 @@ from billing.accounts import directory, heads
 from billing.accounts.directory import SellerFacts
 from billing.accounts.tables import BillingAccount
 from billing.kernel.money import Money
-from billing.ledger import book
+from billing.ledger import book, periods, reversal
 from billing.ledger.book import Posted
 from billing.ledger.entries import Entry
 from billing.storage.database import Database, Session
+from tests import staff
 
 NOW = datetime(2026, 11, 10, 12, tzinfo=UTC)
 CASH = "cash:bank"
@@ -59,3 +60,20 @@ def top_up(database: Database, account_id: str, minor: int, source_id: str, **mo
     """A deposit into the wallet, in its own transaction."""
     with database.transaction() as session:
         return post(session, account_id, source_id, entry("bank_credit", CASH, "wallet", minor), **more)
+
+
+def reverse(session: Session, transaction_id: str, *, reason: str = "wrong", now: datetime = NOW) -> str:
+    """A reversal that one person asks for and another approves; the id of its transaction."""
+    staff.hire_two(session)
+    asked = reversal.request(session, now=now, transaction_id=transaction_id, maker=staff.MAKER, reason=reason)
+    staff.approve(session, asked, now=now)
+    return str(reversal.find_reversal(session, transaction_id))
+
+
+def reopen(session: Session, seller_id: str, month: str, *, now: datetime = NOW) -> None:
+    """A month that one person asks to open again and another opens."""
+    staff.hire_two(session)
+    asked = periods.request_reopening(
+        session, now=now, seller_id=seller_id, month_label=month, maker=staff.MAKER, reason="a late bank statement"
+    )
+    staff.approve(session, asked, now=now)

@@ -12,7 +12,7 @@ from billing.ledger import balances, book, chain, periods
 from billing.ledger.errors import EntryRefused, LedgerConflict, PeriodNotClosable
 from billing.ledger.tables import AccountingPeriod, LedgerAccount, LedgerEntry, LedgerMemo, LedgerTransaction
 from billing.storage.database import Database
-from tests.service.ledger.books import CASH, NOW, entry, open_account, post, top_up
+from tests.service.ledger.books import CASH, NOW, entry, open_account, post, reopen, top_up
 
 
 def test_a_deposit_stands_in_the_wallet_and_in_the_sellers_cash(database: Database) -> None:
@@ -177,8 +177,8 @@ def test_only_the_last_closed_month_opens_again(database: Database) -> None:
         for month in ("2026-08", "2026-09"):
             periods.close(session, now=NOW, seller_id=seller.id, month_label=month, actor="finance")
         with pytest.raises(PeriodNotClosable):
-            periods.reopen(session, now=NOW, seller_id=seller.id, month_label="2026-08", actor="finance")
-        periods.reopen(session, now=NOW, seller_id=seller.id, month_label="2026-09", actor="finance")
+            reopen(session, seller.id, "2026-08")
+        reopen(session, seller.id, "2026-09")
     top_up(database, account_id, 500, "late", occurred_at=datetime(2026, 8, 3, tzinfo=UTC))
     with database.reading() as session:
         [row] = session.scalars(select(LedgerTransaction)).all()

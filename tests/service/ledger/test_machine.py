@@ -16,10 +16,11 @@ from sqlalchemy import select
 
 from billing.accounts import directory
 from billing.assurance import verification
-from billing.ledger import balances, explanation, periods, reversal, statement, trial_balance
+from billing.ledger import balances, explanation, periods, statement, trial_balance
 from billing.ledger.errors import LedgerConflict, NotReversible
 from billing.ledger.tables import LedgerTransaction
 from billing.storage.database import Database
+from tests.service.ledger import books
 from tests.service.ledger.books import entry, open_account, post
 
 OWN = ("wallet", "promo", "unbilled", "receivable", "disputed", "deferred")
@@ -56,6 +57,7 @@ class Books(RuleBasedStateMachine):
         self.now = datetime(2026, 11, 1, tzinfo=UTC)
         self.model: dict[tuple[str, str, str], Fraction] = defaultdict(Fraction)
         self.posted: list[tuple[str, str, list[Any], str]] = []
+        self.reversed: set[str] = set()
         self.balance_after: dict[tuple[str, int], dict[str, Fraction]] = {}
 
     runs = 0
@@ -100,18 +102,18 @@ class Books(RuleBasedStateMachine):
         self._tick()
         with self.database.transaction() as session:
             try:
-                posted = reversal.reverse(
-                    session, now=self.now, transaction_id=transaction_id, actor="finance", reason="wrong"
-                )
-            except NotReversible:
-                assert touches_held
-                return
-        assert not touches_held
-        if posted.is_new:
-            self._add(
-                who, [((kind, credit, debit), minor, currency) for (kind, debit, credit), minor, currency in moves]
-            )
-            self._note(who)
+                books.reverse(session, transaction_id, now=self.now)
+            except NotReversible as refused:
+                reason = refused.fields["reason"]
+            else:
+                reason = None
+        is_repeat = transaction_id in self.reversed
+        assert reason == ("already_reversed" if is_repeat else "held_elsewhere" if touches_held else None)
+        if reason is not None:
+            return
+        self.reversed.add(transaction_id)
+        self._add(who, [((kind, credit, debit), minor, currency) for (kind, debit, credit), minor, currency in moves])
+        self._note(who)
 
     @rule(who=st.sampled_from(ACCOUNTS))
     def checkpoint(self, who: str) -> None:

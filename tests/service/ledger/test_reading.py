@@ -7,11 +7,11 @@ from sqlalchemy import select
 
 from billing.accounts import directory
 from billing.kernel.errors import Invalid, NotFound
-from billing.ledger import balances, explanation, periods, reversal, statement, trial_balance
+from billing.ledger import balances, explanation, periods, statement, trial_balance
 from billing.ledger.errors import NotReversible
 from billing.ledger.tables import BalanceCheckpoint, LedgerTransaction
 from billing.storage.database import Database, Session
-from tests.service.ledger.books import NOW, entry, open_account, post, top_up
+from tests.service.ledger.books import NOW, entry, open_account, post, reverse, top_up
 
 HOUR = timedelta(hours=1)
 
@@ -269,23 +269,19 @@ def test_a_reversal_mirrors_its_original_and_names_it(database: Database) -> Non
     account_id = open_account(database)
     original = top_up(database, account_id, 500, "p1")
     with database.transaction("jobs") as session:
-        posted = reversal.reverse(
-            session, now=NOW + HOUR, transaction_id=original.transaction_id, actor="finance", reason="paid twice"
-        )
-        again = reversal.reverse(
-            session, now=NOW + 2 * HOUR, transaction_id=original.transaction_id, actor="other", reason="again"
-        )
-    assert (posted.is_new, again.is_new) == (True, False)
-    assert posted.transaction_id == again.transaction_id
+        posted_id = reverse(session, original.transaction_id, reason="paid twice", now=NOW + HOUR)
+        with pytest.raises(NotReversible) as refused:
+            reverse(session, original.transaction_id, reason="again", now=NOW + 2 * HOUR)
+    assert (refused.value.fields["reason"], refused.value.fields["reversal_id"]) == ("already_reversed", posted_id)
     with database.reading() as session:
         assert balances.of_account(session, account_id)[0].balance_minor == 0
-        mirrored = statement.get_movement(session, account_id=account_id, transaction_id=posted.transaction_id)
+        mirrored = statement.get_movement(session, account_id=account_id, transaction_id=posted_id)
         first = statement.get_movement(session, account_id=account_id, transaction_id=original.transaction_id)
     [row] = mirrored.entries
     assert (row.kind, row.debit, row.credit, row.amount_minor) == ("adjustment", "wallet", "cash:bank", 500)
     assert row.detail == {"reverses_kind": "bank_credit"}
     assert (mirrored.reverses_id, mirrored.memo) == (original.transaction_id, "paid twice")
-    assert first.reversed_by_id == posted.transaction_id
+    assert first.reversed_by_id == posted_id
     assert first.entries[0].amount_minor == 500  # the original stays
 
 
@@ -297,10 +293,7 @@ def test_a_reversal_of_a_closed_month_counts_in_the_first_open_one(database: Dat
         seller = directory.find_seller_by_code(session, "north")
         assert seller is not None
         periods.close(session, now=NOW, seller_id=seller.id, month_label="2026-10", actor="finance")
-        posted = reversal.reverse(
-            session, now=NOW, transaction_id=original.transaction_id, actor="finance", reason="wrong tenant"
-        )
-        row = session.get_one(LedgerTransaction, posted.transaction_id)
+        row = session.get_one(LedgerTransaction, reverse(session, original.transaction_id, reason="wrong tenant"))
         assert row.effective_at == NOW
         assert (
             trial_balance.through_month(session, seller_id=seller.id, month_label="2026-10").totals[0].debit_minor
@@ -315,13 +308,18 @@ def test_what_charges_and_documents_account_for_is_not_reversed_here(database: D
         use = post(session, account_id, "use", entry("usage_debit", "unbilled", "revenue:compute", 5))
         bare = post(session, account_id, "lines", anchor_hash="ab" * 32)
         paid = post(session, account_id, "paid", entry("bank_credit", "cash:bank", "wallet", 5))
-        undone = reversal.reverse(session, now=NOW, transaction_id=paid.transaction_id, actor="finance", reason="x")
-        for posted, reason in ((use, "held_elsewhere"), (bare, "nothing_to_reverse"), (undone, "is_a_reversal")):
+        undone_id = reverse(session, paid.transaction_id)
+        for transaction_id, reason in (
+            (use.transaction_id, "held_elsewhere"),
+            (bare.transaction_id, "nothing_to_reverse"),
+            (undone_id, "is_a_reversal"),
+        ):
             with pytest.raises(NotReversible) as refused:
-                reversal.reverse(session, now=NOW, transaction_id=posted.transaction_id, actor="finance", reason="x")
+                reverse(session, transaction_id)
             assert refused.value.fields["reason"] == reason
         with pytest.raises(NotFound):
-            reversal.reverse(session, now=NOW, transaction_id="txn_none", actor="finance", reason="x")
+            reverse(session, "txn_none")
+        again = post(session, account_id, "again", entry("bank_credit", "cash:bank", "wallet", 5))
         with pytest.raises(Invalid):
-            reversal.reverse(session, now=NOW, transaction_id=paid.transaction_id, actor="finance", reason="  ")
-        assert len(session.scalars(select(LedgerTransaction)).all()) == 4
+            reverse(session, again.transaction_id, reason="  ")
+        assert len(session.scalars(select(LedgerTransaction)).all()) == 5

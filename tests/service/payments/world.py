@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from sqlalchemy import select
 
 from billing.catalog import onboarding
+from billing.controls import second_person
 from billing.kernel.money import Money
 from billing.ledger import balances
 from billing.payments import acts, apply, refunds, sessions, webhooks
@@ -19,6 +20,7 @@ from billing.payments.refunds import RefundRow
 from billing.payments.sessions import PaymentRow, SessionRow
 from billing.payments.tables import ProviderEvent
 from billing.storage.database import Database
+from tests import staff
 from tests.peers.stripe.server import StripeServer
 
 # The peer's clock stands still at this time, however long the run takes.
@@ -166,7 +168,19 @@ class World:
 
     def approve(self, refund: RefundRow, *, actor: str = DECIDER) -> RefundRow:
         with self.database.transaction() as session:
-            return refunds.approve(session, now=self.now, refund_id=refund.id, actor=actor)
+            second_person.approve(
+                session,
+                now=self.now,
+                approval_id=str(refund.approval_id),
+                content_hash=str(refund.content_hash),
+                checker=actor,
+            )
+            return refunds.get_request(session, refund_id=refund.id)
+
+    def reject(self, refund: RefundRow, note: str, *, actor: str = DECIDER) -> RefundRow:
+        with self.database.transaction() as session:
+            second_person.reject(session, now=self.now, approval_id=str(refund.approval_id), checker=actor, note=note)
+            return refunds.get_request(session, refund_id=refund.id)
 
     def send(self, refund: RefundRow) -> RefundRow:
         return acts.send_refund(self.database, self.providers, now=self.now, refund_id=refund.id)
@@ -184,6 +198,7 @@ def open_world(database: Database, customer: Customer, code: str = "calla", **mo
     """An account of its own with that provider."""
     with database.transaction() as session:
         account_id = onboarding.open_account(session, now=OPENED_AT, code=code, **more).id
+        staff.hire(session, ASKER, DECIDER)
     return World(database=database, customer=customer, account_id=account_id)
 
 
