@@ -50,8 +50,25 @@ def is_common(password: str, *, name: str = "") -> bool:
     return password.casefold() in _common() or letters in _OUR_WORDS or (letters != "" and letters == _letters(name))
 
 
-def _letters(text: str) -> str:
-    return re.sub(r"[\W\d_]+", "", text.casefold())
+def make_hash(password: str, cost: Cost = DEFAULT_COST) -> str:
+    """The hash to keep, salted anew each time."""
+    return _hasher(cost).hash(_bytes(password))
+
+
+def is_match(password_hash: str | None, password: str, cost: Cost = DEFAULT_COST) -> bool:
+    """Whether the password belongs to the hash. Without a hash the same work is done against a dummy, and the answer is no."""
+    if len(password) > LENGTH_MAX:
+        password, password_hash = "", None
+    try:
+        _hasher(cost).verify(password_hash or _dummy(cost), _bytes(password))
+    except (VerificationError, InvalidHashError):
+        return False
+    return password_hash is not None
+
+
+def needs_rehash(password_hash: str, cost: Cost = DEFAULT_COST) -> bool:
+    """Whether the hash was made at another cost than today's."""
+    return _hasher(cost).check_needs_rehash(password_hash)
 
 
 @lru_cache(maxsize=4)
@@ -76,6 +93,10 @@ def _common() -> frozenset[str]:
 @lru_cache(maxsize=4)
 def _dummy(cost: Cost) -> str:
     return _hasher(cost).hash(b"nobody has this password")
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[\W\d_]+", "", text.casefold())
 
 
 def _bytes(password: str) -> bytes:
