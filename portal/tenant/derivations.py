@@ -6,6 +6,7 @@ from fractions import Fraction
 from billing.kernel import money
 from billing.rating.derivations import MICRO_PER_MINOR, Step
 from billing.rating.lines import LineDetail
+from billing.rendering import formats
 from portal import filters
 from portal.tenant import words
 
@@ -114,7 +115,7 @@ class _Words:
         exact = Fraction(step.exact) / MICRO_PER_MINOR / 10 ** money.exponent(self._currency)
         return {
             "words": f"The cost of the counter {with_or_without} this usage.",
-            "exact": f"{self._currency} {exact_text(exact)}",
+            "exact": formats.with_code(exact_text(exact), self._currency, locale=filters.reader_locale()),
             "rounding": f"Rounded half up to a millionth of a {cent}.",
             "result": result,
         }
