@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.low_level import Type
 
 from billing.kernel.errors import Invalid
