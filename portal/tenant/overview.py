@@ -40,7 +40,6 @@ def overview() -> str:
         return render_template(
             "tenant/overview/index.html",
             account=account,
-            accounts=access.current_principal().accounts,
             now=now,
             held=held,
             lag=running.lag(session, account.id),
