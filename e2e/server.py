@@ -37,7 +37,7 @@ class Server:
 @contextmanager
 def running(urls: DatabaseUrls, log_file: Path) -> Iterator[Server]:
     """`plumbline run` as its own process, with its scheduler thread, until the block ends."""
-    port = _free_port()
+    port = free_port()
     base_url = f"http://127.0.0.1:{port}"
     environment = {
         "PATH": os.environ["PATH"],
@@ -85,7 +85,8 @@ def fill(database: Database, data_dir: Path) -> None:
         )
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,10 +1,8 @@
-"""Pages in a real browser: whole after every swap, one effect for two clicks, usable by keyboard, clean for axe."""
+"""Pages in a real browser: whole after every swap, one effect for two clicks, usable by keyboard. What holds for every page is in test_gates.py."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from billing.accounts import directory
@@ -13,21 +11,6 @@ from billing.payments import sessions
 from e2e.conftest import NewVisitor
 from e2e.server import APPROVER, OWNER, PASSWORD, TENANT, VIEWER, Server
 from e2e.visitor import Visitor
-
-TENANT_PAGES = (
-    "/",
-    "/usage?period=2016-12",
-    "/rated-lines",
-    "/balance",
-    "/balance/explain",
-    "/invoices",
-    "/add-funds",
-    "/add-funds/check?amount=50.00",
-    "/refunds",
-    "/budgets",
-)
-OPERATOR_PAGES = ("/operator", "/operator/accounts", "/operator/refunds", "/operator/invoice-runs", "/operator/jobs")
-AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 
 
 @pytest.fixture
@@ -184,66 +167,6 @@ def test_a_viewer_is_not_offered_what_they_may_not_do(new_visitor: NewVisitor) -
         assert answer is not None
         assert answer.status in (403, 404), path
         visitor.assert_whole_page()
-
-
-@pytest.fixture(params=["light", "dark"])
-def scheme(request: pytest.FixtureRequest) -> str:
-    """The colours that the browser asks for."""
-    return str(request.param)
-
-
-@pytest.fixture(params=[1280, 320])
-def width(request: pytest.FixtureRequest) -> int:
-    """A desk's screen, and the narrowest one of WCAG."""
-    return int(request.param)
-
-
-@pytest.mark.parametrize("login", [OWNER, APPROVER], ids=["tenant", "operator"])
-def test_axe_finds_nothing_and_nothing_scrolls_sideways(
-    new_visitor: NewVisitor, scheme: str, width: int, login: str
-) -> None:
-    visitor = new_visitor(color_scheme=scheme, viewport={"width": width, "height": 900}, reduced_motion="reduce")
-    visitor.open("/sign-in")
-    found = list(violations(visitor))
-    visitor.sign_in(login)
-    for path in pages_of(visitor, login):
-        visitor.open(path)
-        found += [f"{path}: {words}" for words in violations(visitor)]
-        wide = visitor.page.evaluate("document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth")
-        if wide > 0:
-            found.append(f"{path}: {wide} px too wide")
-    assert not found, "\n".join(found)
-
-
-def pages_of(visitor: Visitor, login: str) -> list[str]:
-    """The main pages, and one of each kind that has an id in its address."""
-    if login == APPROVER:
-        visitor.open("/operator/accounts")
-        return [*OPERATOR_PAGES, first_link(visitor, "/operator/accounts/")]
-    visitor.open("/rated-lines")
-    details = [first_link(visitor, "/rated-lines/")]
-    visitor.open("/balance")
-    details.append(first_link(visitor, "/balance/txn"))
-    visitor.open("/invoices")
-    details.append(first_link(visitor, "/invoices/INV"))
-    visitor.open("/budgets")
-    details.append(first_link(visitor, "/budgets/"))
-    return [*TENANT_PAGES, *details]
-
-
-def first_link(visitor: Visitor, prefix: str) -> str:
-    """The address of the first link in the page that begins so."""
-    return str(visitor.page.locator(f"main a[href^='{prefix}']").first.get_attribute("href"))
-
-
-def violations(visitor: Visitor) -> Iterator[str]:
-    """What axe finds on the page as it stands."""
-    results = Axe().run(
-        visitor.page, options={"runOnly": {"type": "tag", "values": AXE_TAGS}, "resultTypes": ["violations"]}
-    )
-    for found in results.response["violations"]:
-        nodes = "; ".join(str(node["target"]) for node in found["nodes"][:3])
-        yield f"{found['id']} ({len(found['nodes'])}): {found['help']}: {nodes}"
 
 
 def test_the_watcher_hears_what_must_never_happen(new_visitor: NewVisitor) -> None:

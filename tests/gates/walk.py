@@ -136,7 +136,7 @@ class Walk:
         if who not in self._clients:
             client = self.app.test_client()
             if who != "anonymous" and not who.startswith("key:"):
-                web.sign_in(client, _login(who))
+                web.sign_in(client, login_of_person(who))
             self._clients[who] = client
         return self._clients[who]
 
@@ -255,7 +255,8 @@ def values_of(form: Element) -> Iterator[tuple[str, str]]:
             yield name, control.get("value", "")
 
 
-def _login(who: str) -> str:
+def login_of_person(who: str) -> str:
+    """The address with which somebody of the walk signs in."""
     if who == "stranger":
         return login_of("owner", STRANGER)
     kind, _, role = who.partition(":")
