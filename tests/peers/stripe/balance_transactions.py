@@ -67,6 +67,6 @@ def list_all(account: Account, params: Params) -> Page:
 
 
 ROUTES = [
-    Route("GET", "/v1/balance_transactions", list_all, "type source currency"),
+    Route("GET", "/v1/balance_transactions", list_all, "type source currency created"),
     Route("GET", "/v1/balance_transactions/{transaction_id}", retrieve),
 ]

@@ -79,21 +79,14 @@ def settle(account: Account, charge: Item, *, is_paid: bool) -> None:
 
 
 def capture(account: Account, charge: Item, amount: int) -> None:
-    """Take what was only held; the rest is let go."""
+    """Take what was only held; the rest is let go, which has been no refund since 2025-03-31."""
     _take(account, charge, amount)
-    charge["amount_refunded"] = charge["amount"] - amount
     events.tell(account, "charge.captured", charge)
-
-
-def let_go(account: Account, charge: Item) -> None:
-    """Nothing of what was held is taken."""
-    charge.update(amount_refunded=charge["amount"], refunded=True)
-    events.tell(account, "charge.refunded", charge)
 
 
 def refundable(charge: Item) -> int:
     """What can still be given back."""
-    return int(charge["amount"] - charge["amount_refunded"])
+    return int(charge["amount_captured"] - charge["amount_refunded"])
 
 
 def retrieve(account: Account, params: Params, charge_id: str) -> Item:
@@ -155,7 +148,7 @@ def _refunds(account: Account, charge: Item) -> Item:
 
 answers.INCLUDABLE["charge", "refunds"] = _refunds
 ROUTES = [
-    Route("GET", "/v1/charges", list_all, "customer payment_intent"),
+    Route("GET", "/v1/charges", list_all, "customer payment_intent created"),
     Route("GET", "/v1/charges/{charge_id}", retrieve),
     Route("POST", "/v1/charges/{charge_id}", update, "description receipt_email metadata.*"),
 ]

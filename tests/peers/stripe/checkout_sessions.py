@@ -15,6 +15,7 @@ from tests.peers.stripe.params import (
     needed,
     needed_amount,
     text,
+    words,
 )
 from tests.peers.stripe.route import Route
 
@@ -40,7 +41,7 @@ def create(account: Account, params: Params) -> Item:
     if total is not None:
         currencies.check(str(currency), total, param="line_items")
     expires_at = _expiry(account, params)
-    types = payment_intents.allowed_types(params)
+    types = payment_intents.allowed_types(params, currency)[1]
     _check_groups(params, mode)
     session = account.add(
         "cs_test",
@@ -232,6 +233,7 @@ def _shape(
     """All fields; those that the peer does nothing with are null."""
     is_payment = mode == "payment"
     return dict.fromkeys(_NOT_USED.split()) | {
+        "allowed_payment_method_types": words(params, "allowed_payment_method_types") or None,
         "adaptive_pricing": {"enabled": False} if is_payment else None,
         "amount_subtotal": total,
         "amount_total": total,
@@ -287,10 +289,10 @@ ROUTES = [
         "/v1/checkout/sessions",
         create,
         "mode customer customer_email customer_creation client_reference_id success_url cancel_url metadata.* expires_at "
-        f"currency locale submit_type payment_method_types {_LINE} {_INTENT} "
+        f"currency locale submit_type allowed_payment_method_types {_LINE} {_INTENT} "
         "setup_intent_data.metadata.* setup_intent_data.description",
     ),
-    Route("GET", "/v1/checkout/sessions", list_all, "customer payment_intent status"),
+    Route("GET", "/v1/checkout/sessions", list_all, "customer payment_intent status created"),
     Route("GET", "/v1/checkout/sessions/{session_id}", retrieve),
     Route("POST", "/v1/checkout/sessions/{session_id}", update, "metadata.*"),
     Route("POST", "/v1/checkout/sessions/{session_id}/expire", expire),

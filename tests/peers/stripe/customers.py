@@ -154,7 +154,7 @@ def _invoice_settings(method_id: str | None) -> Item:
 
 ROUTES = [
     Route("POST", "/v1/customers", create, f"{_READS} payment_method"),
-    Route("GET", "/v1/customers", list_all, "email"),
+    Route("GET", "/v1/customers", list_all, "email created"),
     Route("GET", "/v1/customers/{customer_id}", retrieve),
     Route("POST", "/v1/customers/{customer_id}", update, _READS),
     Route("DELETE", "/v1/customers/{customer_id}", delete),

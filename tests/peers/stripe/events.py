@@ -69,6 +69,6 @@ def is_of(event_type: str, wanted: str) -> bool:
 
 
 ROUTES = [
-    Route("GET", "/v1/events", list_all, "type types delivery_success"),
+    Route("GET", "/v1/events", list_all, "type types delivery_success created"),
     Route("GET", "/v1/events/{event_id}", retrieve),
 ]

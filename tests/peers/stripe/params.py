@@ -15,6 +15,13 @@ def refuse_unknown(params: Params, accepted: Collection[str]) -> None:
 
     The peer refuses also what Stripe knows and the peer does not do, so that nothing is ignored in silence.
     """
+    if "payment_method_types" in params and "allowed_payment_method_types" in accepted:
+        raise InvalidParameter(
+            "The `payment_method_types` parameter is no longer supported on this API version. Use "
+            "`allowed_payment_method_types` or dynamic payment methods.",
+            param="payment_method_types",
+            code="payment_method_types_no_longer_supported",
+        )
     for name, path in _leaves(params):
         parents = path.split(".")
         below = {".".join(parents[:depth]) + ".*" for depth in range(1, len(parents))}

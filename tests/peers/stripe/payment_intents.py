@@ -24,9 +24,7 @@ TYPES = ("card", "sepa_debit")
 CAPTURES = ("automatic", "automatic_async", "manual")
 _TEXTS = ("description", "receipt_email", "statement_descriptor", "statement_descriptor_suffix")
 _OPEN = ("requires_payment_method", "requires_confirmation", "requires_action")
-_READS = (
-    f"amount currency customer metadata.* payment_method setup_future_usage {' '.join(_TEXTS)} payment_method_types"
-)
+_READS = f"amount currency customer metadata.* payment_method setup_future_usage {' '.join(_TEXTS)}"
 _CONFIRM = "off_session return_url"
 
 
@@ -34,7 +32,9 @@ def create(account: Account, params: Params) -> Item:
     """POST /v1/payment_intents, confirmed at once when `confirm` says so."""
     total = needed_amount(params)
     currency = currencies.check(needed(params, "currency"), total)
-    types = _types(params)
+    boolean(group(params, "automatic_payment_methods"), "enabled")
+    choice(group(params, "automatic_payment_methods"), "allow_redirects", ("always", "never"))
+    allowed, types = allowed_types(params, currency)
     confirm = boolean(params, "confirm")
     for name in _CONFIRM.split():
         if name in params and not confirm:
@@ -43,7 +43,7 @@ def create(account: Account, params: Params) -> Item:
                 param=name,
             )
     choice(params, "capture_method", CAPTURES), choice(params, "setup_future_usage", ("on_session", "off_session"))
-    automatic = None if "payment_method_types" in params else _automatic(params)
+    automatic = None if allowed is not None else _automatic(params)
     if confirm:
         charging.read_confirmation(automatic, params)
     customer, method_id = customers.named(account, params), text(params, "payment_method")
@@ -79,6 +79,7 @@ def add(
         "pi",
         "payment_intent",
         {
+            "allowed_payment_method_types": words(params, "allowed_payment_method_types") or None,
             "amount": amount,
             "amount_capturable": 0,
             "amount_details": {"tip": {}},
@@ -181,8 +182,6 @@ def cancel(account: Account, params: Params, intent_id: str) -> Item:
     reason = choice(params, "cancellation_reason", reasons)
     intent = account.get("payment_intent", intent_id)
     charging.require(intent, (*_OPEN, "requires_capture"), "canceled")
-    if intent["status"] == "requires_capture":
-        charges.let_go(account, account.get("charge", intent["latest_charge"]))
     intent.update(
         status="canceled",
         canceled_at=account.clock.now(),
@@ -194,29 +193,27 @@ def cancel(account: Account, params: Params, intent_id: str) -> Item:
     return intent
 
 
-def _types(params: Params) -> list[str]:
-    """The payment method types of the call."""
-    automatic = group(params, "automatic_payment_methods")
-    choice(automatic, "allow_redirects", ("always", "never"))
-    if boolean(automatic, "enabled") and "payment_method_types" in params:
+def allowed_types(params: Params, currency: str | None) -> tuple[list[str] | None, list[str]]:
+    """(`allowed_payment_method_types` as given, those that remain): what does not fit the currency falls away in silence.
+
+    Without it the account's own setting counts, which is cards. Raises InvalidParameter when nothing remains.
+    """
+    if "allowed_payment_method_types" not in params:
+        return None, ["card"]
+    if "automatic_payment_methods" in params:
         raise InvalidParameter(
-            "You may only specify one of these parameters: automatic_payment_methods, payment_method_types.",
-            param="automatic_payment_methods",
+            "You may only specify one of these parameters: automatic_payment_methods, allowed_payment_method_types.",
+            param="allowed_payment_method_types",
         )
-    return allowed_types(params)
-
-
-def allowed_types(params: Params) -> list[str]:
-    """The parameter `payment_method_types`, of those the peer plays; cards unless told."""
-    found = words(params, "payment_method_types") or ["card"]
-    for name in found:
-        if name not in TYPES:
-            raise InvalidParameter(
-                f'The payment method type "{name}" is invalid.',
-                param="payment_method_types",
-                code="payment_intent_invalid_parameter",
-            )
-    return found
+    allowed = words(params, "allowed_payment_method_types")
+    found = [name for name in TYPES if name in allowed and (name == "card" or currency in (None, "eur"))]
+    if not found:
+        raise InvalidParameter(
+            "No valid payment method types for this request. Please ensure that you have activated payment methods "
+            "compatible with your chosen currency in your dashboard.",
+            param="allowed_payment_method_types",
+        )
+    return allowed, found
 
 
 def _automatic(params: Params) -> Item:
@@ -233,10 +230,15 @@ def _options(kind: str) -> Item:
 
 _AUTOMATIC = "automatic_payment_methods.enabled automatic_payment_methods.allow_redirects"
 ROUTES = [
-    Route("POST", "/v1/payment_intents", create, f"{_READS} {_CONFIRM} {_AUTOMATIC} capture_method confirm"),
-    Route("GET", "/v1/payment_intents", list_all, "customer"),
+    Route(
+        "POST",
+        "/v1/payment_intents",
+        create,
+        f"{_READS} {_CONFIRM} {_AUTOMATIC} allowed_payment_method_types capture_method confirm",
+    ),
+    Route("GET", "/v1/payment_intents", list_all, "customer created"),
     Route("GET", "/v1/payment_intents/{intent_id}", retrieve),
-    Route("POST", "/v1/payment_intents/{intent_id}", update, _READS.replace(" payment_method_types", "")),
+    Route("POST", "/v1/payment_intents/{intent_id}", update, _READS),
     Route("POST", "/v1/payment_intents/{intent_id}/confirm", confirm, f"payment_method setup_future_usage {_CONFIRM}"),
     Route("POST", "/v1/payment_intents/{intent_id}/capture", capture, "amount_to_capture"),
     Route("POST", "/v1/payment_intents/{intent_id}/cancel", cancel, "cancellation_reason"),

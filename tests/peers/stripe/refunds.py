@@ -34,7 +34,7 @@ def create(account: Account, params: Params) -> Item:
         )
     currencies.check_step(charge["currency"], wanted)
     charge["amount_refunded"] += wanted
-    charge["refunded"] = charge["amount_refunded"] == charge["amount"]
+    charge["refunded"] = charges.refundable(charge) == 0
     refund = _add(account, charge, wanted, reason=reason, metadata=words)
     events.tell(account, "refund.created", refund)
     events.tell(account, "charge.refunded", charge)
@@ -129,10 +129,8 @@ def _add(account: Account, charge: Item, wanted: int, *, reason: str | None, met
         },
     )
     if charge["payment_method_details"]["type"] != "card":
-        refund["destination_details"] = {
-            "sepa_bank_transfer": {"reference": None, "reference_status": "pending"},
-            "type": "sepa_bank_transfer",
-        }
+        sent = {"reference": None, "reference_status": "pending"}
+        refund["destination_details"] = {"eu_bank_transfer": sent, "type": "eu_bank_transfer"}
     refund["balance_transaction"] = balance_transactions.record(
         account, "refund", refund, -wanted, description="REFUND FOR CHARGE"
     )
@@ -149,7 +147,7 @@ def _end(account: Account, refund: Item, status: str) -> None:
 
 ROUTES = [
     Route("POST", "/v1/refunds", create, "payment_intent charge amount reason metadata.*"),
-    Route("GET", "/v1/refunds", list_all, "payment_intent charge"),
+    Route("GET", "/v1/refunds", list_all, "payment_intent charge created"),
     Route("GET", "/v1/refunds/{refund_id}", retrieve),
     Route("POST", "/v1/refunds/{refund_id}", update, "metadata.*"),
     Route("POST", "/v1/refunds/{refund_id}/cancel", cancel),

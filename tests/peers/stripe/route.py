@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-_PAGING = "limit starting_after ending_before created.gt created.gte created.lt created.lte created"
+_PAGING = "limit starting_after ending_before"
+_TIMES = "created.gt created.gte created.lt created.lte"
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,14 @@ class Route:
     @property
     def accepted(self) -> frozenset[str]:
         """All parameters, those that every route or every list has included."""
-        return frozenset([*self.reads.split(), "expand", *(_PAGING.split() if self.is_list else ())])
+        names = set(self.reads.split())
+        if self.method != "DELETE":
+            names.add("expand")
+        if self.is_list:
+            names |= set(_PAGING.split())
+        if "created" in names:
+            names |= set(_TIMES.split())
+        return frozenset(names)
 
     def match(self, method: str, path: str) -> dict[str, str] | None:
         """The ids in the path, or None when this is another route."""

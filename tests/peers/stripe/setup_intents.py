@@ -1,6 +1,6 @@
 """Setup intents: a method kept for later without taking money. https://docs.stripe.com/api/setup_intents"""
 
-from tests.peers.stripe import charging, customers, events, payment_methods
+from tests.peers.stripe import charging, customers, events, payment_intents, payment_methods
 from tests.peers.stripe.account import Account, Item
 from tests.peers.stripe.answers import Page
 from tests.peers.stripe.cards import Card
@@ -18,7 +18,7 @@ def create(account: Account, params: Params) -> Item:
         text(params, "payment_method"),
         boolean(params, "confirm"),
     )
-    types = words(params, "payment_method_types") or ["card"]
+    types = payment_intents.allowed_types(params, None)[1]
     if confirms and method_id is None:
         raise missing("payment_method")
     method = None if method_id is None else charging.fitting(account, method_id, customer=customer, types=types)
@@ -36,6 +36,7 @@ def add(account: Account, customer: str | None, params: Params) -> Item:
         "seti",
         "setup_intent",
         {
+            "allowed_payment_method_types": words(params, "allowed_payment_method_types") or None,
             "application": None,
             "automatic_payment_methods": None,
             "cancellation_reason": None,
@@ -56,7 +57,7 @@ def add(account: Account, customer: str | None, params: Params) -> Item:
             "payment_method_options": {
                 "card": {"mandate_options": None, "network": None, "request_three_d_secure": "automatic"}
             },
-            "payment_method_types": words(params, "payment_method_types") or ["card"],
+            "payment_method_types": payment_intents.allowed_types(params, None)[1],
             "single_use_mandate": None,
             "status": "requires_payment_method",
             "usage": choice(params, "usage", ("off_session", "on_session"), "off_session"),
@@ -184,9 +185,9 @@ ROUTES = [
         "POST",
         "/v1/setup_intents",
         create,
-        f"{_READS} customer payment_method payment_method_types usage confirm return_url",
+        f"{_READS} customer payment_method allowed_payment_method_types usage confirm return_url",
     ),
-    Route("GET", "/v1/setup_intents", list_all, "customer payment_method"),
+    Route("GET", "/v1/setup_intents", list_all, "customer payment_method created"),
     Route("GET", "/v1/setup_intents/{intent_id}", retrieve),
     Route("POST", "/v1/setup_intents/{intent_id}", update, _READS),
     Route("POST", "/v1/setup_intents/{intent_id}/confirm", confirm, "payment_method return_url"),
