@@ -9,7 +9,7 @@ from billing.accounts import directory
 from billing.ledger import balances
 from billing.payments import sessions
 from e2e.conftest import NewVisitor
-from e2e.server import APPROVER, OWNER, PASSWORD, TENANT, VIEWER, Server
+from e2e.server import OWNER, PASSWORD, TENANT, VIEWER, Server
 from e2e.visitor import Visitor
 
 
