@@ -7,7 +7,7 @@ from flask import Flask
 from jinja2 import StrictUndefined
 
 from billing.storage.database import Database
-from portal import access, config, errors, filters, logs, navigation, providers, security
+from portal import access, config, errors, filters, logs, mailing, navigation, providers, security
 from portal.services import Services
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -33,7 +33,10 @@ def create_app(settings: config.PortalConfig | None = None) -> Flask:
     app.config["TESTING"] = settings.is_testing
     database = Database(settings.database)
     app.extensions["plumbline"] = Services(
-        config=settings, database=database, providers=providers.build(settings, database)
+        config=settings,
+        database=database,
+        providers=providers.build(settings, database),
+        mail=mailing.build(settings),
     )
     logs.init_app(app)
     security.init_app(app, settings)

@@ -70,7 +70,10 @@ OPERATOR_MENU = (
     ),
     Section(
         label="System",
-        entries=(Entry(endpoint="operator.jobs", label="Jobs", permission="finance.read", icon="clock"),),
+        entries=(
+            Entry(endpoint="operator.jobs", label="Jobs", permission="finance.read", icon="clock"),
+            Entry(endpoint="operator.messages", label="Messages", permission="finance.read", icon="mail"),
+        ),
     ),
 )
 

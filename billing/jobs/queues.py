@@ -13,6 +13,7 @@ from billing.invoicing.tables import InvoiceHeader
 from billing.jobs.runner import NOBODY
 from billing.kernel.errors import NotFound
 from billing.payments.tables import PaymentSession, ProviderEvent, RefundRequest
+from billing.notices.tables import Delivery
 from billing.rating import unrated
 from billing.rating.tables import BillingPeriod, UnratedUsage
 from billing.storage.tables import JobRun, OutboxMessage
@@ -29,8 +30,8 @@ class Queue:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One case. `kind` says what `id` names: refund, payment_session, provider_event, usage, job_run, notice; `detail` is for people
-    and comes from a source that may say anything."""
+    """One case. `kind` says what `id` names: refund, payment_session, provider_event, usage, job_run, notice, delivery; `detail` is for
+    people and comes from a source that may say anything."""
 
     id: str
     kind: str
@@ -49,6 +50,9 @@ class Case:
 Counting = Select[int, Any]
 _STUCK_ATTEMPTS = 3
 
+_IS_STUCK = OutboxMessage.delivered_at.is_(None) & (OutboxMessage.attempts >= _STUCK_ATTEMPTS)
+# Given up, and nobody has taken it off the list.
+_IS_UNSENT = (Delivery.state == "failed") & Delivery.set_aside_at.is_(None)
 
 def measure(session: Session) -> list[Queue]:
     """Every queue in the order in which a person should look, empty ones too."""
@@ -147,7 +151,7 @@ def _failed_jobs(session: Session, limit: int) -> list[Case]:
 
 def _stuck_notices(session: Session, limit: int) -> list[Case]:
     messages = session.scalars(_stuck().order_by(OutboxMessage.created_at).limit(limit))
-    return [
+    cases = [
         _of_account(
             None, id=message.id, kind="notice", subject=message.topic, detail=message.last_error, count=message.attempts,
             since_at=message.created_at,
@@ -155,6 +159,22 @@ def _stuck_notices(session: Session, limit: int) -> list[Case]:
         for message in messages
     ]  # fmt: skip
 
+    unsent = session.execute(
+        select(Delivery, OutboxMessage.topic, BillingAccount)
+        .join(OutboxMessage, OutboxMessage.id == Delivery.message_id)
+        .outerjoin(BillingAccount, BillingAccount.id == Delivery.billing_account_id)
+        .where(_IS_UNSENT)
+        .order_by(Delivery.created_at)
+        .limit(limit)
+    ).all()
+    cases += [
+        _of_account(
+            account, id=delivery.id, kind="delivery", subject=topic, detail=delivery.last_error, count=delivery.attempts,
+            since_at=delivery.created_at,
+        )
+        for delivery, topic, account in unsent
+    ]  # fmt: skip
+    return sorted(cases, key=lambda case: case.since_at)[:limit]
 
 def _of_account(
     account: BillingAccount | None,
@@ -190,7 +210,7 @@ def _failing() -> Select[JobRun]:
 
 
 def _stuck() -> Select[OutboxMessage]:
-    return select(OutboxMessage).where(OutboxMessage.delivered_at.is_(None), OutboxMessage.attempts >= _STUCK_ATTEMPTS)
+    return select(OutboxMessage).where(_IS_STUCK)
 
 
 def _documents_in(state: str) -> Callable[[], Counting]:
@@ -211,8 +231,10 @@ def _of_runs() -> Counting:
 
 
 def _of_notices() -> Counting:
-    messages = _stuck().subquery()
-    return select(func.count(messages.c.id), func.min(messages.c.created_at))
+    messages = select(OutboxMessage.created_at.label("at")).where(_IS_STUCK)
+    unsent = select(Delivery.created_at.label("at")).where(_IS_UNSENT)
+    both = messages.union_all(unsent).subquery()
+    return select(func.count(both.c.at), func.min(both.c.at))
 
 
 _COUNTS: dict[str, Callable[[], Counting]] = {

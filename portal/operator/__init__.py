@@ -13,6 +13,7 @@ from portal.operator import (
     jobs,
     refund_requests,
     refunds,
+    messages,
     workbench,
 )
 
@@ -44,3 +45,8 @@ _PAGES: tuple[tuple[str, Callable[..., Any], tuple[str, ...]], ...] = (
 )
 for rule, view, methods in _PAGES:
     blueprint.add_url_rule(rule, view_func=view, methods=list(methods))
+    ("/messages", messages.messages, _READ),
+    ("/messages/<delivery_id>", messages.messages_detail, _READ),
+    ("/messages/<delivery_id>/preview", messages.messages_preview, _READ),
+    ("/messages/<delivery_id>/again", messages.messages_again, _ACT),
+    ("/messages/<delivery_id>/set-aside", messages.messages_set_aside, _ACT),

@@ -35,7 +35,7 @@ QUEUES = {
     "webhooks": ("Provider events that failed", "Stored, not applied; can be tried again"),
     "unrated": ("Usage without a price", "Kept and counted until a price exists"),
     "jobs": ("Jobs whose last run failed", "What they did not do waits"),
-    "notices": ("Notices that cannot be delivered", "Tried at least three times"),
+    "notices": ("Messages not delivered", "Refused, or tried until it was given up"),
 }
 # Stage -> (what waits there, the job that moves it).
 STAGES = {
@@ -47,6 +47,7 @@ STAGES = {
     "webhooks": ("Provider events to be applied", "payments"),
     "refunds": ("Refunds that have not ended", "payments"),
     "outbox": ("Notices to be delivered", "outbox"),
+    "mail": ("E-mails to be sent", "mail"),
 }
 
 
