@@ -158,7 +158,7 @@ def grant_membership(
         raise NotFound(user_id=user_id, tenant_id=tenant_id)
     membership = session.get(Membership, (user_id, tenant_id))
     if membership is None:
-        membership = Membership(user_id=user_id, tenant_id=tenant_id, role=role)
+        membership = Membership(user_id=user_id, tenant_id=tenant_id, role=role, created_at=now)
         session.add(membership)
     membership.role = role
     audit.record(

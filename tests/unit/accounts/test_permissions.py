@@ -48,5 +48,5 @@ def test_only_owners_and_administrators_decide_who_else_may() -> None:
 
 
 def test_a_key_of_several_tenants_may_never_move_money() -> None:
-    assert permissions.SERVICE_SCOPES == {"billing.read", "usage.write"}
+    assert {"billing.read", "usage.write"} == permissions.SERVICE_SCOPES
     assert permissions.of_member("owner") >= permissions.SCOPES
