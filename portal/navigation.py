@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from flask import Flask, current_app, request, url_for
+from flask import Flask, current_app, g, request, url_for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +56,7 @@ OPERATOR_MENU = (
         label="",
         entries=(
             Entry(endpoint="operator.workbench", label="Workbench", permission="finance.read", icon="inbox"),
+            Entry(endpoint="operator.approvals", label="Approvals", permission="finance.read", icon="shield-check"),
             Entry(endpoint="operator.accounts", label="Billing accounts", permission="finance.read", icon="building-2"),
         ),
     ),
@@ -146,7 +147,12 @@ def register_frame(app: Flask, find_viewer: Callable[[], Viewer | None]) -> None
 
     @app.context_processor
     def _frame() -> dict[str, object]:
-        return {"frame": frame_of(find_viewer())}
+        return {"frame": Frame() if g.get("is_frameless") else frame_of(find_viewer())}
+
+
+def leave_frame_out() -> None:
+    """This answer is rendered without asking who is signed in: the database that knows it is not there."""
+    g.is_frameless = True
 
 
 def frame_of(viewer: Viewer | None) -> Frame:

@@ -1,5 +1,6 @@
 """Self-check: the books proven against themselves, every law by every row it speaks of."""
 
+from collections.abc import Callable
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -22,11 +23,13 @@ from billing.assurance.report import Report
 from billing.kernel import clock
 
 
-def run(session: Session, *, now: datetime | None = None) -> Report:
+def run(
+    session: Session, *, now: datetime | None = None, progress: Callable[[int, int | None], None] | None = None
+) -> Report:
     """Run every check; the report names each row that contradicts another. Reads only, rows are streamed.
 
     The session must read one snapshot (`database.reading`), or rows written meanwhile look like contradictions. `now` (by default
-    the clock's) says which audit rows are too old to be without a seal.
+    the clock's) says which audit rows are too old to be without a seal. `progress` is told the checks done and how many there are.
     """
     checks = (
         (guarding.check, guarding.NAME),
@@ -41,7 +44,11 @@ def run(session: Session, *, now: datetime | None = None) -> Report:
         (invoice_lines.check, invoice_lines.NAME),
         (payments.check, payments.NAME),
     )
-    tallies = [report.carry_out(check, name, session) for check, name in checks]
+    tallies = []
+    for done, (check, name) in enumerate(checks):
+        if progress is not None:
+            progress(done, len(checks) + 1)
+        tallies.append(report.carry_out(check, name, session))
     tallies.append(report.carry_out(audit.check, audit.NAME, session, now or clock.utc_now()))
     return report.of(tallies)
 

@@ -8,12 +8,13 @@ from typing import Any
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
+from billing.accounts.access_tables import Approval
 from billing.accounts.tables import BillingAccount
 from billing.invoicing.tables import InvoiceHeader
 from billing.jobs.runner import NOBODY
 from billing.kernel.errors import NotFound
-from billing.payments.tables import PaymentSession, ProviderEvent, RefundRequest
 from billing.notices.tables import Delivery
+from billing.payments.tables import PaymentSession, ProviderEvent, RefundRequest
 from billing.rating import unrated
 from billing.rating.tables import BillingPeriod, UnratedUsage
 from billing.storage.tables import JobRun, OutboxMessage
@@ -49,10 +50,10 @@ class Case:
 # How a queue counts: (number, oldest).
 Counting = Select[int, Any]
 _STUCK_ATTEMPTS = 3
-
 _IS_STUCK = OutboxMessage.delivered_at.is_(None) & (OutboxMessage.attempts >= _STUCK_ATTEMPTS)
 # Given up, and nobody has taken it off the list.
 _IS_UNSENT = (Delivery.state == "failed") & Delivery.set_aside_at.is_(None)
+
 
 def measure(session: Session) -> list[Queue]:
     """Every queue in the order in which a person should look, empty ones too."""
@@ -158,7 +159,6 @@ def _stuck_notices(session: Session, limit: int) -> list[Case]:
         )
         for message in messages
     ]  # fmt: skip
-
     unsent = session.execute(
         select(Delivery, OutboxMessage.topic, BillingAccount)
         .join(OutboxMessage, OutboxMessage.id == Delivery.message_id)
@@ -175,6 +175,7 @@ def _stuck_notices(session: Session, limit: int) -> list[Case]:
         for delivery, topic, account in unsent
     ]  # fmt: skip
     return sorted(cases, key=lambda case: case.since_at)[:limit]
+
 
 def _of_account(
     account: BillingAccount | None,
@@ -238,8 +239,8 @@ def _of_notices() -> Counting:
 
 
 _COUNTS: dict[str, Callable[[], Counting]] = {
-    "refunds": lambda: select(func.count(RefundRequest.id), func.min(RefundRequest.requested_at)).where(
-        RefundRequest.state == "requested"
+    "approvals": lambda: select(func.count(Approval.id), func.min(Approval.requested_at)).where(
+        Approval.state == "requested"
     ),
     "drafts": _documents_in("draft"),
     "approved": _documents_in("approved"),

@@ -44,14 +44,20 @@ def run_due_jobs(
     only: str | None = None,
     holder: str | None = None,
     mail: Mailer | None = None,
+    long_ones: bool | None = None,
 ) -> list[Outcome]:
-    """Run, in the timetable's order, every job whose last start is at least its interval before `now`."""
+    """Run, in the timetable's order, every job whose last start is at least its interval before `now`.
+
+    `long_ones`: only the long jobs, or only the others; None runs both.
+    """
     with database.reading("jobs") as session:
         last, asked = last_starts(session), _asked_for(session)
     due = [
         job
         for job in TIMETABLE
-        if only in (None, job.name) and (job.name in asked or job.name not in last or last[job.name] + job.every <= now)
+        if only in (None, job.name)
+        and long_ones in (None, job.is_long)
+        and (job.name in asked or job.name not in last or last[job.name] + job.every <= now)
     ]
     return [
         _run(

@@ -34,10 +34,11 @@ class Scheduler:
         self._thread = BackgroundScheduler(timezone="UTC", daemon=True)
 
     def start(self) -> None:
-        """Begin: renewing and working are two jobs of the thread pool, so that long work does not cost the lease."""
+        """Begin. Renewing, the jobs and the long jobs each have a thread: long work costs neither the lease nor anyone's money."""
         options = {"max_instances": 1, "coalesce": True, "misfire_grace_time": 60}
         self._thread.add_job(self._renew, IntervalTrigger(seconds=leadership.RENEW_EVERY_S), **options)
-        self._thread.add_job(self._work, IntervalTrigger(seconds=_TICK_S), **options)
+        for long_ones in (False, True):
+            self._thread.add_job(self._work, IntervalTrigger(seconds=_TICK_S), args=[long_ones], **options)
         self._thread.start()
         self._renew()
 
@@ -66,10 +67,17 @@ class Scheduler:
             _log.info("scheduler leads" if leads else "scheduler stands by", extra={"holder": runner.HOLDER})
         (self._is_leader.set if leads else self._is_leader.clear)()
 
-    def _work(self) -> None:
+    def _work(self, long_ones: bool) -> None:
         if not self._is_leader.is_set():
             return
         try:
-            runner.run_due_jobs(self._database, self._providers, now=clock.utc_now(), only=self._only, mail=self._mail)
+            runner.run_due_jobs(
+                self._database,
+                self._providers,
+                now=clock.utc_now(),
+                only=self._only,
+                mail=self._mail,
+                long_ones=long_ones,
+            )
         except Exception:
             _log.exception("jobs could not be run")

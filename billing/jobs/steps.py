@@ -7,13 +7,14 @@ from datetime import timedelta
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
-from billing.accounts import approval_list, heads
+from billing.accounts import approval_list, heads, sessions
 from billing.accounts.tables import SignInAttempt
 from billing.assurance import selfcheck
 from billing.controls import budgets as budget_room
 from billing.controls import second_person
 from billing.invoicing import batches, drafts
 from billing.invoicing.documents import render
+from billing.jobs import works
 from billing.jobs.context import JobContext, each_account
 from billing.kernel.errors import Refusal
 from billing.ledger import balances
@@ -186,12 +187,17 @@ def self_check(context: JobContext) -> int:
     return report.checked
 
 
+def do_works(context: JobContext) -> int:
+    """Do what people asked for that takes long. Counts works."""
+    return works.do_waiting(context)
+
+
 class SelfCheckFailed(Exception):
     """The books contradict themselves: the text names the first differences."""
 
 
 def housekeeping(context: JobContext) -> int:
-    """Delete run records, sign-in attempts and counts of past limits that nobody needs any more. Counts rows."""
+    """Delete run records, attempts, ended sign-ins and counts of past limits that nobody needs any more. Counts rows."""
     with context.database.transaction("jobs") as session:
         runs = session.execute(delete(JobRun).where(JobRun.started_at < context.now - _KEEP_RUNS))
         idle = session.execute(
@@ -201,4 +207,5 @@ def housekeeping(context: JobContext) -> int:
         )
         counts = limits.forget_old(session, now=context.now)
         attempts = session.execute(delete(SignInAttempt).where(SignInAttempt.failed_at < context.now - _KEEP_IDLE_RUNS))
-    return counts + sum(int(getattr(result, "rowcount", 0)) for result in (runs, idle, attempts))
+        swept = sessions.sweep(session, now=context.now)
+    return counts + swept + sum(int(getattr(result, "rowcount", 0)) for result in (runs, idle, attempts))

@@ -11,12 +11,16 @@ from billing.kernel.errors import Invalid
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One line of the timetable. `run` returns how many things it did; it can be killed anywhere and run again."""
+    """One line of the timetable. `run` returns how many things it did; it can be killed anywhere and run again.
+
+    Long ones have a thread of their own, so that money does not wait for a proof.
+    """
 
     name: str
     words: str
     every: timedelta
     run: Callable[[JobContext], int]
+    is_long: bool = False
 
 
 TIMETABLE: tuple[Job, ...] = (
@@ -46,9 +50,22 @@ TIMETABLE: tuple[Job, ...] = (
     Job(name="documents", words="Render issued invoices", every=timedelta(seconds=10), run=steps.documents),
     Job(name="outbox", words="Show notices and address their e-mails", every=timedelta(seconds=5), run=steps.outbox),
     Job(name="mail", words="Send e-mails", every=timedelta(seconds=5), run=steps.mail),
+    Job(
+        name="works",
+        words="Do the long works that people ask for",
+        every=timedelta(seconds=5),
+        run=steps.do_works,
+        is_long=True,
+    ),
     Job(name="seal-audit", words="Chain the audit log", every=timedelta(seconds=20), run=steps.seal_audit),
     Job(name="checkpoints", words="Shorten the way to each balance", every=timedelta(hours=1), run=steps.checkpoints),
-    Job(name="self-check", words="Prove the books against themselves", every=timedelta(hours=6), run=steps.self_check),
+    Job(
+        name="self-check",
+        words="Prove the books against themselves",
+        every=timedelta(hours=6),
+        run=steps.self_check,
+        is_long=True,
+    ),
     Job(
         name="housekeeping",
         words="Drop old run records and sign-in attempts",

@@ -54,6 +54,7 @@ class PaymentSession(Base):
         CheckConstraint("state IN ('created', 'open', 'unknown', 'paid', 'failed', 'expired')", name="state"),
         Index("ix_payment_sessions_billing_account_id", "billing_account_id", "id"),
         Index("ix_payment_sessions_state", "state", "updated_at"),
+        Index("ix_payment_sessions_correlation_id", "correlation_id"),
     )
 
 
@@ -146,6 +147,8 @@ class RefundRequest(Base):
         ),
         Index("ix_refund_requests_state", "state", "id"),
         Index("ix_refund_requests_payment_id", "payment_id"),
+        Index("ix_refund_requests_provider_refund_id", "provider_refund_id"),
+        Index("ix_refund_requests_correlation_id", "correlation_id"),
     )
 
 

@@ -83,7 +83,9 @@ class OutboxMessage(Base):
     correlation_id: Mapped[str | None] = mapped_column(Code)
 
     __table_args__ = table_args(
-        UniqueConstraint("dedup_key"), Index("ix_outbox_messages_due", "delivered_at", "next_attempt_at")
+        UniqueConstraint("dedup_key"),
+        Index("ix_outbox_messages_due", "delivered_at", "next_attempt_at"),
+        Index("ix_outbox_messages_correlation_id", "correlation_id"),
     )
 
 
@@ -153,6 +155,7 @@ class Work(Base):
         CheckConstraint("state IN ('waiting', 'running', 'succeeded', 'failed')", name="state"),
         CheckConstraint("(state IN ('succeeded', 'failed')) = (ended_at IS NOT NULL)", name="ended"),
         Index("ix_works_state", "state", "id"),
+        Index("ix_works_correlation_id", "correlation_id"),
     )
 
 

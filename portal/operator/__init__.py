@@ -8,12 +8,18 @@ from flask import Blueprint
 from portal.operator import (
     account_page,
     accounts,
+    approvals,
+    audit_log,
+    corrections,
+    diagnostics,
     documents,
+    integrity,
     invoice_runs,
     jobs,
+    messages,
     refund_requests,
     refunds,
-    messages,
+    search,
     workbench,
 )
 
@@ -23,11 +29,20 @@ _READ, _ACT, _FORM = ("GET",), ("POST",), ("GET", "POST")
 # (rule below /operator, view, methods). An endpoint is `operator.` and the view's name; what each needs stands above the view.
 _PAGES: tuple[tuple[str, Callable[..., Any], tuple[str, ...]], ...] = (
     ("", workbench.workbench, _READ),
+    ("/search", search.search, _READ),
     ("/queues/<name>", workbench.workbench_queue, _READ),
     ("/queues/webhooks/<event_id>/again", workbench.workbench_again, _ACT),
     ("/accounts", accounts.accounts, _READ),
     ("/accounts/<account_id>", account_page.accounts_detail, _READ),
     ("/accounts/<account_id>/refund", refund_requests.accounts_refund, _FORM),
+    ("/accounts/<account_id>/credit", corrections.accounts_credit, _FORM),
+    ("/accounts/<account_id>/transactions/<transaction_id>", corrections.accounts_transaction, _READ),
+    ("/accounts/<account_id>/transactions/<transaction_id>/reverse", corrections.accounts_reverse, _FORM),
+    ("/approvals", approvals.approvals, _READ),
+    ("/approvals/<approval_id>", approvals.approvals_detail, _READ),
+    ("/approvals/<approval_id>/approve", approvals.approvals_approve, _FORM),
+    ("/approvals/<approval_id>/reject", approvals.approvals_reject, _FORM),
+    ("/approvals/<approval_id>/withdraw", approvals.approvals_withdraw, _ACT),
     ("/refunds", refunds.refunds, _READ),
     ("/refunds/<refund_id>", refunds.refunds_detail, _READ),
     ("/refunds/<refund_id>/approve", refunds.refunds_approve, _FORM),
@@ -39,14 +54,20 @@ _PAGES: tuple[tuple[str, Callable[..., Any], tuple[str, ...]], ...] = (
     ("/invoices/<invoice_id>", documents.invoice_runs_document, _READ),
     ("/invoices/<invoice_id>.pdf", documents.invoice_runs_pdf, _READ),
     ("/invoices/<invoice_id>/<any(approve, issue, void):act>", documents.invoice_runs_act, _FORM),
+    ("/integrity", integrity.integrity, _READ),
+    ("/integrity/works", integrity.integrity_ask, _ACT),
+    ("/integrity/works/<work_id>", integrity.integrity_work, _READ),
+    ("/audit-log", audit_log.audit_log, _READ),
+    ("/audit-log/<audit_id>", audit_log.audit_log_row, _READ),
+    ("/diagnostics", diagnostics.diagnostics, _READ),
     ("/jobs", jobs.jobs, _READ),
     ("/jobs/<name>/run", jobs.jobs_ask, _ACT),
     ("/jobs/runs/<run_id>", jobs.jobs_run, _READ),
-)
-for rule, view, methods in _PAGES:
-    blueprint.add_url_rule(rule, view_func=view, methods=list(methods))
     ("/messages", messages.messages, _READ),
     ("/messages/<delivery_id>", messages.messages_detail, _READ),
     ("/messages/<delivery_id>/preview", messages.messages_preview, _READ),
     ("/messages/<delivery_id>/again", messages.messages_again, _ACT),
     ("/messages/<delivery_id>/set-aside", messages.messages_set_aside, _ACT),
+)
+for rule, view, methods in _PAGES:
+    blueprint.add_url_rule(rule, view_func=view, methods=list(methods))

@@ -30,6 +30,16 @@ _ACTS: dict[str, tuple[str, str | None]] = {
     "refund.reject": ("Refund rejected", "warn"),
     "refund.succeed": ("Refund arrived", "good"),
     "refund.fail": ("Refund failed", "bad"),
+    "refund.withdraw": ("Refund withdrawn", None),
+    "refund.expire": ("Nobody decided the refund in time", "warn"),
+    "approval.request": ("Asked for", None),
+    "approval.approve": ("Approved", "good"),
+    "approval.reject": ("Rejected", "warn"),
+    "approval.withdraw": ("Withdrawn", None),
+    "approval.expire": ("Nobody decided in time", "warn"),
+    "account.credit": ("Credit or debit by hand", "warn"),
+    "ledger.period.close": ("Books closed", None),
+    "ledger.period.reopen": ("Books opened again", "warn"),
     "budget.create": ("Budget set", None),
     "ledger.reverse": ("Ledger transaction reversed", "warn"),
     "ledger.checkpoints.rebuild": ("Balance checkpoints rebuilt", "warn"),
@@ -40,6 +50,7 @@ _ACTS: dict[str, tuple[str, str | None]] = {
 _PAGES: dict[str, Callable[[str], str]] = {
     "refund_request": lambda id: url_for("operator.refunds_detail", refund_id=id),
     "invoice": lambda id: url_for("operator.invoice_runs_document", invoice_id=id),
+    "approval": lambda id: url_for("operator.approvals_detail", approval_id=id),
     "credit_note": lambda id: url_for("operator.invoice_runs_document", invoice_id=id),
 }
 _MACHINES = {
@@ -61,13 +72,18 @@ def actor(code: str | None, named: dict[str, str]) -> str:
     return _MACHINES[kind].format(rest) if kind in _MACHINES else code
 
 
+def act_title(act: str) -> str:
+    """What an act is called: "Invoice issued"."""
+    return _ACTS[act][0] if act in _ACTS else act.replace(".", " ").replace("_", " ").capitalize()
+
+
 def timeline_of(happenings: Iterable[Happening], *, own_id: str = "") -> list[dict[str, Any]]:
     """Events as the timeline macro takes them, each with a link to its subject unless that is the page itself."""
     return [_event(one, own_id) for one in happenings]
 
 
 def _event(one: Happening, own_id: str) -> dict[str, Any]:
-    title, tone = _ACTS.get(one.act, (one.act.replace(".", " ").replace("_", " ").capitalize(), None))
+    title, tone = act_title(one.act), _ACTS.get(one.act, ("", None))[1]
     facts = one.facts
     detail = []
     if isinstance(facts.get("number"), str):

@@ -264,6 +264,7 @@ def test_a_body_above_four_megabytes_is_refused(client: FlaskClient) -> None:
         ({"PLUMBLINE_BASE_URL": "http://billing.example"}, "PLUMBLINE_BASE_URL"),
         ({"PLUMBLINE_SANDBOX": "1"}, "PLUMBLINE_SANDBOX"),
         ({"STRIPE_SECRET_KEY": "sk_live_x"}, "STRIPE_WEBHOOK_SECRET"),
+        ({"PLUMBLINE_SIGNING_KEY_FILE": ""}, "PLUMBLINE_SIGNING_KEY_FILE"),
     ],
 )
 def test_production_refuses_what_would_be_unsafe(environ: dict[str, str], names: str) -> None:
@@ -271,6 +272,7 @@ def test_production_refuses_what_would_be_unsafe(environ: dict[str, str], names:
         "PLUMBLINE_ENV": "production",
         "PLUMBLINE_SECRET_KEY": "k" * 40,
         "PLUMBLINE_BASE_URL": "https://billing.example",
+        "PLUMBLINE_SIGNING_KEY_FILE": "signing_key",
     }
     assert isinstance(from_environment(good), PortalConfig)
     with pytest.raises(Unsafe, match=names):

@@ -1,0 +1,141 @@
+"""What can be asked for as a long work, and how one is done: the proofs of the books, for now."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from billing.assurance import replay, selfcheck
+from billing.assurance.report import Report
+from billing.jobs.context import JobContext
+from billing.kernel import clock, periods
+from billing.kernel.errors import Invalid, Refusal
+from billing.storage import correlation, works
+from billing.storage.database import Database
+from billing.storage.works import Progress, WorkRow
+
+_log = logging.getLogger("billing.jobs")
+_MOVE_EVERY_S = 1.0
+_BEAT_EVERY_S = 20.0
+_LISTED_MAX = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """One kind of work: what it is called, and what it does in one snapshot of the database."""
+
+    name: str
+    words: str
+    noun: str
+    run: Callable[[Session, JobContext, dict[str, Any], Progress], Report]
+
+
+def _self_check(session: Session, context: JobContext, _facts: dict[str, Any], progress: Progress) -> Report:
+    return selfcheck.run(session, now=context.now, progress=progress)
+
+
+def _audit(session: Session, context: JobContext, _facts: dict[str, Any], _progress: Progress) -> Report:
+    return selfcheck.run_audit(session, now=context.now)
+
+
+def _replay(session: Session, _context: JobContext, facts: dict[str, Any], _progress: Progress) -> Report:
+    return replay.replay(session, facts.get("period"))
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind(name="self-check", words="Check of the books", noun="checks", run=_self_check),
+        Kind(name="audit-verify", words="Check of the audit log", noun="rows", run=_audit),
+        Kind(name="replay", words="Replay of a month", noun="rows", run=_replay),
+    )
+}
+
+
+def ask(session: Session, *, now: datetime, kind: str, facts: dict[str, Any], form_key: str, actor: str) -> str:
+    """Ask for a work of a kind there is; its id. Raises Invalid for another kind or a month that is none; else as `works.ask`."""
+    if kind not in KINDS:
+        raise Invalid(field="kind", value=kind[:60], reason="unknown_work")
+    if kind == "replay":
+        periods.month(str(facts.get("period", "")), "UTC")
+    return works.ask(session, now=now, kind=kind, facts=facts, form_key=form_key, actor=actor)
+
+
+def do_waiting(context: JobContext) -> int:
+    """Do every work that waits, one after the other; how many. A work that fails keeps its reason, the next one goes on."""
+    done = 0
+    while True:
+        with context.database.transaction("jobs") as session:
+            work = works.claim(session, now=clock.utc_now())
+        if work is None:
+            return done
+        with correlation.scope(work.correlation_id or work.id):
+            _do(context, work)
+        done += 1
+
+
+def _do(context: JobContext, work: WorkRow) -> None:
+    try:
+        with _heartbeat(context.database, work.id), context.database.reading("jobs") as session:
+            result = _as_result(KINDS[work.kind].run(session, context, work.facts, _teller(context.database, work.id)))
+    except Exception as error:
+        if not isinstance(error, Refusal):
+            _log.exception("work failed", extra={"work_id": work.id})
+        with context.database.transaction("jobs") as session:
+            works.fail(session, work_id=work.id, now=clock.utc_now(), failure=f"{type(error).__name__}: {error}")
+        return
+    with context.database.transaction("jobs") as session:
+        works.succeed(session, work_id=work.id, now=clock.utc_now(), result=result)
+
+
+@contextmanager
+def _heartbeat(database: Database, work_id: str) -> Iterator[None]:
+    """Signs of life while a work goes on, however long one of its parts takes."""
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(_BEAT_EVERY_S):
+            with database.transaction("jobs") as session:
+                works.beat(session, work_id=work_id, now=clock.utc_now())
+
+    thread = threading.Thread(target=beat, name=f"heartbeat-{work_id}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _teller(database: Database, work_id: str) -> Progress:
+    """Writes how far a work is, at most once a second, each time in a transaction of its own."""
+    told = 0.0
+
+    def tell(done: int, total: int | None) -> None:
+        nonlocal told
+        if time.monotonic() - told < _MOVE_EVERY_S:
+            return
+        told = time.monotonic()
+        with database.transaction("jobs") as session:
+            works.move(session, work_id=work_id, now=clock.utc_now(), done=done, total=total)
+
+    return tell
+
+
+def _as_result(report: Report) -> dict[str, Any]:
+    listed = [
+        {"check": found.check, "subject_id": found.subject_id, "sentence": found.sentence}
+        for found in report.differences[:_LISTED_MAX]
+    ]
+    return {
+        "checked": report.checked,
+        "by_check": report.by_check,
+        "difference_count": len(report.differences),
+        "differences": listed,
+    }

@@ -1,0 +1,54 @@
+"""What the things are called that audit rows, searches and traces speak of, and where an operator can see them."""
+
+from flask import current_app, url_for
+
+# kind -> (word, endpoint of its page, name of the page's argument)
+_KINDS: dict[str, tuple[str, str | None, str]] = {
+    "access_link": ("Invitation or reset", None, ""),
+    "allocation": ("Allocation", None, ""),
+    "api_key": ("API key", None, ""),
+    "approval": ("Approval", "operator.approvals_detail", "approval_id"),
+    "audit_record": ("Audit record", "operator.audit_log_row", "audit_id"),
+    "billing_account": ("Billing account", "operator.accounts_detail", "account_id"),
+    "billing_period": ("Billing period", None, ""),
+    "budget": ("Budget", None, ""),
+    "charge": ("Charge", None, ""),
+    "delivery": ("E-mail", "operator.messages_detail", "delivery_id"),
+    "invoice": ("Invoice", "operator.invoice_runs_document", "invoice_id"),
+    "invoice_batch": ("Batch of invoices", None, ""),
+    "invoice_line": ("Invoice line", None, ""),
+    "job_run": ("Run of a job", "operator.jobs_run", "run_id"),
+    "ledger_transaction": ("Ledger transaction", None, ""),
+    "member": ("Submitter of usage", None, ""),
+    "notice": ("Notice", None, ""),
+    "payment": ("Payment", None, ""),
+    "payment_session": ("Payment session", None, ""),
+    "person": ("Person", None, ""),
+    "posting": ("Posting", None, ""),
+    "price_version": ("Price", None, ""),
+    "project": ("Project", None, ""),
+    "provider_event": ("Provider's event", None, ""),
+    "rated_line": ("Rated line", None, ""),
+    "refund": ("Refund", "operator.refunds_detail", "refund_id"),
+    "refund_request": ("Refund", "operator.refunds_detail", "refund_id"),
+    "request": ("Request", None, ""),
+    "signing_key": ("Signing key", None, ""),
+    "tenant": ("Tenant", None, ""),
+    "usage_import": ("Import of usage", None, ""),
+    "usage_record": ("Usage record", None, ""),
+    "user": ("Person", None, ""),
+    "work": ("Long work", "operator.integrity_work", "work_id"),
+}
+
+
+def word(kind: str) -> str:
+    """What a kind of thing is called."""
+    return _KINDS[kind][0] if kind in _KINDS else kind.replace("_", " ").capitalize()
+
+
+def find_url(kind: str, subject_id: str) -> str | None:
+    """Where an operator can see the thing, or None."""
+    _word, endpoint, argument = _KINDS.get(kind, ("", None, ""))
+    if endpoint is None or endpoint not in current_app.view_functions:
+        return None
+    return url_for(endpoint, **{argument: subject_id})
