@@ -251,11 +251,11 @@ def reject(session: Session, *, now: datetime, approval_id: str, checker: str, n
 
 
 def withdraw(session: Session, *, now: datetime, approval_id: str, maker: str) -> Approval:
-    """Take one's own request back. Locks the request. Raises NotFound, AlreadyDecided, ApprovalExpired, NotPermitted."""
+    """Take one's own request back. Locks the request. Raises NotFound, AlreadyDecided, ApprovalExpired, Conflict."""
     item = lock(session, approval_id)
     _require_open(item, now)
     if maker != item.maker:
-        raise NotPermitted(approval_id=item.id, reason="only_the_maker")
+        raise Conflict(approval_id=item.id, reason="only_the_maker")
     _decide(session, now, item, "withdrawn", None, None, "approval.withdraw", actor=maker)
     return item
 

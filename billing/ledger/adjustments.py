@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from billing.accounts import approvals, heads, listing, names
@@ -19,6 +20,7 @@ from billing.ledger import balances, book, entries
 from billing.ledger.book import Posted
 from billing.ledger.entries import Entry
 from billing.ledger.errors import AboveHeld
+from billing.ledger.tables import LedgerTransaction
 from billing.storage import audit
 
 ACT, SUBJECT = "account.credit", "billing_account"
@@ -75,11 +77,10 @@ def request(
     and as `approvals.request`.
     """
     account = listing.get_account(session, account_id)
-    pair = get_pair(pair_code)
     if amount.minor <= 0:
         raise Invalid(field="amount", amount_minor=amount.minor, currency=amount.currency, reason="not_positive")
     heads.lock_one(session, account.id)
-    _require_held(session, account.id, pair, amount)
+    require_held(session, account_id=account.id, pair_code=pair_code, amount=amount)
     return approvals.request(
         session,
         now=now,
@@ -113,6 +114,19 @@ def content_of(account_id: str, pair_code: str, amount: Money) -> dict[str, Any]
     }
 
 
+def require_held(session: Session, *, account_id: str, pair_code: str, amount: Money) -> None:
+    """Nothing of the tenant's is taken below zero by hand: what they owe comes from documents. Raises AboveHeld, Invalid."""
+    pair = get_pair(pair_code)
+    if entries.is_house(pair.debit):
+        return
+    held = balances.of_account(session, account_id, currency=amount.currency)
+    minor = max(0, int(getattr(held[0], f"{pair.debit}_minor"))) if held else 0
+    if amount.minor > minor:
+        raise AboveHeld(
+            ledger_account=pair.debit, limit_minor=minor, amount_minor=amount.minor, currency=amount.currency
+        )
+
+
 def adjust(
     session: Session,
     *,
@@ -128,7 +142,7 @@ def adjust(
     content = content_of(account_id, pair_code, amount)
     approvals.spend(session, allowed, act=ACT, subject_id=account_id, content=content)
     pair = get_pair(pair_code)
-    _require_held(session, account_id, pair, amount)
+    require_held(session, account_id=account_id, pair_code=pair_code, amount=amount)
     detail = {"approval_id": allowed.approval_id}
     posted = book.post(
         session,
@@ -162,13 +176,11 @@ def adjust(
     return posted
 
 
-def _require_held(session: Session, account_id: str, pair: Pair, amount: Money) -> None:
-    """Nothing of the tenant's is taken below zero by hand: what they owe comes from documents."""
-    if entries.is_house(pair.debit):
-        return
-    held = balances.of_account(session, account_id, currency=amount.currency)
-    minor = max(0, int(getattr(held[0], f"{pair.debit}_minor"))) if held else 0
-    if amount.minor > minor:
-        raise AboveHeld(
-            ledger_account=pair.debit, limit_minor=minor, amount_minor=amount.minor, currency=amount.currency
-        )
+def find_posted(session: Session, approval_id: str) -> str | None:
+    """The id of the ledger transaction that an approved request made, or None."""
+    query = select(LedgerTransaction.id).where(
+        LedgerTransaction.type.in_({pair.kind for pair in PAIRS.values()}),
+        LedgerTransaction.source_type == "approval",
+        LedgerTransaction.source_id == approval_id,
+    )
+    return session.execute(query).scalar_one_or_none()

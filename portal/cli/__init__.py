@@ -21,6 +21,7 @@ COMMANDS = {
     "allocations": ("allocations", "allocations"),
     "apikey": ("users", "apikey"),
     "audit": ("assurance", "audit"),
+    "approvals": ("approvals", "approvals"),
     "balance": ("ledger", "balance"),
     "bench": ("bench", "bench"),
     "db": ("database", "db"),

@@ -7,14 +7,14 @@ from fractions import Fraction
 
 from flask import g, render_template
 
-from billing.accounts import listing, profiles
+from billing.accounts import approval_list, listing, profiles
 from billing.assurance import timeline
 from billing.invoicing import invoices, parties
 from billing.invoicing.invoices import InvoiceRow
 from billing.kernel import periods
 from billing.kernel.clock import get_zone
 from billing.kernel.rounding import half_up_fraction
-from billing.ledger import balances
+from billing.ledger import balances, statement
 from billing.metering.usage import AllocationRow
 from billing.payments import refunds, sessions
 from billing.rating import running, spending
@@ -22,7 +22,8 @@ from billing.rating.running import Part, RunningRow
 from billing.rendering import formats, places
 from portal import access, services
 from portal.filters import reader_locale
-from portal.operator import words
+from portal.operator import effects, words
+from portal.tenant import words as tenant_words
 from portal.tenant.query import path_key
 
 _OPEN = ("issued", "part_paid", "overdue")
@@ -90,6 +91,13 @@ def accounts_detail(account_id: str) -> str:
             purchase_order=profile.purchase_order,
             country=places.country(buyer.country, locale=reader_locale()),
             history=words.timeline_of(timeline.of_account(session, account.id, limit=12)),
+            movements=statement.movements(session, account_id=account.id, limit=8).rows,
+            movement_title=tenant_words.movement,
+            approvals=[
+                (row, effects.title_of(row))
+                for row in approval_list.list_approvals(session, state="requested", account_id=account.id)
+            ],
+            may_correct="ledger.correct" in access.current_principal().staff_permissions,
             may_request="refund.request" in access.current_principal().staff_permissions,
         )
 

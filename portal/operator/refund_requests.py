@@ -43,7 +43,7 @@ class RequestForm(KeyedForm):
     currency = "USD"
 
 
-@access.requires_staff("refund.request")
+@access.requires_staff("refund.request", fresh=True)
 def accounts_refund(account_id: str) -> Response:
     """The form; sent with `step=check` the answers to check, with `step=send` the request itself."""
     now = services.now()

@@ -134,13 +134,13 @@ def refunds_detail(refund_id: str) -> Response:
     )
 
 
-@access.requires_staff("refund.approve")
+@access.requires_staff("refund.approve", fresh=True)
 def refunds_approve(refund_id: str) -> Response:
     """Check, then let the money go."""
     return _decide(path_key(refund_id), "approve", ApproveForm())
 
 
-@access.requires_staff("refund.approve")
+@access.requires_staff("refund.approve", fresh=True)
 def refunds_reject(refund_id: str) -> Response:
     """Say why not."""
     return _decide(path_key(refund_id), "reject", RejectForm())

@@ -28,7 +28,7 @@ class Place:
 
 # Queue -> (title, what a person does there).
 QUEUES = {
-    "refunds": ("Refunds to decide", "A second person approves or rejects each"),
+    "approvals": ("To approve", "Refunds and corrections that a second person approves or rejects"),
     "drafts": ("Drafts to review", "Ended months, ready to be checked"),
     "approved": ("Approved, not issued", "Issuing gives a number and posts to the ledger"),
     "intents": ("Payments nobody knows the end of", "The provider did not answer; it is asked again by itself"),
@@ -119,8 +119,8 @@ def _place(session: Session, queue: Queue, now: datetime) -> Place:
 
 def _url(session: Session, name: str) -> str:
     """Where the cases of a queue are decided: a page that exists for them, else the queue's own list."""
-    if name == "refunds":
-        return url_for("operator.refunds", state="requested")
+    if name == "approvals":
+        return url_for("operator.approvals")
     if name in ("drafts", "approved"):
         periods = queues.draft_periods(session, "draft" if name == "drafts" else "approved")
         if len(periods) == 1:

@@ -16,6 +16,7 @@ _MOVEMENTS = {
     "provider_refund": "Refund sent",
     "refund_release": "Refund released to the wallet",
     "refund_return": "Refund returned to the wallet",
+    "admin_credit": "Gift",
     "reversal": "Correction",
     "adjustment": "Correction",
 }

@@ -1,0 +1,150 @@
+"""What an approval would post, in words and figures: the entries, and the account's figures before and after."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from flask import url_for
+
+from billing.accounts.approval_list import ApprovalRow
+from billing.accounts.approvals import ACTS
+from billing.kernel.money import Money
+from billing.ledger import adjustments, balances, reversal
+from billing.ledger.entries import BALANCE_NAMES
+from billing.rendering import formats
+from billing.storage.database import Session
+from portal.filters import reader_locale
+from portal.tenant import words as tenant_words
+
+
+@dataclass(frozen=True, kw_only=True)
+class Posting:
+    """One entry: from which book account to which, by what they are called, how much."""
+
+    kind: str
+    debit: str
+    credit: str
+    amount_minor: int
+    currency: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One figure of the tenant's, before and after."""
+
+    label: str
+    before_minor: int
+    after_minor: int
+    currency: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effect:
+    """`figures` only while nothing is decided; `posted_url` once it is posted; `facts` are further lines about the subject."""
+
+    postings: tuple[Posting, ...]
+    figures: tuple[Figure, ...]
+    facts: tuple[dict[str, Any], ...]
+    posted_id: str | None
+    posted_url: str | None
+
+
+def name_of(row: ApprovalRow) -> str:
+    """What the request is, without its amount: "Gift", "Reopening of September 2026"."""
+    if row.act == "ledger.reopen_period" and isinstance(row.content.get("month"), str):
+        return f"Reopening of {tenant_words.month_name(row.content['month'])}"
+    pair = adjustments.PAIRS.get(str(row.content.get("pair")))
+    return pair.words if pair else ACTS[row.act].words if row.act in ACTS else row.act
+
+
+def amount_of(row: ApprovalRow) -> Money | None:
+    """Its amount, where it is about one."""
+    minor, currency = row.content.get("amount_minor"), row.content.get("currency")
+    return Money(minor=minor, currency=currency) if isinstance(minor, int) and isinstance(currency, str) else None
+
+
+def title_of(row: ApprovalRow) -> str:
+    """What the request is, with its amount: "Gift of USD 150.00"."""
+    amount = amount_of(row)
+    shown = "" if amount is None else f" of {formats.money(amount.minor, amount.currency, locale=reader_locale())}"
+    return name_of(row) + shown
+
+
+def of(session: Session, row: ApprovalRow) -> Effect:
+    """What approving the request does, or did."""
+    entries = row.content.get("entries", [])
+    posted_id = _find_posted(session, row) if row.state == "approved" else None
+    return Effect(
+        postings=postings_of(entries),
+        figures=figures_of(session, row.billing_account_id, entries)
+        if row.state == "requested" and row.billing_account_id
+        else (),
+        facts=_facts(row),
+        posted_id=posted_id,
+        posted_url=_transaction_url(row.billing_account_id, posted_id),
+    )
+
+
+def postings_of(entries: Sequence[Sequence[Any]]) -> tuple[Posting, ...]:
+    """(kind, debit, credit, amount_minor, currency) in words."""
+    return tuple(
+        Posting(
+            kind=tenant_words.kind(kind),
+            debit=tenant_words.book_account(debit),
+            credit=tenant_words.book_account(credit),
+            amount_minor=minor,
+            currency=currency,
+        )
+        for kind, debit, credit, minor, currency in entries
+    )
+
+
+def figures_of(session: Session, account_id: str, entries: Sequence[Sequence[Any]]) -> tuple[Figure, ...]:
+    """The tenant's book accounts that the entries move, and the balance they add up to, per currency."""
+    figures = []
+    for currency in sorted({entry[4] for entry in entries}):
+        held = balances.of_account(session, account_id, currency=currency)[0]
+        moved: dict[str, int] = {}
+        for _kind, debit, credit, minor, of_currency in entries:
+            if of_currency == currency:
+                moved[debit] = moved.get(debit, 0) - minor
+                moved[credit] = moved.get(credit, 0) + minor
+        for name in (name for name in BALANCE_NAMES if name in moved):
+            before = int(getattr(held, f"{name}_minor"))
+            label = tenant_words.book_account(name)
+            figures.append(
+                Figure(label=label, before_minor=before, after_minor=before + moved[name], currency=currency)
+            )
+        total = sum(minor for name, minor in moved.items() if name in BALANCE_NAMES)
+        figures.append(
+            Figure(
+                label="Balance",
+                before_minor=held.balance_minor,
+                after_minor=held.balance_minor + total,
+                currency=currency,
+            )
+        )
+    return tuple(figures)
+
+
+def _facts(row: ApprovalRow) -> tuple[dict[str, Any], ...]:
+    if row.act == "ledger.reverse":
+        url = _transaction_url(row.billing_account_id, row.subject_id)
+        return ({"label": "Transaction to reverse", "id": row.subject_id, "url": url},)
+    if row.act == "ledger.reopen_period" and isinstance(row.content.get("month"), str):
+        first_on = date.fromisoformat(f"{row.content['month']}-01")
+        return ({"label": "Month", "text": formats.month(first_on, locale=reader_locale())},)
+    return ()
+
+
+def _find_posted(session: Session, row: ApprovalRow) -> str | None:
+    if row.act == "ledger.reverse":
+        return reversal.find_reversal(session, row.subject_id)
+    return adjustments.find_posted(session, row.id) if row.act == "account.credit" else None
+
+
+def _transaction_url(account_id: str | None, transaction_id: str | None) -> str | None:
+    if account_id is None or transaction_id is None:
+        return None
+    return url_for("operator.accounts_transaction", account_id=account_id, transaction_id=transaction_id)
