@@ -19,6 +19,7 @@ _BLUEPRINTS = (
     ("portal.tenant", "blueprint", None),
     ("portal.operator", "blueprint", "/operator"),
     ("portal.api", "blueprint", "/api/v1"),
+    ("portal.api.docs", "blueprint", "/api"),
     ("portal.api.webhooks", "blueprint", "/api/v1/payments"),
 )
 _MACHINE_BLUEPRINTS = ("api", "webhooks")

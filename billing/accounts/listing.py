@@ -1,5 +1,6 @@
 """Billing accounts as operators list them: searched, a page at a time."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -67,6 +68,12 @@ def of_tenant(session: Session, tenant_id: str) -> list[AccountRow]:
         select(BillingAccount).where(BillingAccount.tenant_id == tenant_id).order_by(BillingAccount.code)
     )
     return [_row(account) for account in accounts]
+
+
+def ids_of_tenants(session: Session, tenant_ids: Collection[str]) -> list[str]:
+    """The ids of all billing accounts of these tenants, in order."""
+    query = select(BillingAccount.id).where(BillingAccount.tenant_id.in_(tenant_ids)).order_by(BillingAccount.id)
+    return list(session.scalars(query)) if tenant_ids else []
 
 
 def _matching(text: str, policy: str | None) -> Select[BillingAccount]:

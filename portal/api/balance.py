@@ -6,7 +6,8 @@ from billing.ledger import balances
 from billing.ledger.balances import Balance
 from portal import services
 from portal.api import answers, keys, parameters
-from portal.api.schemas import BalanceAnswer, CurrencyBalance, Money
+from portal.api.schemas import BalanceAnswer, CurrencyBalance
+from portal.api.values import Money
 
 
 @keys.needs("billing.read")

@@ -10,11 +10,13 @@ from flask import request
 from pydantic import BaseModel, ValidationError
 
 from billing.kernel.errors import Refusal
+from portal.api import parameters
 
 Model = TypeVar("Model", bound=BaseModel)
 
 _JSON_TYPES = re.compile(r"application/(json|([a-z0-9.-]+\+)json)")
 _MAX_DIGITS = 60
+_MAX_DEPTH = 20
 
 
 class NotJson(Refusal):
@@ -39,16 +41,20 @@ class BadShape(Refusal):
         super().__init__(faults=len(faults))
 
 
-def read(model: type[Model]) -> Model:
-    """The body in the shape that the route takes. Raises WrongType, NotJson, BadShape (also for a NUL, which no database keeps)."""
-    value = read_any()
+def read(model: type[Model], *query: str) -> Model:
+    """The body in the shape that the route takes; `query` names the URL's parameters that it reads beside it.
+
+    Raises WrongType, NotJson, BadShape (also for a NUL, which no database keeps), Invalid for another parameter.
+    """
+    value = read_any(*query)
     if any("\0" in text for text in _texts(value)):
         raise BadShape([("", "A text holds a NUL character.")])
     return shaped(model, value)
 
 
-def read_any() -> Any:
-    """The body as plain values: numbers with a point are Decimal. Raises WrongType, NotJson."""
+def read_any(*query: str) -> Any:
+    """The body as plain values: numbers with a point are Decimal. Raises WrongType, NotJson, Invalid for a parameter in the URL."""
+    parameters.refuse_unknown(*query)
     if not _JSON_TYPES.fullmatch(request.mimetype):
         raise WrongType(media_type=request.mimetype[:80])
     return parse(request.get_data())  # kept for the hash of keyed requests
@@ -63,7 +69,9 @@ def shaped(model: type[Model], value: Any) -> Model:
 
 
 def parse(raw: bytes) -> Any:
-    """JSON text as plain values. Raises NotJson also for what other readers let pass: NaN, a name given twice, half a character."""
+    """JSON text as plain values. Raises NotJson also for what other readers let pass: NaN, a name given twice, half a character,
+    more than 20 levels, a number that is too long to be one.
+    """
     try:
         value = json.loads(
             raw.decode("utf-8"),
@@ -77,15 +85,18 @@ def parse(raw: bytes) -> Any:
     except (ValueError, RecursionError) as error:
         fault = str(error)[:200] if isinstance(error, ValueError) else "it is nested too deeply"
         raise NotJson(fault=fault) from None
+    _refuse_depth(value)
     if b"\\ud" in raw.lower():  # only an escape can hold half of a pair
         _refuse_halves(value)
     return value
 
 
 def _decimal(text: str) -> Decimal:
-    if len(text) > _MAX_DIGITS:
+    value = Decimal(text)
+    # 1e999999999 is short, and a gigabyte when it is written out.
+    if len(text) > _MAX_DIGITS or abs(int(value.as_tuple().exponent)) > _MAX_DIGITS:
         raise ValueError("a number has too many digits")
-    return Decimal(text)
+    return value
 
 
 def _integer(text: str) -> int:
@@ -111,16 +122,28 @@ def _refuse_halves(value: Any) -> None:
             raise NotJson(fault="a text holds half of a character")
 
 
+def _refuse_depth(value: Any) -> None:
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > _MAX_DEPTH:
+            raise NotJson(fault="it is nested too deeply")
+        level = [inner for outer in level if isinstance(outer, dict | list) for inner in _inside(outer)]
+
+
 def _texts(value: Any) -> Iterable[str]:
+    """Every name and text in a value of bounded depth."""
     if isinstance(value, str):
         yield value
-    elif isinstance(value, dict):
-        for name, inner in value.items():
-            yield name
+    elif isinstance(value, dict | list):
+        if isinstance(value, dict):
+            yield from value
+        for inner in _inside(value):
             yield from _texts(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _texts(inner)
+
+
+def _inside(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value
 
 
 def _faults(error: ValidationError) -> Iterable[tuple[str, str]]:

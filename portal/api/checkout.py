@@ -11,7 +11,8 @@ from billing.payments.sessions import SessionRow
 from billing.storage.database import Session
 from portal import errors, services
 from portal.api import answers, bodies, keys
-from portal.api.schemas import CheckoutAnswer, CheckoutRequest, Money
+from portal.api.schemas import CheckoutAnswer, CheckoutRequest
+from portal.api.values import Money
 
 
 @keys.needs("billing.write")

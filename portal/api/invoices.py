@@ -3,20 +3,21 @@
 from datetime import date
 from typing import Any
 
-from flask import Response
+from flask import Response, request
 
 from billing.accounts import names
 from billing.invoicing import invoices as documents
 from billing.invoicing.invoices import InvoiceDetail as Detail
 from billing.invoicing.invoices import InvoiceRow
-from billing.kernel.clock import to_rfc3339
 from billing.kernel.errors import Conflict, Invalid, NotFound
 from billing.storage.database import Session
 from portal import errors, services
 from portal.api import answers, cursors, keys, parameters
-from portal.api.schemas import Invoice, InvoiceDetail, InvoicePage, Money
+from portal.api.evidence import InvoiceDetail, Settlement
+from portal.api.schemas import Invoice, InvoicePage
+from portal.api.values import Money
 
-_STATES = ("issued", "part_paid", "overdue", "paid", "credited")
+STATES = ("issued", "part_paid", "overdue", "paid", "credited")
 
 
 class NotReady(Conflict):
@@ -29,7 +30,7 @@ class NotReady(Conflict):
 def list_invoices() -> Response:
     """In the order of issue."""
     parameters.refuse_unknown("account", "limit", "cursor", "state", "period")
-    limit, state = cursors.limit(), parameters.choice("state", _STATES, None)
+    limit, state = cursors.limit(), parameters.choice("state", STATES, None)
     with services.database().reading() as session:
         account = keys.account_of(session, parameters.text("account"))
         rows = documents.list_issued(
@@ -64,12 +65,12 @@ def show_invoice(invoice_id: str) -> Response:
             content_hash=found.snapshot_hash or "",
             ledger_transaction=found.transaction_id or "",
             settlements=[
-                {
-                    "kind": one.kind,
-                    "amount": {"amount_minor": one.amount_minor, "currency": found.row.currency},
-                    "transaction": one.transaction_id,
-                    "settled_at": to_rfc3339(one.settled_at),
-                }
+                Settlement(
+                    kind=one.kind,
+                    amount=Money(amount_minor=one.amount_minor, currency=found.row.currency),
+                    transaction=one.transaction_id,
+                    settled_at=one.settled_at,
+                )
                 for one in found.settlements
             ],
             credit_notes=[note.number for note in found.credit_notes if note.number],
@@ -92,7 +93,7 @@ def download_invoice(invoice_id: str) -> Response:
     response = Response(pdf.content, mimetype="application/pdf")
     response.headers.set("Content-Disposition", "attachment", filename=pdf.file_name)
     response.set_etag(pdf.sha256)
-    return response
+    return response.make_conditional(request)
 
 
 def _issued(session: Session, key: str) -> Detail:

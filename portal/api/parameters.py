@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 
 from flask import request
 
@@ -10,6 +11,22 @@ from billing.kernel import clock, periods
 from billing.kernel.errors import Invalid
 
 _MAX_TEXT = 200
+_TEXT = {"type": "string", "minLength": 1, "maxLength": _MAX_TEXT}
+# name -> (its JSON Schema, what it means), for the API's description
+SHAPES: dict[str, tuple[dict[str, Any], str]] = {
+    "account": (_TEXT, "The billing account by its code; not needed by a tenant's key while the tenant has one."),
+    "limit": ({"type": "integer", "minimum": 1, "maximum": 200, "default": 50}, "How many rows."),
+    "cursor": ({"type": "string", "minLength": 1}, "`next_cursor` of the page before, with the same filters."),
+    "period": ({"type": "string", "pattern": "^[0-9]{4}-(0[1-9]|1[0-2])$", "examples": ["2026-11"]}, "A month."),
+    "state": ({"type": "string"}, "Only rows in this state."),
+    "by": ({"type": "string"}, "The size of the buckets; month where it is not given."),
+    "meter": (_TEXT, "Only usage of this meter."),
+    "project": (_TEXT, "Only usage of this project."),
+    "allocation_id": (_TEXT, "Only usage of this allocation."),
+    "from": ({"type": "string", "format": "date-time"}, "From this instant on."),
+    "to": ({"type": "string", "format": "date-time"}, "Up to this instant, which is not included."),
+    "zone": ({**_TEXT, "examples": ["Europe/Berlin"]}, "The time zone of days and months; the account's by default."),
+}
 
 
 def text(name: str) -> str | None:

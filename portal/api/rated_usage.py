@@ -1,13 +1,11 @@
 """GET /billing/rated-usage: rated lines, and one line with its derivation and its evidence both ways."""
 
 from dataclasses import asdict
-from typing import Any
 
 from flask import Response
 
 from billing.exports.csv import decimal_text
 from billing.invoicing import invoices
-from billing.kernel.clock import to_rfc3339
 from billing.kernel.errors import Invalid
 from billing.rating import lines
 from billing.rating.derivations import MICRO_PER_MINOR
@@ -15,7 +13,16 @@ from billing.rating.lines import LineDetail, LineFilters, LineRow
 from billing.storage.database import Session
 from portal import services
 from portal.api import answers, cursors, keys, parameters
-from portal.api.schemas import DerivationStep, ExactAmount, RatedUsage, RatedUsageDetail, RatedUsagePage
+from portal.api.evidence import (
+    DerivationStep,
+    InvoiceEvidence,
+    LedgerEvidence,
+    PricingEvidence,
+    RatedUsageDetail,
+    UsageEvidence,
+)
+from portal.api.schemas import ExactAmount, RatedUsage, RatedUsagePage
+from portal.api.values import Money
 
 
 @keys.needs("billing.read")
@@ -98,70 +105,70 @@ def _line(row: LineRow) -> RatedUsage:
     )
 
 
-def _usage(detail: LineDetail) -> dict[str, Any]:
+def _usage(detail: LineDetail) -> UsageEvidence:
     usage, by = detail.usage, detail.attribution
-    return {
-        "id": usage.id,
-        "source": usage.source,
-        "source_id": usage.source_id,
-        "start": to_rfc3339(usage.start_at),
-        "end": to_rfc3339(usage.end_at),
-        "quantity_base": str(usage.quantity_base),
-        "resource": usage.resource,
-        "tags": usage.tags,
-        "project": by.project_code,
-        "submitter": by.member_id,
-        "allocation": by.allocation_id,
-        "correlation_id": usage.correlation_id,
-        "content_hash": usage.content_hash,
-        "record_hash": usage.record_hash,
-        "recorded_at": to_rfc3339(usage.recorded_at),
-    }
+    return UsageEvidence(
+        id=usage.id,
+        source=usage.source,
+        source_id=usage.source_id,
+        start=usage.start_at,
+        end=usage.end_at,
+        quantity_base=str(usage.quantity_base),
+        resource=usage.resource,
+        tags=usage.tags,
+        project=by.project_code,
+        submitter=by.member_id,
+        allocation=by.allocation_id,
+        correlation_id=usage.correlation_id,
+        content_hash=usage.content_hash,
+        record_hash=usage.record_hash,
+        recorded_at=usage.recorded_at,
+    )
 
 
-def _pricing(detail: LineDetail) -> dict[str, Any]:
+def _pricing(detail: LineDetail) -> PricingEvidence:
     price = detail.price
-    return {
-        "price_version": price.id,
-        "price_book": price.book_code,
-        "sku": price.sku_code,
-        "meter": price.meter_code,
-        "unit": price.unit,
-        "base_unit": price.base_unit,
-        "base_per_unit": str(price.base_per_unit),
-        "currency": price.currency,
-        "model": price.model,
-        "parameters": price.parameters,
-        "valid_from": to_rfc3339(price.valid_from),
-        "price_hash": price.price_hash,
-        "counter": detail.counter_id,
-        "counter_seq": detail.counter_seq,
-        "before_base": str(detail.before_base),
-        "quantity_base": str(detail.quantity_base),
-    }
+    return PricingEvidence(
+        price_version=price.id,
+        price_book=price.book_code,
+        sku=price.sku_code,
+        meter=price.meter_code,
+        unit=price.unit,
+        base_unit=price.base_unit,
+        base_per_unit=str(price.base_per_unit),
+        currency=price.currency,
+        model=price.model,
+        parameters=price.parameters,
+        valid_from=price.valid_from,
+        price_hash=price.price_hash,
+        counter=detail.counter_id,
+        counter_seq=detail.counter_seq,
+        before_base=str(detail.before_base),
+        quantity_base=str(detail.quantity_base),
+    )
 
 
-def _ledger(detail: LineDetail) -> dict[str, Any] | None:
+def _ledger(detail: LineDetail) -> LedgerEvidence | None:
     """The posting and the ledger transaction that anchors the line; None while it waits to be posted."""
     found = detail.posting
     if found is None:
         return None
     currency = detail.row.currency
-    return {
-        "posting": found.posting_id,
-        "charge": detail.row.charge_id,
-        "increment": {"amount_minor": found.increment_minor, "currency": currency},
-        "posted": {"amount_minor": found.posted_minor, "currency": currency},
-        "transaction": found.transaction_id,
-        "chain_seq": found.chain_seq,
-        "recorded_at": to_rfc3339(found.recorded_at),
-        "effective_at": to_rfc3339(found.effective_at),
-        "anchor_hash": found.anchor_hash,
-        "transaction_hash": found.transaction_hash,
-    }
+    return LedgerEvidence(
+        posting=found.posting_id,
+        charge=detail.row.charge_id,
+        increment=Money(amount_minor=found.increment_minor, currency=currency),
+        posted=Money(amount_minor=found.posted_minor, currency=currency),
+        transaction=found.transaction_id,
+        chain_seq=found.chain_seq,
+        recorded_at=found.recorded_at,
+        effective_at=found.effective_at,
+        anchor_hash=found.anchor_hash,
+        transaction_hash=found.transaction_hash,
+    )
 
 
-def _invoice(session: Session, detail: LineDetail) -> dict[str, Any] | None:
+def _invoice(session: Session, detail: LineDetail) -> InvoiceEvidence | None:
     """The issued invoice that billed the line, and which of its lines; None before issue."""
     if detail.row.draft_id is None:
         return None
@@ -169,4 +176,4 @@ def _invoice(session: Session, detail: LineDetail) -> dict[str, Any] | None:
     if found.row.number is None:
         return None
     billed = next((line.id for line in found.document.lines if line.charge_id == detail.row.charge_id), None)
-    return {"id": found.row.id, "number": found.row.number, "line": billed, "content_hash": found.snapshot_hash}
+    return InvoiceEvidence(id=found.row.id, number=found.row.number, line=billed, content_hash=found.snapshot_hash)

@@ -9,16 +9,17 @@ from billing.payments.refunds import RefundRow
 from billing.storage.database import Session
 from portal import services
 from portal.api import answers, bodies, cursors, keys, parameters
-from portal.api.schemas import Money, Refund, RefundPage, RefundRequest
+from portal.api.schemas import Refund, RefundPage, RefundRequest
+from portal.api.values import Money
 
-_STATES = ("requested", "approved", "sent", "unknown", "succeeded", "failed", "rejected")
+STATES = ("requested", "approved", "sent", "unknown", "succeeded", "failed", "rejected")
 
 
 @keys.needs("billing.read")
 def list_refunds() -> Response:
     """Newest first."""
     parameters.refuse_unknown("account", "limit", "cursor", "state")
-    limit, state = cursors.limit(), parameters.choice("state", _STATES, None)
+    limit, state = cursors.limit(), parameters.choice("state", STATES, None)
     with services.database().reading() as session:
         account = keys.account_of(session, parameters.text("account"))
         before = cursors.read(account.id)

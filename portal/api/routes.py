@@ -1,4 +1,8 @@
-"""The map of the API: one line per route, from which the blueprint is filled and a description of the API can be made."""
+"""The map of the API: one entry per route, from which the blueprint is filled and the API's description is made.
+
+A new route is one entry here and a view. The description (`openapi`) takes its shapes from the models, so it cannot say anything
+else than what is read and written; what it cannot know stands here: which problems of its own a route has.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,57 +10,126 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from portal.api import allocations, balance, checkout, ingest, invoices, rated_usage, refunds, schemas, summary
+from portal.api import (
+    accounts,
+    allocations,
+    balance,
+    budgets,
+    checkout,
+    evidence,
+    ingest,
+    invoices,
+    problems,
+    rated_usage,
+    refunds,
+    schemas,
+    summary,
+    webhooks,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Route:
     """One route below /api/v1. `request` and `response` are the shapes of its bodies, `query` the parameters it reads.
 
-    `is_keyed`: an Idempotency-Key is required. What the key's scope must be stands above the view (`view.access`).
+    `is_keyed`: an Idempotency-Key is required; `is_edit`: If-Match is. `success` are the statuses of answers that are no
+    problem, `problems` the codes that only routes of this kind have, `choices` the values of the parameter `state` or `by`. What
+    the key's scope must be stands above the view (`view.access`); `is_signed`: a provider proves itself by its signature instead.
     """
 
     method: str
     path: str
     view: Callable[..., Any]
+    tag: str
     words: str
     response: type[BaseModel] | None
     request: type[BaseModel] | None = None
     query: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    success: tuple[int, ...] = (200,)
+    problems: tuple[str, ...] = ()
     is_keyed: bool = False
+    is_edit: bool = False
+    is_batch: bool = False
+    is_signed: bool = False
+    example: dict[str, Any] | None = None
 
 
 _PAGED = ("account", "limit", "cursor")
+_FIVE_DOLLARS = {"amount_minor": 500, "currency": "USD"}
 
 ROUTES: tuple[Route, ...] = (
     Route(
         method="POST",
         path="/metering/allocations",
         view=allocations.tell_allocation,
+        tag="Metering",
         words="Tell one step in the life of an allocation",
         request=schemas.AllocationStep,
         response=schemas.AllocationAnswer,
+        success=(200, 201),
+        problems=("already_released", "out_of_order", "other_content", "conflict"),
+        example={
+            "type": "provisioning.active",
+            "event_id": "evt-1",
+            "allocation_id": "run-1",
+            "time": "2026-11-21T11:00:00Z",
+            "resource": "gpu-node/4",
+            "shape": {"gpus": "4", "cpu_cores": 16, "memory_gib": "64"},
+            "project": "vision",
+        },
     ),
     Route(
         method="POST",
         path="/billing/usage:ingest",
         view=ingest.ingest_usage,
+        tag="Metering",
         words="Tell usage as CloudEvents, one or up to 1,000",
         request=schemas.UsageEvent,
         response=schemas.IngestAnswer,
+        is_batch=True,
+        example={
+            "specversion": "1.0",
+            "id": "job-4711",
+            "source": "cluster/a",
+            "type": "billing.usage.metered",
+            "time": "2026-11-21T11:00:00Z",
+            "data": {"meter": "query", "quantity": "120", "project": "vision"},
+        },
     ),
     Route(
         method="GET",
         path="/billing/usage/summary",
         view=summary.summarize_usage,
+        tag="Metering",
         words="Exact sums of usage by calendar bucket",
         query=("account", "by", "meter", "from", "to", "zone"),
+        choices=summary.GRAINS,
         response=schemas.UsageSummary,
+    ),
+    Route(
+        method="GET",
+        path="/billing/account",
+        view=accounts.show_account,
+        tag="Account",
+        words="Who is billed, and what invoices say about the buyer",
+        query=("account",),
+        response=schemas.Account,
+    ),
+    Route(
+        method="GET",
+        path="/billing/currency-settings",
+        view=accounts.show_currency_settings,
+        tag="Account",
+        words="The account's currency, its digits, and what may be paid in at once",
+        query=("account",),
+        response=schemas.CurrencySettings,
     ),
     Route(
         method="GET",
         path="/billing/balance",
         view=balance.show_balance,
+        tag="Account",
         words="What the account has and owes, per currency",
         query=("account",),
         response=schemas.BalanceAnswer,
@@ -65,6 +138,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/billing/rated-usage",
         view=rated_usage.list_rated_usage,
+        tag="Rated usage",
         words="Rated lines, oldest first",
         query=(*_PAGED, "period", "meter", "project", "allocation_id", "from", "to"),
         response=schemas.RatedUsagePage,
@@ -73,58 +147,140 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/billing/rated-usage/<line_id>",
         view=rated_usage.show_rated_usage,
+        tag="Rated usage",
         words="One rated line with its derivation and its evidence both ways",
         query=("account",),
-        response=schemas.RatedUsageDetail,
+        response=evidence.RatedUsageDetail,
     ),
     Route(
         method="GET",
         path="/billing/invoices",
         view=invoices.list_invoices,
+        tag="Invoices",
         words="Issued invoices and credit notes, oldest first",
         query=(*_PAGED, "state", "period"),
+        choices=invoices.STATES,
         response=schemas.InvoicePage,
     ),
     Route(
         method="GET",
         path="/billing/invoices/<invoice_id>",
         view=invoices.show_invoice,
+        tag="Invoices",
         words="One issued document, by id or number",
         query=("account",),
-        response=schemas.InvoiceDetail,
+        response=evidence.InvoiceDetail,
     ),
     Route(
         method="GET",
         path="/billing/invoices/<invoice_id>.pdf",
         view=invoices.download_invoice,
+        tag="Invoices",
         words="Its PDF, the same bytes for ever",
         query=("account",),
         response=None,
+        problems=("document_not_ready",),
     ),
     Route(
         method="POST",
         path="/payments/checkout-session",
         view=checkout.start_checkout,
+        tag="Payments",
         words="Begin a payment at the provider's checkout",
         request=schemas.CheckoutRequest,
         response=schemas.CheckoutAnswer,
+        success=(201, 202),
+        problems=("amount_out_of_range", "invoice_not_payable", "conflict", "provider_refused"),
         is_keyed=True,
+        example={"purpose": "top_up", "amount": {"amount_minor": 5000, "currency": "USD"}},
     ),
     Route(
         method="GET",
         path="/billing/refunds",
         view=refunds.list_refunds,
+        tag="Payments",
         words="Refund requests, newest first",
         query=(*_PAGED, "state"),
+        choices=refunds.STATES,
         response=schemas.RefundPage,
     ),
     Route(
         method="POST",
         path="/billing/refunds",
         view=refunds.request_refund,
+        tag="Payments",
         words="Ask for money back; a person decides",
         request=schemas.RefundRequest,
         response=schemas.Refund,
+        success=(201,),
+        problems=("above_refundable", "refund_during_dispute", "conflict"),
         is_keyed=True,
+        example={"mode": "card", "payment_id": "pmt_1", "amount": _FIVE_DOLLARS, "reason": "Paid twice"},
     ),
+    Route(
+        method="GET",
+        path="/billing/budgets",
+        view=budgets.list_budgets,
+        tag="Budgets",
+        words="Budgets, oldest first",
+        query=_PAGED,
+        response=schemas.BudgetPage,
+    ),
+    Route(
+        method="POST",
+        path="/billing/budgets",
+        view=budgets.create_budget,
+        tag="Budgets",
+        words="Set a budget",
+        request=schemas.BudgetRequest,
+        response=schemas.Budget,
+        success=(201,),
+        problems=("budget_name_taken",),
+        is_keyed=True,
+        example={"name": "All of vision", "amount": {"amount_minor": 100000, "currency": "USD"}, "project": "vision"},
+    ),
+    Route(
+        method="GET",
+        path="/billing/budgets/<budget_id>",
+        view=budgets.show_budget,
+        tag="Budgets",
+        words="One budget, with the ETag that an edit names",
+        query=("account",),
+        response=schemas.Budget,
+    ),
+    Route(
+        method="PUT",
+        path="/billing/budgets/<budget_id>",
+        view=budgets.edit_budget,
+        tag="Budgets",
+        words="Change a budget as a whole, or stop watching it",
+        query=("account",),
+        request=schemas.BudgetEdit,
+        response=schemas.Budget,
+        problems=("budget_name_taken",),
+        is_edit=True,
+        example={
+            "name": "All of vision",
+            "amount": {"amount_minor": 150000, "currency": "USD"},
+            "thresholds_percent": [80, 100],
+            "is_active": True,
+        },
+    ),
+)
+# Where providers tell us what happened. Their own blueprint holds these, for they take no key.
+SIGNED_ROUTES: tuple[Route, ...] = tuple(
+    Route(
+        method="POST",
+        path=path,
+        view=view,
+        tag="Providers",
+        words=words,
+        response=schemas.Received,
+        problems=problems.SIGNED,
+        is_signed=True,
+    )
+    for path, view, words in (
+        ("/payments/webhook", webhooks.stripe_webhook, "Take a signed event of Stripe"),
+        ("/payments/webhook/sandbox", webhooks.sandbox_webhook, "Take a signed event of the sandbox provider"),
+    )
 )

@@ -1,85 +1,11 @@
 """The shapes of the API: what bodies hold and what answers say. Money is `{amount_minor, currency}`, quantities are decimal text."""
 
-from datetime import datetime
-from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
-from billing.kernel import clock, money
-from billing.kernel.errors import Invalid
-from portal import sentences
-
-
-def _read_instant(value: object) -> datetime:
-    if isinstance(value, datetime):  # of an answer: a body holds text
-        return value
-    if not isinstance(value, str) or len(value) > 60:
-        raise ValueError("An RFC 3339 time such as 2026-11-21T13:00:00Z is needed.")
-    try:
-        return clock.parse_instant(value)
-    except Invalid as refusal:
-        raise ValueError(sentences.of(refusal)) from None
-    except OverflowError:
-        raise ValueError("The time lies too far away.") from None
-
-
-def _read_decimal(value: object) -> str:
-    """Plain decimal text, from text or from a JSON number that was never a float."""
-    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
-        raise ValueError("A plain decimal such as 2.333 is needed, as text or number.")
-    text = format(value, "f") if isinstance(value, Decimal) else str(value)
-    if len(text) > 60 or not _is_plain(text):
-        raise ValueError("A plain decimal such as 2.333 is needed, as text or number.")
-    return text
-
-
-def _read_gpus(value: object) -> str:
-    """A GPU count as text: 4, 0.5 or 1/7. What it may be is decided where shapes are made."""
-    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
-        raise ValueError("GPUs are a plain number or a share, such as 4, 0.5 or 1/7.")
-    return format(value, "f") if isinstance(value, Decimal) else str(value)
-
-
-def _is_plain(text: str) -> bool:
-    whole, _, rest = text.removeprefix("-").partition(".")
-    return text.isascii() and whole.isdigit() and (rest.isdigit() or ("." not in text))
-
-
-def _read_currency(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError("The currency is an ISO 4217 code such as USD.")
-    try:
-        money.exponent(value)
-    except Invalid as refusal:
-        raise ValueError(sentences.of(refusal)) from None
-    return value
-
-
-Instant = Annotated[datetime, BeforeValidator(_read_instant), PlainSerializer(clock.to_rfc3339, return_type=str)]
-Plain = Annotated[str, BeforeValidator(_read_decimal)]
-Gpus = Annotated[str, BeforeValidator(_read_gpus)]
-Currency = Annotated[str, BeforeValidator(_read_currency)]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
-
-
-class In(BaseModel):
-    """A body: nothing unknown in it, nothing turned into another type."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class Out(BaseModel):
-    """An answer."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Money(In):
-    """An amount in minor units of its currency: 1234 USD is 12.34."""
-
-    amount_minor: Annotated[int, Field(ge=-money.MAX_MINOR, le=money.MAX_MINOR)]
-    currency: Currency
+from billing.controls import thresholds
+from portal.api.values import Currency, Gpus, In, Instant, Money, Name, Out, Plain
 
 
 class Shape(In):
@@ -199,6 +125,57 @@ class UsageSummary(Out):
     rows: list[UsageBucket]
 
 
+class Address(Out):
+    """Where the buyer is."""
+
+    street: str
+    city: str
+    postcode: str
+    country: str
+
+
+class BuyerProfile(Out):
+    """What invoices say about the buyer."""
+
+    legal_name: str
+    address: Address
+    vat_id: str | None
+    email: str | None
+    purchase_order: str | None
+    updated_at: Instant
+
+
+class Account(Out):
+    """The party that is billed."""
+
+    account: str
+    name: str
+    kind: str = Field(json_schema_extra={"enum": ["tenant", "reseller", "end_customer"]})
+    policy: str = Field(json_schema_extra={"enum": ["prepaid", "postpaid"]})
+    currency: Currency
+    zone: str
+    opened_at: Instant
+    profile: BuyerProfile
+
+
+class CurrencySetting(Out):
+    """One currency of the account. Top-ups are taken in the account's own currency alone, between the two limits."""
+
+    currency: Currency
+    exponent: int
+    is_account_currency: bool
+    top_up_min: Money | None
+    top_up_max: Money | None
+
+
+class CurrencySettings(Out):
+    """The account's currency, and every other in which it holds or owes something."""
+
+    account: str
+    currency: Currency
+    currencies: list[CurrencySetting]
+
+
 class CurrencyBalance(Out):
     """What the account has and owes in one currency: signed, what is owed is negative."""
 
@@ -254,35 +231,10 @@ class RatedUsage(Out):
 
 
 class RatedUsagePage(Out):
-    """Lines in the order in which they were rated; `next_cursor` is None at the present end."""
+    """Lines in the order in which they were rated; `next_cursor` is null at the present end."""
 
     data: list[RatedUsage]
     next_cursor: str | None
-
-
-class DerivationStep(Out):
-    """One step of the sum; values are text, exact ones may be fractions such as 7/3."""
-
-    operation: str
-    inputs: dict[str, str]
-    unit: str
-    exact: str
-    rounding: str
-    result: str
-
-
-class RatedUsageDetail(Out):
-    """A line with everything it stands on and everything that stands on it. `is_reproduced`: worked again, it is the same."""
-
-    line: RatedUsage
-    line_hash: str
-    is_reproduced: bool
-    usage: dict[str, Any]
-    pricing: dict[str, Any]
-    derivation: list[DerivationStep]
-    derivation_hash: str
-    ledger: dict[str, Any] | None
-    invoice: dict[str, Any] | None
 
 
 class Invoice(Out):
@@ -308,18 +260,6 @@ class InvoicePage(Out):
 
     data: list[Invoice]
     next_cursor: str | None
-
-
-class InvoiceDetail(Out):
-    """A document with its lines, taxes and what settled it; `document` is what was frozen at issue, word for word."""
-
-    invoice: Invoice
-    document: dict[str, Any]
-    content_hash: str
-    ledger_transaction: str
-    settlements: list[dict[str, Any]]
-    credit_notes: list[str]
-    pdf_sha256: str | None
 
 
 class CheckoutRequest(In):
@@ -394,3 +334,54 @@ class RefundPage(Out):
 
     data: list[Refund]
     next_cursor: str | None
+
+
+class BudgetPlan(In):
+    """What is watched: a monthly amount, and the percentages of it at which to tell someone."""
+
+    name: Name
+    amount: Money
+    thresholds_percent: Annotated[
+        list[Annotated[int, Field(ge=1, le=1000)]], Field(min_length=1, max_length=thresholds.MAX_THRESHOLDS)
+    ] = [50, 80, 100]
+
+
+class BudgetRequest(BudgetPlan):
+    """A budget to be set, for the account or one of its projects."""
+
+    account: str | None = None
+    project: str | None = None
+
+
+class BudgetEdit(BudgetPlan):
+    """All of a budget that can change; what it covers does not. An inactive budget is not watched."""
+
+    is_active: bool
+
+
+class Budget(Out):
+    """A budget. It stops nothing; `project` is null for the whole account."""
+
+    id: str
+    account: str
+    name: str
+    project: str | None
+    amount: Money
+    thresholds_percent: list[int]
+    is_active: bool
+    created_at: Instant
+    updated_at: Instant
+
+
+class BudgetPage(Out):
+    """Budgets in the order in which they were set."""
+
+    data: list[Budget]
+    next_cursor: str | None
+
+
+class Received(Out):
+    """A provider's event is stored; `duplicate` tells that it was before."""
+
+    received: bool
+    duplicate: bool

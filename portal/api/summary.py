@@ -13,13 +13,14 @@ from portal.api import answers, keys, parameters
 from portal.api.schemas import UsageBucket, UsageSummary
 
 _MAX_ROWS = 10_000
+GRAINS = ("hour", "day", "month", "year")
 
 
 @keys.needs("billing.read")
 def summarize_usage() -> Response:
     """Buckets in the account's zone unless `zone` names another; hours are always UTC."""
     parameters.refuse_unknown("account", "by", "meter", "from", "to", "zone")
-    by = cast(Grain, parameters.choice("by", ("hour", "day", "month", "year"), "month"))
+    by = cast(Grain, parameters.choice("by", GRAINS, "month"))
     with services.database().reading() as session:
         account = keys.account_of(session, parameters.text("account"))
         zone = parameters.text("zone") or account.zone

@@ -275,9 +275,14 @@ def test_pages_of_refunds_go_on_behind_their_cursor(machine: Caller, house: Hous
     assert seen == asked[::-1]
 
 
-def test_two_keys_of_one_tenant_do_not_share_answers(app: Flask, database: Database, machine: Caller) -> None:
+def test_a_repeat_with_another_key_of_the_tenant_is_the_same_act_and_another_tenants_is_not(
+    app: Flask, database: Database, machine: Caller, house: House
+) -> None:
     body = {"purpose": "top_up", "amount": money(5_000)}
     first = machine.post(CHECKOUT, body, **keyed("k"))
     second = caller(app, database, "calla").post(CHECKOUT, body, **keyed("k"))
-    assert "Idempotency-Replayed" not in second.headers
-    assert second.json["id"] != first.json["id"]
+    assert (second.headers["Idempotency-Replayed"], second.data) == ("true", first.data)
+    house.account("taifl")
+    foreign = caller(app, database, "taifl").post(CHECKOUT, body, **keyed("k"))
+    assert "Idempotency-Replayed" not in foreign.headers
+    assert foreign.json["id"] != first.json["id"]

@@ -1,0 +1,99 @@
+"""Every code that a problem of the API may carry, with its status and what to do: the table behind /api/docs#problem-<code>."""
+
+from dataclasses import dataclass
+
+from pydantic import Field
+
+from portal.api.values import Out
+
+
+class ProblemError(Out):
+    """One fault in the input: where it is (a JSON pointer, RFC 6901, or the name of a parameter behind a slash) and what it is."""
+
+    pointer: str
+    detail: str
+
+
+class Problem(Out):
+    """What went wrong (RFC 9457). `type` and `code` are stable, `reason` narrows some of them, `request_id` finds it in our logs."""
+
+    type: str = Field(json_schema_extra={"format": "uri"})
+    title: str
+    status: int = Field(ge=400, le=599)
+    detail: str
+    code: str
+    request_id: str
+    reason: str | None = None
+    errors: list[ProblemError] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """One kind of problem. `words` say what happened and what the caller does next."""
+
+    code: str
+    status: int
+    words: str
+
+
+_TABLE: tuple[tuple[str, int, str], ...] = (
+    ("untrusted_host", 400, "The Host header names another site. Use the address in `servers`."),
+    ("bad_request", 400, "The request cannot be read at all."),
+    (
+        "body_not_json",
+        400,
+        "The body is no JSON that can be read: broken, not UTF-8, a name twice, too deep. `detail` says which.",
+    ),
+    ("idempotency_key_missing", 400, "Send Idempotency-Key: 1 to 120 visible ASCII characters, new for each new act."),
+    ("key_refused", 401, "No key, or one that is unknown, revoked, expired or no bearer token. Nothing more is said."),
+    (
+        "insufficient_scope",
+        403,
+        "The key is good and may not do this: `WWW-Authenticate` names the scope that is needed.",
+    ),
+    ("forbidden", 403, "A browser sent this from another site."),
+    ("not_found", 404, "There is no such object, or it belongs to somebody else: the two are never told apart."),
+    ("method_not_allowed", 405, "`Allow` names the methods that there are."),
+    ("already_released", 409, "The allocation has ended: it can neither change nor end again."),
+    ("out_of_order", 409, "The change lies before the allocation's last one."),
+    ("other_content", 409, "The id was used before with other content; nothing was changed."),
+    ("conflict", 409, "As things stand, a rule forbids it; `reason` says which."),
+    ("idempotency_in_flight", 409, "The same request is being worked on at this moment: ask again in a second."),
+    ("document_not_ready", 409, "The PDF is being made: ask again after `Retry-After` seconds."),
+    ("invoice_not_payable", 409, "The invoice is not issued, or nothing of it is open."),
+    ("above_refundable", 409, "More than can be refunded now; `detail` names the limit."),
+    ("refund_during_dispute", 409, "A dispute holds money of this account: no refund until it ends."),
+    ("budget_name_taken", 409, "The account has an active budget of this name."),
+    ("precondition_failed", 412, "It was changed since you read it: read it again, then decide."),
+    ("request_entity_too_large", 413, "The body is larger than 4 MB (a provider's event: 1 MB)."),
+    ("unsupported_media_type", 415, "Send application/json, or a type that ends in +json."),
+    ("invalid_body", 422, "The body is JSON of another shape than described; `errors` says where."),
+    ("invalid", 422, "A value cannot be used; `reason` says why, `errors` where."),
+    ("amount_out_of_range", 422, "The amount is below or above what may be paid."),
+    ("idempotency_key_reused", 422, "The key was used for another request: take a new one."),
+    ("precondition_required", 428, "Send If-Match with the ETag of what you edit."),
+    ("rate_limited", 429, "The limit of this minute is used up: wait for `Retry-After` seconds."),
+    ("headers_too_large", 431, "The headers are larger than 32 kB together."),
+    ("internal_error", 500, "A fault of ours; nothing was done by halves. Tell us the request id."),
+    ("provider_refused", 502, "The payment provider said no; no payment was begun."),
+    ("database_unavailable", 503, "Nothing was changed: try again in a minute."),
+    ("issuer_unreachable", 503, "The issuer of bearer tokens does not answer; API keys work as ever."),
+)
+_SIGNED: tuple[tuple[str, int, str], ...] = (
+    ("signature_missing", 400, "A provider's event without its signature header."),
+    ("signature_malformed", 400, "The signature header cannot be read."),
+    ("signature_wrong", 400, "The signature is not that of the bytes that came."),
+    ("timestamp_out_of_range", 400, "The signature was made more than five minutes before or after now."),
+    ("not_json", 400, "The event is signed and no JSON."),
+    ("not_an_event", 400, "The event is signed and not of the shape of an event."),
+)
+KINDS: dict[str, Kind] = {
+    code: Kind(code=code, status=status, words=words) for code, status, words in (*_TABLE, *_SIGNED)
+}
+SIGNED = tuple(code for code, _status, _words in _SIGNED)
+
+
+def by_status(codes: set[str]) -> dict[int, list[Kind]]:
+    """{status: kinds} of some codes, both in rising order. Raises KeyError for a code without words here."""
+    found = sorted((KINDS[code] for code in codes), key=lambda kind: (kind.status, kind.code))
+    return {status: [kind for kind in found if kind.status == status] for status in {kind.status for kind in found}}

@@ -1,0 +1,154 @@
+"""Schemathesis on the whole description: whatever is sent, each answer is one that the document promises, and never a 5xx.
+
+What the schemas cannot say (an amount in the account's currency, a budget's name in use) is refused by 422 on purpose, so data that
+fits its schema may be refused; data that does not fit may never be taken.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+import schemathesis
+from flask import Flask
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.config import GenerationConfig, ProjectConfig, ProjectsConfig
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from billing.storage.database import Database
+from portal import create_app
+from portal.api import openapi
+from portal.api.routes import ROUTES, SIGNED_ROUTES
+from portal.services import Services
+from tests.web import operators, tenants
+from tests.web.api.machines import Machine, machine
+
+# More in the heavier tiers of confidence; the build takes a sample of every route.
+EXAMPLES = int(os.environ.get("PLUMBLINE_API_EXAMPLES", "12"))
+CONFORMANCE = [
+    not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance,
+    response_headers_conformance,
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def clock() -> Iterator[None]:
+    yield from operators.standing_at()
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A portal with one of everything, and its description as Schemathesis reads it."""
+
+    app: Flask
+    schema: Any
+    machine: Machine
+    ids: dict[str, list[str]]
+
+    def operations(self) -> Iterator[Any]:
+        for found in self.schema.get_all_operations():
+            yield found.ok()
+
+    def try_out(
+        self, operation: Any, mode: GenerationMode, headers: dict[str, str], examples: int, **fixed: Any
+    ) -> int:
+        """Send generated requests and check each answer; how many were sent."""
+        sent = 0
+        # Ingest refuses event by event, inside a 200.
+        refuses = mode is GenerationMode.NEGATIVE and operation.path != "/billing/usage:ingest"
+        checks = CONFORMANCE + ([negative_data_rejection] if refuses else [])
+
+        @settings(
+            max_examples=examples,
+            database=None,
+            deadline=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+            derandomize=True,
+        )
+        @given(case=operation.as_strategy(mode, **fixed))
+        def send(case: Any) -> None:
+            nonlocal sent
+            sent += 1
+            case.headers = {**(case.headers or {}), **headers}
+            answer = case.call()
+            case.validate_response(answer, checks=checks)
+
+        send()
+        return sent
+
+
+def can_be_wrong(operation: Any) -> bool:
+    """Whether anything can be sent that breaks a schema: a body, or a parameter that is more than a text."""
+    described = openapi.document("http://localhost")["paths"][operation.path][operation.method]
+    narrow = {"limit", "period", "state", "by", "from", "to", "Idempotency-Key"}
+    is_json = "example" in str(described.get("requestBody", {}))
+    return is_json or any(parameter["name"] in narrow for parameter in described["parameters"])
+
+
+@pytest.fixture
+def walk(app: Flask, database: Database) -> Iterator[Walk]:
+    config = replace(
+        app.extensions["plumbline"].config, api_reads_per_minute=1_000_000, api_writes_per_minute=1_000_000
+    )
+    made = create_app(config)
+    lived = tenants.lived(made, database)
+    caller = machine(made, database, "calla")
+    schema = schemathesis.openapi.from_wsgi(
+        "/api/v1/openapi.json",
+        made,
+        config=schemathesis.Config(
+            projects=ProjectsConfig(default=ProjectConfig(generation=GenerationConfig(with_security_parameters=False)))
+        ),
+    )
+    ids = {
+        "line_id": lived.line_ids()[:1],
+        "invoice_id": [lived.invoice.id, str(lived.invoice.number)],
+        "budget_id": [lived.budget_id],
+    }
+    yield Walk(made, schema, caller, ids)
+    services: Services = made.extensions["plumbline"]
+    services.database.dispose()
+
+
+def test_every_answer_to_a_key_with_all_scopes_is_as_described(walk: Walk) -> None:
+    walked = set()
+    for operation in walk.operations():
+        path = operation.path
+        walked.add((operation.method.upper(), path))
+        headers = walk.machine.headers if "webhook" not in path else {}
+        for mode in GenerationMode:
+            assert walk.try_out(operation, mode, headers, EXAMPLES) > 0
+        named = [name for name in walk.ids if f"{{{name}}}" in path]
+        for name in named:
+            for known in walk.ids[name]:
+                walk.try_out(operation, GenerationMode.POSITIVE, headers, EXAMPLES // 3, path_parameters={name: known})
+    document = openapi.document("http://localhost")
+    described = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
+    assert walked == described
+    assert len(walked) == len(ROUTES) + len(SIGNED_ROUTES)
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": "Bearer plk_000000000000_" + "x" * 43},
+        {"Authorization": "Basic eDp5"},
+        {"Authorization": "Bearer"},
+    ],
+    ids=["none", "unknown", "basic", "empty"],
+)
+def test_every_answer_without_a_good_key_is_as_described(walk: Walk, headers: dict[str, str]) -> None:
+    for operation in walk.operations():
+        assert walk.try_out(operation, GenerationMode.POSITIVE, headers, max(2, EXAMPLES // 6)) > 0
