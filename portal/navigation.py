@@ -72,6 +72,9 @@ OPERATOR_MENU = (
     Section(
         label="System",
         entries=(
+            Entry(endpoint="operator.integrity", label="Integrity", permission="finance.read", icon="shield-check"),
+            Entry(endpoint="operator.audit_log", label="Audit log", permission="audit.read", icon="list-checks"),
+            Entry(endpoint="operator.diagnostics", label="Diagnostics", permission="finance.read", icon="link"),
             Entry(endpoint="operator.jobs", label="Jobs", permission="finance.read", icon="clock"),
             Entry(endpoint="operator.messages", label="Messages", permission="finance.read", icon="mail"),
         ),

@@ -42,7 +42,7 @@ _BY_PREFIX = {
     "alc": _Own(kind="allocation", table="allocations", title="name"),
     "apr": _Own(kind="approval", table="approvals", title="act"),
     "aud": _Own(kind="audit_record", table="audit_log", title="act"),
-    "bac": _Own(kind="billing_account", table="billing_accounts", title="code"),
+    "bac": _Own(kind="billing_account", table="billing_accounts", title="name"),
     "bpd": _Own(kind="billing_period", table="billing_periods", title="label"),
     "bud": _Own(kind="budget", table="budget_policies", title="name"),
     "chg": _Own(kind="charge", table="charges", title="sku_code"),
@@ -86,7 +86,7 @@ class _Named:
 
 _BY_NAME = (
     _Named(kind="invoice", table="invoice_headers", column="number", called="number", title="number"),
-    _Named(kind="billing_account", table="billing_accounts", column="code", called="code", title="code"),
+    _Named(kind="billing_account", table="billing_accounts", column="code", called="code", title="name"),
     _Named(kind="person", table="users", column="login", called="e-mail address", title="name"),
     _Named(kind="api_key", table="api_keys", column="prefix", called="prefix", title="label"),
     _Named(
@@ -171,7 +171,7 @@ def _containing(session: Session, text: str, limit: int) -> Iterator[Hit]:
     by_name = func.lower(accounts.c.name).like(pattern, escape="\\") | func.lower(accounts.c.code).like(
         pattern, escape="\\"
     )
-    yield from _rows(session, "billing_account", "billing_accounts", "code", "name", by_name, limit=limit)
+    yield from _rows(session, "billing_account", "billing_accounts", "name", "name", by_name, limit=limit)
     by_person = or_(*(func.lower(users.c[name]).like(pattern, escape="\\") for name in ("name", "login")))
     yield from _rows(session, "person", "users", "name", "name", by_person, limit=limit)
 
