@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from billing.accounts import heads
@@ -41,6 +41,21 @@ class BudgetRow:
     is_active: bool
     period_label: str
     created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyRow:
+    """One budget as it was set, without what is spent."""
+
+    id: str
+    name: str
+    project_code: str | None
+    currency: str
+    amount_minor: int
+    thresholds_percent: tuple[int, ...]
+    is_active: bool
+    created_at: datetime
+    updated_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +148,25 @@ def list_budgets(session: Session, *, now: datetime, account_id: str) -> list[Bu
 def get_budget(session: Session, *, now: datetime, account_id: str, policy_id: str) -> BudgetRow:
     """One budget of the account. Raises NotFound."""
     return _row(session, _get(session, account_id, policy_id), now)
+
+
+def list_policies(
+    session: Session, *, account_id: str, after_id: str | None = None, limit: int = 50
+) -> list[PolicyRow]:
+    """The account's budgets as they were set, oldest first, active or not; `after_id` goes on behind a budget."""
+    query = _policies(account_id).order_by(BudgetPolicy.id).limit(limit)
+    if after_id is not None:
+        query = query.where(BudgetPolicy.id > after_id)
+    return [_policy_row(*found) for found in session.execute(query)]
+
+
+def get_policy(session: Session, *, account_id: str, policy_id: str) -> PolicyRow:
+    """One budget of the account as it was set, read anew. Raises NotFound."""
+    query = _policies(account_id).where(BudgetPolicy.id == policy_id).execution_options(populate_existing=True)
+    found = session.execute(query).one_or_none()
+    if found is None:
+        raise NotFound(kind="budget", id=policy_id)
+    return _policy_row(*found)
 
 
 def list_events(
@@ -232,6 +266,28 @@ def _evaluate_one(session: Session, policy: BudgetPolicy, now: datetime) -> int:
         )
     session.flush()
     return new
+
+
+def _policies(account_id: str) -> Select[BudgetPolicy, str | None]:
+    return (
+        select(BudgetPolicy, Project.code)
+        .outerjoin(Project, Project.id == BudgetPolicy.project_id)
+        .where(BudgetPolicy.billing_account_id == account_id)
+    )
+
+
+def _policy_row(policy: BudgetPolicy, project_code: str | None) -> PolicyRow:
+    return PolicyRow(
+        id=policy.id,
+        name=policy.name,
+        project_code=project_code,
+        currency=policy.currency,
+        amount_minor=policy.amount_minor,
+        thresholds_percent=tuple(int(percent) for percent in policy.thresholds_percent),
+        is_active=policy.is_active,
+        created_at=policy.created_at,
+        updated_at=policy.updated_at,
+    )
 
 
 def _row(session: Session, policy: BudgetPolicy, now: datetime) -> BudgetRow:
