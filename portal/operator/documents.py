@@ -69,7 +69,7 @@ def invoice_runs_pdf(invoice_id: str) -> Response:
     return response
 
 
-@access.requires_staff("invoice.issue")
+@access.requires_staff("invoice.issue", fresh=True)
 def invoice_runs_act(invoice_id: str, act: Act) -> Response:
     """Check, then approve, issue or void one document."""
     invoice_id = path_key(invoice_id)

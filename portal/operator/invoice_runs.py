@@ -87,7 +87,7 @@ def invoice_runs_period(period: str) -> Response:
     )
 
 
-@access.requires_staff("invoice.issue")
+@access.requires_staff("invoice.issue", fresh=True)
 def invoice_runs_decide(period: str, act: Act) -> Response:
     """Check, then approve or issue every document that stands there, as the person saw them; a job does the work."""
     with services.database().reading() as session:
