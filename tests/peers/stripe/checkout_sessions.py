@@ -134,7 +134,7 @@ def _expire_due(account: Account, session: Item) -> None:
 
 
 def _address(url: str, name: str) -> str:
-    if not url.startswith(("http://", "https://")) or len(url) > 5000:
+    if not url.startswith(("http://", "https://")) or len(url) > 5000 or not url.isprintable():
         raise InvalidParameter("Not a valid URL", param=name, code="url_invalid")
     return url
 

@@ -17,7 +17,7 @@ main { width: 100%; max-width: 26rem; background: #fff; border: 1px solid #e3e8e
   box-sizing: border-box; box-shadow: 0 1px 3px rgb(0 0 0 / 6%) }
 .mode { display: inline-block; background: #ffde92; color: #5c3b00; border-radius: 4px; padding: 0 .5rem; font-size: .8rem;
   font-weight: 600 }
-h1 { font-size: 2rem; margin: .5rem 0 0; font-variant-numeric: tabular-nums }
+p:first-child { margin-top: 0 } h1 { font-size: 1.8rem; margin: .5rem 0 0; font-variant-numeric: tabular-nums }
 ul { list-style: none; margin: .25rem 0 1.25rem; padding: 0; color: #4f566b }
 li { display: flex; justify-content: space-between; gap: 1rem } li span:last-child { font-variant-numeric: tabular-nums }
 label { display: block; font-weight: 600; font-size: .9rem; margin: .75rem 0 .25rem }
@@ -57,7 +57,7 @@ def checkout(session: Item, *, error: str | None = None, fields: Params | None =
 <form method="post" action="{action}" id="card"><input type="hidden" name="method" value="card">
 {_field("email", "Email", typed, email, kind="email")}
 {_field("number", "Card number", typed, hint="4242 4242 4242 4242")}
-<div class="pair"><div>{_field("expiry", "Expires (MM / YY)", typed, hint="12 / 34")}</div>
+<div class="pair"><div>{_field("expiry", "Expires (MM/YY)", typed, hint="12 / 34")}</div>
 <div>{_field("cvc", "Security code", typed, hint="123")}</div></div>
 {_field("name", "Name on card", typed)}<button>{button}</button></form>{debit}""",
     )
