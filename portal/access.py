@@ -53,7 +53,7 @@ class SignedIn(UserMixin):
 
 def init_app(app: Flask) -> None:
     """Register the session's user, and the rule that a view without a declared permission is refused."""
-    login_manager.init_app(app)
+    login_manager.init_app(app, add_context_processor=False)  # the frame knows the viewer; an error page asks nobody
     login_manager.session_protection = None  # an address changes on the road; sign-ins end by idleness and age
     app.before_request(_raise_wall)
     app.before_request(_refuse_undeclared)

@@ -1,6 +1,6 @@
 """What someone typed when their session had ended: sealed into the sign-in page, given back to the same person, never sent by itself.
 
-The way of it: `access` meets a POST without a session and answers `signed_out(...)`, status 401, with the sealed entries in the form
+The way of it: access meets a POST without a session and answers `signed_out(...)`, status 401, with the sealed entries in the form
 `kept`. Sign-in carries that field through its steps; once the person is known, `unpack` opens it for them alone, and `offer` shows
 what was typed with one button. Nothing is stored on the server, nothing is resubmitted without a click.
 """
@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from cryptography.fernet import Fernet, InvalidToken
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from flask import Response, current_app, make_response, render_template, request
 from flask_wtf import FlaskForm
 from werkzeug.datastructures import MultiDict
@@ -45,18 +45,24 @@ class Kept:
         )
 
 
+def of_form(form: Mapping[str, str], path: str) -> Kept | None:
+    """The entries of a form without passwords, codes, tokens and files; None where there is nothing to keep, or over 64 kB."""
+    fields = tuple((name, value) for name, value in _items(form) if not _SECRET.search(name))
+    if not fields or not _LOCAL_PATH.fullmatch(path) or len(_written(fields)) > MOST_BYTES:
+        return None
+    return Kept(path=path, fields=fields)
+
+
 def pack(form: Mapping[str, str], path: str, user_id: str | None, *, now: datetime) -> str | None:
     """The entries of a form sealed for that person, or None where there is nothing to keep or nobody to keep it for.
 
-    Left out: passwords, codes, tokens and files. Above 64 kB nothing is kept. The seal encrypts and signs (AES-CBC with HMAC),
-    so that the page of a shared computer shows the entries to nobody else, and carries its time.
+    The seal encrypts and signs (AES-CBC with HMAC), so that the page of a shared computer shows the entries to nobody else, and
+    carries its time.
     """
-    fields = [(name, value) for name, value in _items(form) if not _SECRET.search(name)]
-    if user_id is None or not fields or not _LOCAL_PATH.fullmatch(path):
+    found = of_form(form, path)
+    if user_id is None or found is None:
         return None
-    body = json.dumps({"user": user_id, "path": path, "fields": fields}, ensure_ascii=False).encode()
-    if len(body) > MOST_BYTES:
-        return None
+    body = _written({"user": user_id, "path": found.path, "fields": found.fields})
     return _seal().encrypt_at_time(zlib.compress(body), int(now.timestamp())).decode()
 
 
@@ -83,15 +89,21 @@ def signed_out(form: FlaskForm, action: str, token: str | None) -> Response:
     return htmx.error(make_response(render_template(template, **context), 401))
 
 
-def offer(found: Kept) -> Response:
+def offer(found: Kept, *, status: int = 200) -> Response:
     """The page "Your entries are kept": what was typed, a fresh form token, and one button that sends it where it was meant to go."""
-    return make_response(render_template("errors/kept.html", kept=found))
+    return make_response(render_template("errors/kept.html", kept=found), status)
 
 
 def _items(form: Mapping[str, str]) -> list[tuple[str, str]]:
     return list(form.items(multi=True)) if isinstance(form, MultiDict) else list(form.items())
 
 
-def _seal() -> Fernet:
-    secret = str(current_app.config["SECRET_KEY"])
-    return Fernet(base64.urlsafe_b64encode(hashlib.sha256(f"kept-entries:{secret}".encode()).digest()))
+def _written(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode()
+
+
+def _seal() -> MultiFernet:
+    """Seals with the secret key in force; what the keys before it sealed is still opened."""
+    secrets = (current_app.config["SECRET_KEY"], *(current_app.config.get("SECRET_KEY_FALLBACKS") or ()))
+    digests = (hashlib.sha256(f"kept-entries:{secret}".encode()).digest() for secret in secrets)
+    return MultiFernet([Fernet(base64.urlsafe_b64encode(digest)) for digest in digests])

@@ -20,8 +20,8 @@ class Rendered:
 
 def render(name: str, /, **context: object) -> Rendered:
     """A mail in words. Figures take `locale` and `zone` from the context. Raises jinja2.UndefinedError for a name nobody passed."""
-    plain = environment.render(f"emails/{name}.txt", **context).replace(NBSP, " ")
-    subject, _, body = plain.lstrip().partition("\n")
-    subject = " ".join(subject.split())
+    subject, _, body = environment.render(f"emails/{name}.txt", **context).lstrip().partition("\n")
+    subject = re.sub(" {2,}", " ", subject).strip()
     html = environment.render(f"emails/{name}.html", subject=subject, **context)
-    return Rendered(subject=subject, text=_GAPS.sub("\n\n", body).strip() + "\n", html=html)
+    body = _GAPS.sub("\n\n", body.replace(NBSP, " ")).strip()
+    return Rendered(subject=subject.replace(NBSP, " "), text=body + "\n", html=html)

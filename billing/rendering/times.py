@@ -15,7 +15,8 @@ _SHORT_EN = {"hour": "h", "minute": "min", "second": "s"}
 _SPAN = {"en": "{} to {}", "de": "{} bis {}", "fr": "{} à {}", "ja": "{}～{}"}
 _DAYS = {"en": "{} to {}", "de": "{} bis {}", "fr": "du {} au {}", "ja": "{}から{}まで"}
 _DASH = f"{{}} {EN_DASH} {{}}"
-_SIZES = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
+_Unit = Literal["day", "hour", "minute", "second"]
+_SIZES: tuple[tuple[int, _Unit], ...] = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 
 
 def day(on: date, *, locale: str = "en", long: bool = False) -> str:

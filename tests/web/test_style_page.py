@@ -42,8 +42,8 @@ _ERROR = {
     "title": "This page does not exist",
     "text": "The address may be mistyped.",
     "request_id": "req_1",
-    "action_label": "Go to your first page",
-    "action_url": "/",
+    "next_step": ("Go to your first page", "/"),
+    "again": None,
 }
 
 
