@@ -7,22 +7,33 @@ from typing import Any
 from tests.peers.stripe.account import Account, Item
 from tests.peers.stripe.errors import InvalidParameter, no_such
 from tests.peers.stripe.params import Params, integer, text, words
+from tests.peers.stripe.route import Route
 
 _DEEPEST = 4
 _MOST = 100
-# Fields that hold an id and may be asked for whole. https://docs.stripe.com/expand
-EXPANDABLE: dict[str, str] = {
-    "balance_transaction": "source",
-    "charge": "balance_transaction customer failure_balance_transaction payment_intent",
-    "checkout.session": "customer payment_intent setup_intent",
-    "customer": "",
-    "event": "",
-    "item": "",
-    "payment_intent": "customer latest_charge payment_method",
-    "payment_method": "customer",
-    "refund": "balance_transaction charge failure_balance_transaction payment_intent",
-    "setup_intent": "customer payment_method",
-    "webhook_endpoint": "",
+# Fields that hold an id and may be asked for whole, with the kind they lead to. https://docs.stripe.com/expand
+EXPANDABLE: dict[str, dict[str, str]] = {
+    "balance_transaction": {"source": "charge"},
+    "charge": {
+        "balance_transaction": "balance_transaction",
+        "customer": "customer",
+        "failure_balance_transaction": "balance_transaction",
+        "payment_intent": "payment_intent",
+    },
+    "checkout.session": {
+        "customer": "customer",
+        "payment_intent": "payment_intent",
+        "setup_intent": "setup_intent",
+    },
+    "payment_intent": {"customer": "customer", "latest_charge": "charge", "payment_method": "payment_method"},
+    "payment_method": {"customer": "customer"},
+    "refund": {
+        "balance_transaction": "balance_transaction",
+        "charge": "charge",
+        "failure_balance_transaction": "balance_transaction",
+        "payment_intent": "payment_intent",
+    },
+    "setup_intent": {"customer": "customer", "payment_method": "payment_method"},
 }
 # Fields that are there only when asked for: (object, field) -> what makes them. Resources add theirs.
 INCLUDABLE: dict[tuple[str, str], Callable[[Account, Item], Item]] = {}
@@ -40,14 +51,22 @@ def public(item: Item) -> Item:
     return {name: value for name, value in item.items() if not name.startswith("_")}
 
 
-def show(account: Account, result: Item | Page, path: str, params: Params) -> Item:
-    """The body of a 200. Raises InvalidParameter for a property that cannot be expanded."""
+def check_expand(route: Route, params: Params) -> None:
+    """Before the act: raises InvalidParameter for a property that cannot be expanded."""
     expand = words(params, "expand")
-    if not isinstance(result, Page):
-        return expanded(account, result, expand)
+    if not route.is_list:
+        return _check(route.kind, expand)
     for name in expand:
         if not name.startswith("data."):
             raise _not_expandable(name, f" You may want to try expanding 'data.{name}' instead.")
+    return _check(route.kind, [name.removeprefix("data.") for name in expand])
+
+
+def show(account: Account, result: Item | Page, path: str, params: Params) -> Item:
+    """The body of a 200."""
+    expand = words(params, "expand")
+    if not isinstance(result, Page):
+        return expanded(account, result, expand)
     items, has_more = _cut(_in_time(result.found, params), params)
     inner = [name.removeprefix("data.") for name in expand]
     return list_of([expanded(account, item, inner) for item in items], path, has_more=has_more)
@@ -58,22 +77,30 @@ def list_of(items: list[Item], url: str, *, has_more: bool = False) -> Item:
     return {"object": "list", "data": items, "has_more": has_more, "url": url}
 
 
-def expanded(account: Account, item: Item, expand: list[str], depth: int = 1) -> Item:
-    """The public fields, with each expand path followed."""
-    shown = public(item)
+def expanded(account: Account, item: Item, expand: list[str]) -> Item:
+    """The public fields, with each expand path followed as far as there are objects."""
     if item.get("deleted"):
         return {name: item[name] for name in ("id", "object", "deleted")}
+    shown = public(item)
     for name, rest in _heads(expand).items():
-        if depth > _DEEPEST:
-            raise InvalidParameter("You cannot expand more than 4 levels of a property.", param="expand")
         maker = INCLUDABLE.get((item["object"], name))
         if maker is not None:
             shown[name] = maker(account, item)
-        elif name not in EXPANDABLE.get(item["object"], "").split():
-            raise _not_expandable(name)
-        elif shown[name] in account.by_id:
-            shown[name] = expanded(account, account.by_id[shown[name]], rest, depth + 1)
+        elif shown.get(name) in account.by_id:
+            shown[name] = expanded(account, account.by_id[shown[name]], rest)
     return shown
+
+
+def _check(kind: str, expand: list[str], depth: int = 1) -> None:
+    for name, rest in _heads(expand).items():
+        if depth > _DEEPEST:
+            raise InvalidParameter("You cannot expand more than 4 levels of a property.", param="expand")
+        if (kind, name) in INCLUDABLE:
+            continue
+        target = EXPANDABLE.get(kind, {}).get(name)
+        if target is None:
+            raise _not_expandable(name)
+        _check(target, rest, depth + 1)
 
 
 def _heads(expand: list[str]) -> dict[str, list[str]]:

@@ -5,6 +5,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+_KINDS = {
+    "balance_transactions": "balance_transaction",
+    "charges": "charge",
+    "customers": "customer",
+    "events": "event",
+    "line_items": "item",
+    "payment_intents": "payment_intent",
+    "payment_methods": "payment_method",
+    "refunds": "refund",
+    "sessions": "checkout.session",
+    "setup_intents": "setup_intent",
+    "webhook_endpoints": "webhook_endpoint",
+}
 _PAGING = "limit starting_after ending_before"
 _TIMES = "created.gt created.gte created.lt created.lte"
 
@@ -33,6 +46,11 @@ class Route:
         if "created" in names:
             names |= set(_TIMES.split())
         return frozenset(names)
+
+    @property
+    def kind(self) -> str:
+        """What the route answers with: the last noun of its address."""
+        return [_KINDS[part] for part in self.address.split("/") if part in _KINDS][-1]
 
     def match(self, method: str, path: str) -> dict[str, str] | None:
         """The ids in the path, or None when this is another route."""

@@ -150,6 +150,7 @@ class StripeServer:
             self.account.request = {"id": call.request_id, "idempotency_key": call.key}
             try:
                 params.refuse_unknown(call.params, route.accepted)
+                answers.check_expand(route, call.params)
                 result = route.act(self.account, call.params, **ids)
                 answer = Answer(200, answers.show(self.account, result, call.path, call.params))
                 answer.body = json.loads(json.dumps(answer.body))

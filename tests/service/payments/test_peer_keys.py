@@ -97,6 +97,8 @@ def test_500_is_kept_under_its_key_for_a_day(peer: StripeServer, kind: Any, effe
 def test_key_of_a_call_that_failed_validation_is_free_for_the_corrected_one(peer: StripeServer) -> None:
     assert post(peer, CUSTOMERS, {"email": "nobody"}, "key").status_code == 400
     assert post(peer, CUSTOMERS, {"mood": "good"}, "key").status_code == 400
+    assert post(peer, CUSTOMERS, {"expand[]": "mood"}, "key").status_code == 400
+    assert count(peer) == 0
     assert post(peer, CUSTOMERS, {"email": "ada@example.com"}, "key").status_code == 200
 
 

@@ -164,13 +164,33 @@ def test_list_pages_lead_through_everything_once_in_both_directions() -> None:
             answers.show(account, page, "/v1/customers", query)
 
 
-def test_expanding_what_is_no_object_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("address", "path"),
+    [
+        ("/v1/charges/ch_1", "amount"),
+        ("/v1/charges/ch_1", "nothing"),
+        ("/v1/charges/ch_1", "data.customer"),
+        ("/v1/charges/ch_1", "payment_intent.nothing"),
+        ("/v1/charges", "customer"),
+        ("/v1/charges/ch_1", "payment_intent.latest_charge.payment_intent.latest_charge.customer"),
+    ],
+)
+def test_expanding_what_is_no_object_is_refused(address: str, path: str) -> None:
+    route, _ids = routes.find("GET", address)
+    with pytest.raises(InvalidParameter) as refusal:
+        answers.check_expand(route, {"expand": [path]})
+    assert refusal.value.error["param"] == "expand"
+
+
+def test_expanding_shows_whole_objects_and_leaves_what_is_empty() -> None:
     account = new_account()
-    charge = account.add("ch", "charge", {"customer": None, "amount": 5})
-    for name in ("amount", "nothing", "data.customer"):
-        with pytest.raises(InvalidParameter):
-            answers.show(account, charge, "/v1/charges/x", {"expand": [name]})
-    assert answers.show(account, charge, "/v1/charges/x", {"expand": ["customer"]})["customer"] is None
+    customer = account.add("cus", "customer", {"name": "Ada", "_hidden": 1})
+    intent = account.add("pi", "payment_intent", {"customer": customer["id"], "latest_charge": None})
+    expand = {"expand": ["customer", "latest_charge.customer"]}
+    shown = answers.show(account, intent, "/v1/payment_intents/x", expand)
+    assert (shown["customer"]["name"], shown["latest_charge"]) == ("Ada", None)
+    assert "_hidden" not in shown["customer"]
+    assert intent["customer"] == customer["id"]
 
 
 @pytest.mark.parametrize(
