@@ -308,7 +308,10 @@ def _narrow(query: Rows, account_id: str, filters: LineFilters) -> Rows:
     columns: dict[str, ColumnElement[Any]] = {
         "period_label": BillingPeriod.label.expression,
         "meter_code": Sku.meter_code.expression,
+        "sku_code": Charge.sku_code.expression,
+        "resource": UsageRecord.resource.expression,
         "project_id": UsageRecord.project_id.expression,
+        "project_code": Project.code.expression,
         "member_id": UsageRecord.member_id.expression,
         "allocation_id": UsageRecord.allocation_id.expression,
         "usage_record_id": RatedLine.usage_record_id.expression,

@@ -1,7 +1,9 @@
 """Rated lines as pages read them: filters, sorts, isolation, and one line with its evidence both ways (RT4)."""
 
+from dataclasses import fields
 from datetime import timedelta
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -82,12 +84,22 @@ def test_sorts_are_over_the_whole_set_and_by_number(
         (LineFilters(meter_code="gpu_hour"), [2, 6]),
         (LineFilters(from_at=OCTOBER + timedelta(days=2), to_at=NOVEMBER), [1, 2]),
         (LineFilters(meter_code="query", period_label="2026-11"), [3, 5]),
+        (LineFilters(sku_code="compute/gpu_hour"), [2, 6]),
+        (LineFilters(project_code="a"), [1, 4, 5]),
+        (LineFilters(project_code="a", sku_code="compute/gpu_hour"), []),
     ],
 )
 def test_filters_narrow_the_list_and_its_total(
     database: Database, account_id: str, filters: LineFilters, expected: list[int]
 ) -> None:
     assert seqs(database, account_id, filters) == expected
+
+
+def test_no_filter_is_left_unread(database: Database, account_id: str) -> None:
+    at = OCTOBER - timedelta(days=900)
+    for field in fields(LineFilters):
+        nothing: Any = {"from_at": at + timedelta(days=9000), "to_at": at}.get(field.name, "no-such-thing")
+        assert seqs(database, account_id, LineFilters(**{field.name: nothing})) == [], field.name
 
 
 def test_lines_are_found_by_project_charge_draft_transaction_and_usage(database: Database, account_id: str) -> None:
