@@ -134,7 +134,10 @@
     const title = region.querySelector("[data-region-title]");
     (alarm || title)?.focus({ preventScroll: !alarm });
     if (alarm) alarm.scrollIntoView({ block: "center" });
-    else if (title) say(region.dataset.changed || region.querySelector("[data-changed]")?.dataset.changed || `${title.textContent.trim()}: updated`);
+    else if (title) {
+      const count = region.querySelector(".pages p, .empty-title")?.textContent.trim();
+      say(region.dataset.changed || `${title.textContent.trim()}: ${count || "updated"}`);
+    }
   });
 
   /* No answer at all: say so where errors stand, with a way to try again. What was typed stays where it is. */
@@ -142,9 +145,12 @@
     const { ctx, error } = event.detail;
     if (!ctx?.request) return;
     const kind = navigator.onLine === false ? "offline" : String(error).includes("timeout") ? "slow" : "lost";
-    complain(words(kind), { again: isGet(ctx) ? ctx.request.action : null, focus: !isPoll(ctx) });
+    complain(words(kind), { again: isGet(ctx) && kind !== "offline" ? ctx.request.action : null, focus: !isPoll(ctx) });
   });
-  window.addEventListener("online", () => document.getElementById("page-error")?.replaceChildren());
+  window.addEventListener("online", () => {
+    const place = document.getElementById("page-error");
+    if (place?.textContent.includes(place.dataset.offline)) place.replaceChildren();
+  });
 
   prepare(document);
   document.querySelector("main [data-focus]")?.focus();
