@@ -148,6 +148,13 @@ _OPERATOR = {
     "/operator/invoices/<invoice_id>/<any(approve, issue, void):act>": page(
         "Check before approving", invoice_id="draft_id", act="=approve"
     ),
+    "/operator/search": page("Search", query="q=calla&stay=1"),
+    "/operator/integrity": page("Integrity"),
+    "/operator/integrity/works": act(send={"kind": "self-check"}),
+    "/operator/integrity/works/<work_id>": page("Check of the books", work_id="work_id"),
+    "/operator/audit-log": page("Audit log"),
+    "/operator/audit-log/<audit_id>": page("Account opened", audit_id="audit_id"),
+    "/operator/diagnostics": page("Diagnostics", query="id=rfd_none"),
     "/operator/jobs": page("Jobs"),
     "/operator/jobs/<name>/run": act(name="=rate"),
     "/operator/jobs/runs/<run_id>": page("Run of rate", run_id="run_id"),
@@ -158,7 +165,24 @@ _SANDBOX = {
 }
 
 _API = {
+    "/api/docs": page("API"),
+    "/api/v1/openapi.json": answer(JSON),
+    "/api/v1/billing/account": answer(JSON),
     "/api/v1/billing/balance": answer(JSON),
+    "/api/v1/billing/budgets": answer(
+        JSON, body={"name": "All of it", "amount": {"amount_minor": 100_000, "currency": "USD"}}
+    ),
+    "/api/v1/billing/budgets/<budget_id>": answer(
+        JSON,
+        body={
+            "name": "All of it",
+            "amount": {"amount_minor": 100_000, "currency": "USD"},
+            "thresholds_percent": [80],
+            "is_active": True,
+        },
+        budget_id="budget_id",
+    ),
+    "/api/v1/billing/currency-settings": answer(JSON),
     "/api/v1/billing/invoices": answer(JSON),
     "/api/v1/billing/invoices/<invoice_id>": answer(JSON, invoice_id="invoice_id"),
     "/api/v1/billing/invoices/<invoice_id>.pdf": answer("application/pdf", invoice_id="invoice_id"),

@@ -17,6 +17,8 @@ PUBLIC = {
     "auth.choose_account",
     "sandbox.checkout",
     "sandbox.decide",
+    "api_docs.description",  # how the API is used, by whoever writes a program
+    "api_docs.page",
     "style.index",  # only outside production
 }
 # Routes that authenticate by a provider's signature.

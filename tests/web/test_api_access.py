@@ -1,19 +1,18 @@
 """Keys: who may call what, whose account a call is about, and the words in which the API refuses."""
 
-import json
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
 
-from billing.accounts import directory, keys, permissions
+from billing.accounts import keys, permissions
 from billing.storage.database import Database
 from portal.api.routes import ROUTES, Route
 from tests.service.rating.world import Use
 from tests.web import operators
+from tests.web.api.machines import machine, problem, service_machine
 from tests.web.operators import House
 
 ONE_ENGINE = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
@@ -24,46 +23,8 @@ def clock() -> Iterator[None]:
     yield from operators.standing_at()
 
 
-@dataclass(frozen=True)
-class Caller:
-    """A machine with a key."""
-
-    client: FlaskClient
-    key: str
-
-    def get(self, path: str, **query: str) -> TestResponse:
-        return self.client.get(f"/api/v1{path}", query_string=query, headers={"Authorization": f"Bearer {self.key}"})
-
-    def post(self, path: str, body: object, **headers: str) -> TestResponse:
-        sent = body if isinstance(body, str | bytes) else json.dumps(body)
-        headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json", **headers}
-        return self.client.post(f"/api/v1{path}", data=sent, headers=headers)
-
-
-def caller(app: Flask, database: Database, account: str | None, *scopes: str) -> Caller:
-    """A tenant's key for that account's tenant, or with None a service key; all scopes unless some are named."""
-    with database.transaction("jobs") as session:
-        tenant_id = directory.get_account_by_code(session, account).tenant_id if account else None
-        _, plaintext = keys.create_key(
-            session, now=operators.NOW, tenant_id=tenant_id, label="machine", scopes=scopes or permissions.SCOPES
-        )
-    return Caller(app.test_client(), plaintext)
-
-
-def problem(answer: TestResponse) -> tuple[int, str, str | None]:
-    """(status, code, reason) of a problem, after checking what every problem must have."""
-    assert answer.mimetype == "application/problem+json", answer.get_data(as_text=True)
-    body = answer.json
-    assert body["status"] == answer.status_code
-    assert body["type"] == f"urn:plumbline:problem:{body['code']}"
-    assert body["title"]
-    assert body["detail"]
-    assert body["request_id"] == answer.headers["X-Request-ID"]
-    return answer.status_code, body["code"], body.get("reason")
-
-
 def path_of(route: Route) -> str:
-    return route.path.replace("<line_id>", "rtl_x").replace("<invoice_id>", "drf_x")
+    return re.sub(r"<\w+>", "x", route.path)
 
 
 @ONE_ENGINE
@@ -84,13 +45,13 @@ def test_each_route_needs_its_scope_and_no_other_helps(app: Flask, database: Dat
     for route in ROUTES:
         needed = route.view.access.removeprefix("key:")  # type: ignore[attr-defined]
         others = permissions.SCOPES - {needed}
-        refused = caller(app, database, "calla", *others)
+        refused = machine(app, database, "calla", *others)
         answer = refused.client.open(
             f"/api/v1{path_of(route)}", method=route.method, headers={"Authorization": f"Bearer {refused.key}"}
         )
         assert problem(answer)[:2] == (403, "insufficient_scope"), route.path
         assert needed in answer.headers["WWW-Authenticate"]
-        allowed = caller(app, database, "calla", needed)
+        allowed = machine(app, database, "calla", needed)
         answer = allowed.client.open(
             f"/api/v1{path_of(route)}", method=route.method, headers={"Authorization": f"Bearer {allowed.key}"}
         )
@@ -100,11 +61,12 @@ def test_each_route_needs_its_scope_and_no_other_helps(app: Flask, database: Dat
 @ONE_ENGINE
 def test_a_revoked_key_opens_nothing(app: Flask, database: Database) -> None:
     House(app, database).account("calla")
-    machine = caller(app, database, "calla")
-    assert machine.get("/billing/balance").status_code == 200
+    own_key = machine(app, database, "calla")
+    assert own_key.get("/billing/balance").status_code == 200
     with database.transaction("jobs") as session:
-        keys.revoke(session, now=operators.NOW, key_id=keys.verify(session, machine.key).id)
-    assert machine.get("/billing/balance").status_code == 401
+        key = keys.verify(session, own_key.key, now=operators.NOW)
+        keys.revoke(session, now=operators.NOW, key_id=key.id)
+    assert own_key.get("/billing/balance").status_code == 401
 
 
 @ONE_ENGINE
@@ -122,45 +84,45 @@ def test_another_tenants_objects_are_absent_on_every_route(app: Flask, database:
     own, foreign = house.account("calla", Use(10_000)), house.account("taifl", Use(20_000))
     payment = house.top_up(foreign, 5_000)
     invoice = operators.world.issued(database, foreign)
-    machine = caller(app, database, "calla")
+    own_key = machine(app, database, "calla")
     with database.reading() as session:
         from billing.rating import lines
 
         line = lines.list_lines(session, foreign).rows[0]
     money = {"amount_minor": 100, "currency": "USD"}
     refused = [
-        machine.get("/billing/balance", account="taifl"),
-        machine.get("/billing/usage/summary", account="taifl"),
-        machine.get("/billing/rated-usage", account="taifl"),
-        machine.get(f"/billing/rated-usage/{line.id}"),
-        machine.get(f"/billing/rated-usage/{line.id}", account="taifl"),
-        machine.get("/billing/invoices", account="taifl"),
-        machine.get(f"/billing/invoices/{invoice.id}"),
-        machine.get(f"/billing/invoices/{invoice.number}"),
-        machine.get(f"/billing/invoices/{invoice.number}.pdf"),
-        machine.get("/billing/refunds", account="taifl"),
-        machine.get("/billing/balance", account="house:house"),
-        machine.post(
+        own_key.get("/billing/balance", account="taifl"),
+        own_key.get("/billing/usage/summary", account="taifl"),
+        own_key.get("/billing/rated-usage", account="taifl"),
+        own_key.get(f"/billing/rated-usage/{line.id}"),
+        own_key.get(f"/billing/rated-usage/{line.id}", account="taifl"),
+        own_key.get("/billing/invoices", account="taifl"),
+        own_key.get(f"/billing/invoices/{invoice.id}"),
+        own_key.get(f"/billing/invoices/{invoice.number}"),
+        own_key.get(f"/billing/invoices/{invoice.number}.pdf"),
+        own_key.get("/billing/refunds", account="taifl"),
+        own_key.get("/billing/balance", account="house:house"),
+        own_key.post(
             "/billing/refunds",
             {"mode": "card", "payment_id": payment.id, "amount": money, "reason": "x"},
             **{"Idempotency-Key": "a"},
         ),
-        machine.post(
+        own_key.post(
             "/billing/refunds",
             {"account": "taifl", "mode": "card", "payment_id": payment.id, "amount": money, "reason": "x"},
             **{"Idempotency-Key": "b"},
         ),
-        machine.post(
+        own_key.post(
             "/payments/checkout-session",
             {"purpose": "invoice", "invoice_id": invoice.id},
             **{"Idempotency-Key": "c"},
         ),
-        machine.post(
+        own_key.post(
             "/payments/checkout-session",
             {"account": "taifl", "purpose": "top_up", "amount": money},
             **{"Idempotency-Key": "d"},
         ),
-        machine.post(
+        own_key.post(
             "/metering/allocations",
             {
                 "type": "released",
@@ -174,24 +136,25 @@ def test_another_tenants_objects_are_absent_on_every_route(app: Flask, database:
     assert [problem(answer)[:2] for answer in refused] == [(404, "not_found")] * len(refused)
     # The same words for what does not exist at all: nothing is learned from the difference.
     nowhere, theirs = (
-        machine.get("/billing/balance", account="nobody"),
-        machine.get("/billing/balance", account="taifl"),
+        own_key.get("/billing/balance", account="nobody"),
+        own_key.get("/billing/balance", account="taifl"),
     )
     assert nowhere.json["detail"] == theirs.json["detail"]
-    assert machine.get("/billing/balance").json["account"] == "calla"
+    assert own_key.get("/billing/balance").json["account"] == "calla"
     assert own != foreign
 
 
-@ONE_ENGINE
-def test_a_service_key_names_any_account_and_must(app: Flask, database: Database) -> None:
+def test_a_service_key_names_the_tenants_it_lists_and_no_other(app: Flask, database: Database) -> None:
     house = House(app, database)
-    house.account("calla")
-    house.account("taifl")
-    machine = caller(app, database, None)
-    assert machine.get("/billing/balance", account="taifl").json["account"] == "taifl"
-    assert problem(machine.get("/billing/balance")) == (422, "invalid", "account_needed")
-    assert problem(machine.get("/billing/balance", account="nobody"))[0] == 404
-    assert problem(machine.get("/billing/balance", account="house:house"))[0] == 404
+    for code in ("calla", "taifl", "quiet"):
+        house.account(code)
+    service = service_machine(app, database, "calla", "taifl")
+    assert service.get("/billing/balance", account="taifl").json["account"] == "taifl"
+    assert service.get("/billing/balance", account="calla").json["account"] == "calla"
+    assert problem(service.get("/billing/balance")) == (422, "invalid", "account_needed")
+    refused = [service.get("/billing/balance", account=code) for code in ("quiet", "nobody", "house:house")]
+    assert [problem(answer)[:2] for answer in refused] == [(404, "not_found")] * 3
+    assert {answer.json["detail"] for answer in refused} == {refused[1].json["detail"]}
 
 
 @ONE_ENGINE
@@ -219,8 +182,8 @@ def test_bodies_are_read_strictly(
     app: Flask, database: Database, body: bytes, content_type: str, expected: tuple[int, str]
 ) -> None:
     House(app, database).account("calla")
-    machine = caller(app, database, "calla")
-    answer = machine.post("/billing/refunds", body, **{"Content-Type": content_type, "Idempotency-Key": "k"})
+    own_key = machine(app, database, "calla")
+    answer = own_key.post("/billing/refunds", body, **{"Content-Type": content_type, "Idempotency-Key": "k"})
     assert problem(answer)[:2] == expected
 
 
@@ -234,7 +197,7 @@ def test_faults_of_a_body_are_told_by_json_pointer(app: Flask, database: Databas
         "amount": {"amount_minor": 1.5, "currency": "usd"},
         "a/b": 1,
     }
-    answer = caller(app, database, "calla").post("/billing/refunds", body, **{"Idempotency-Key": "k"})
+    answer = machine(app, database, "calla").post("/billing/refunds", body, **{"Idempotency-Key": "k"})
     assert problem(answer)[:2] == (422, "invalid_body")
     assert {error["pointer"] for error in answer.json["errors"]} == {
         "/reason",
@@ -270,12 +233,12 @@ def test_parameters_that_cannot_be_used_are_refused(
     app: Flask, database: Database, path: str, query: dict[str, str], reason: str
 ) -> None:
     House(app, database).account("calla")
-    answer = caller(app, database, "calla").get(path, **query)
+    answer = machine(app, database, "calla").get(path, **query)
     assert problem(answer) == (422, "invalid", reason)
 
 
 @ONE_ENGINE
 def test_a_body_above_four_megabytes_is_refused(app: Flask, database: Database) -> None:
     House(app, database).account("calla")
-    answer = caller(app, database, "calla").post("/billing/usage:ingest", b" " * (4 * 2**20 + 1))
+    answer = machine(app, database, "calla").post("/billing/usage:ingest", b" " * (4 * 2**20 + 1))
     assert problem(answer)[0] == 413

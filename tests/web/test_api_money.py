@@ -15,8 +15,9 @@ from billing.payments.tables import RefundRequest as RefundTable
 from billing.storage.database import Database
 from tests.service.rating.world import Use
 from tests.web import operators
+from tests.web.api.machines import Machine, problem
+from tests.web.api.machines import machine as machine_of
 from tests.web.operators import NOW, House
-from tests.web.test_api_access import Caller, caller, problem
 
 CHECKOUT, REFUNDS, LINES, INVOICES = (
     "/payments/checkout-session", "/billing/refunds", "/billing/rated-usage", "/billing/invoices",
@@ -40,8 +41,8 @@ def account_id(house: House) -> str:
 
 
 @pytest.fixture
-def machine(app: Flask, database: Database, account_id: str) -> Caller:
-    return caller(app, database, "calla")
+def machine(app: Flask, database: Database, account_id: str) -> Machine:
+    return machine_of(app, database, "calla")
 
 
 def money(minor: int) -> dict[str, object]:
@@ -57,7 +58,7 @@ def count(database: Database, table: type) -> int:
         return session.execute(select(func.count()).select_from(table)).scalar_one()
 
 
-def test_balance_is_signed_per_currency_and_compatible(machine: Caller, house: House, account_id: str) -> None:
+def test_balance_is_signed_per_currency_and_compatible(machine: Machine, house: House, account_id: str) -> None:
     answer = machine.get("/billing/balance").json
     assert answer["balance"] == money(-10_000)
     house.top_up(account_id, 5_000)
@@ -71,7 +72,7 @@ def test_balance_is_signed_per_currency_and_compatible(machine: Caller, house: H
 
 
 def test_a_rated_line_has_its_evidence_from_usage_to_invoice(
-    machine: Caller, account_id: str, database: Database
+    machine: Machine, account_id: str, database: Database
 ) -> None:
     (line,) = machine.get(LINES).json["data"]
     assert (line["quantity"], line["unit"], line["amount"]) == (
@@ -92,7 +93,7 @@ def test_a_rated_line_has_its_evidence_from_usage_to_invoice(
 
 
 def test_pages_of_lines_hold_each_line_once_however_many_arrive_in_between(
-    machine: Caller, account_id: str, database: Database
+    machine: Machine, account_id: str, database: Database
 ) -> None:
     operators.world.used(database, account_id, *(Use(number) for number in range(1, 8)))
     seen: list[int] = []
@@ -109,7 +110,7 @@ def test_pages_of_lines_hold_each_line_once_however_many_arrive_in_between(
 
 
 def test_a_cursor_is_bound_to_its_list_its_account_and_its_filters(
-    app: Flask, database: Database, house: House, machine: Caller, account_id: str
+    app: Flask, database: Database, house: House, machine: Machine, account_id: str
 ) -> None:
     operators.world.used(database, account_id, Use(1), Use(2))
     cursor = machine.get(LINES, limit="1").json["next_cursor"]
@@ -118,11 +119,11 @@ def test_a_cursor_is_bound_to_its_list_its_account_and_its_filters(
     assert problem(machine.get(INVOICES, cursor=cursor))[2] == "bad_cursor"
     assert problem(machine.get(LINES, cursor=cursor[:-1] + ("a" if cursor[-1] != "a" else "b")))[2] == "bad_cursor"
     house.account("taifl", Use(1))
-    assert problem(caller(app, database, "taifl").get(LINES, cursor=cursor))[2] == "bad_cursor"
+    assert problem(machine_of(app, database, "taifl").get(LINES, cursor=cursor))[2] == "bad_cursor"
 
 
 def test_invoices_are_shown_once_issued_and_say_what_is_due(
-    machine: Caller, account_id: str, database: Database
+    machine: Machine, account_id: str, database: Database
 ) -> None:
     draft_id = operators.world.draft(database, account_id)
     assert machine.get(INVOICES).json == {"data": [], "next_cursor": None}
@@ -153,7 +154,7 @@ def test_invoices_are_shown_once_issued_and_say_what_is_due(
 
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 def test_the_pdf_is_the_stored_bytes_and_until_then_a_conflict(
-    machine: Caller, account_id: str, database: Database
+    machine: Machine, account_id: str, database: Database
 ) -> None:
     invoice = operators.world.issued(database, account_id)
     waiting = machine.get(f"{INVOICES}/{invoice.number}.pdf")
@@ -166,7 +167,7 @@ def test_the_pdf_is_the_stored_bytes_and_until_then_a_conflict(
     assert hashlib.sha256(answer.data).hexdigest() == stored
 
 
-def test_a_checkout_session_is_one_under_its_key(machine: Caller, database: Database) -> None:
+def test_a_checkout_session_is_one_under_its_key(machine: Machine, database: Database) -> None:
     body = {"purpose": "top_up", "amount": money(5_000)}
     first = machine.post(CHECKOUT, body, **keyed("k1"))
     assert (first.status_code, first.json["state"], first.json["amount"]) == (201, "open", money(5_000))
@@ -182,7 +183,7 @@ def test_a_checkout_session_is_one_under_its_key(machine: Caller, database: Data
 
 @pytest.mark.parametrize("path", [CHECKOUT, REFUNDS])
 @pytest.mark.parametrize("key", [None, "", "x" * 121, "a b", "caf\u00e9"])
-def test_what_moves_money_needs_a_key(machine: Caller, path: str, key: str | None) -> None:
+def test_what_moves_money_needs_a_key(machine: Machine, path: str, key: str | None) -> None:
     body = (
         {"purpose": "top_up", "amount": money(5_000)}
         if path == CHECKOUT
@@ -210,7 +211,7 @@ def test_what_moves_money_needs_a_key(machine: Caller, path: str, key: str | Non
     ],
 )
 def test_a_payment_that_cannot_be_is_refused_and_no_intent_is_left(
-    machine: Caller, database: Database, body: dict[str, object], expected: tuple[int, str]
+    machine: Machine, database: Database, body: dict[str, object], expected: tuple[int, str]
 ) -> None:
     answer = machine.post(CHECKOUT, body, **keyed("k"))
     if "amount" in body and expected[1] == "amount_out_of_range":
@@ -220,7 +221,7 @@ def test_a_payment_that_cannot_be_is_refused_and_no_intent_is_left(
     assert count(database, PaymentSession) == 0
 
 
-def test_an_invoice_is_paid_for_what_is_left_of_it(machine: Caller, account_id: str, database: Database) -> None:
+def test_an_invoice_is_paid_for_what_is_left_of_it(machine: Machine, account_id: str, database: Database) -> None:
     invoice = operators.world.issued(database, account_id)
     answer = machine.post(CHECKOUT, {"purpose": "invoice", "invoice_id": invoice.id}, **keyed("k"))
     assert (answer.status_code, answer.json["amount"], answer.json["invoice_id"]) == (201, money(11_900), invoice.id)
@@ -231,7 +232,7 @@ def test_an_invoice_is_paid_for_what_is_left_of_it(machine: Caller, account_id: 
 
 
 def test_a_refund_is_asked_for_once_and_only_a_person_decides(
-    machine: Caller, house: House, account_id: str, database: Database
+    machine: Machine, house: House, account_id: str, database: Database
 ) -> None:
     payment = house.top_up(account_id, 50_000)
     body = {"mode": "card", "payment_id": payment.id, "amount": money(1_000), "reason": "Paid twice"}
@@ -249,7 +250,7 @@ def test_a_refund_is_asked_for_once_and_only_a_person_decides(
 
 
 def test_a_refund_above_what_may_leave_is_refused_with_the_limit(
-    machine: Caller, house: House, account_id: str, database: Database
+    machine: Machine, house: House, account_id: str, database: Database
 ) -> None:
     payment = house.top_up(account_id, 50_000)
     body = {"mode": "card", "payment_id": payment.id, "amount": money(50_001), "reason": "x"}
@@ -261,7 +262,7 @@ def test_a_refund_above_what_may_leave_is_refused_with_the_limit(
     assert machine.post(REFUNDS, {**body, "amount": money(1)}, **keyed("r1")).status_code == 201
 
 
-def test_pages_of_refunds_go_on_behind_their_cursor(machine: Caller, house: House, account_id: str) -> None:
+def test_pages_of_refunds_go_on_behind_their_cursor(machine: Machine, house: House, account_id: str) -> None:
     payment = house.top_up(account_id, 50_000)
     asked = [house.ask_refund(account_id, payment, 1, key=f"k{number}").id for number in range(5)]
     seen: list[str] = []
@@ -276,13 +277,13 @@ def test_pages_of_refunds_go_on_behind_their_cursor(machine: Caller, house: Hous
 
 
 def test_a_repeat_with_another_key_of_the_tenant_is_the_same_act_and_another_tenants_is_not(
-    app: Flask, database: Database, machine: Caller, house: House
+    app: Flask, database: Database, machine: Machine, house: House
 ) -> None:
     body = {"purpose": "top_up", "amount": money(5_000)}
     first = machine.post(CHECKOUT, body, **keyed("k"))
-    second = caller(app, database, "calla").post(CHECKOUT, body, **keyed("k"))
+    second = machine_of(app, database, "calla").post(CHECKOUT, body, **keyed("k"))
     assert (second.headers["Idempotency-Replayed"], second.data) == ("true", first.data)
     house.account("taifl")
-    foreign = caller(app, database, "taifl").post(CHECKOUT, body, **keyed("k"))
+    foreign = machine_of(app, database, "taifl").post(CHECKOUT, body, **keyed("k"))
     assert "Idempotency-Replayed" not in foreign.headers
     assert foreign.json["id"] != first.json["id"]

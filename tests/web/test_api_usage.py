@@ -12,8 +12,9 @@ from billing.kernel.clock import to_rfc3339
 from billing.metering.tables import UsageRecord
 from billing.storage.database import Database
 from tests.web import operators
+from tests.web.api.machines import Machine, problem
+from tests.web.api.machines import machine as machine_of
 from tests.web.operators import NOW, House
-from tests.web.test_api_access import Caller, caller, problem
 
 ALLOCATIONS, INGEST, SUMMARY = "/metering/allocations", "/billing/usage:ingest", "/billing/usage/summary"
 
@@ -24,9 +25,9 @@ def clock() -> Iterator[None]:
 
 
 @pytest.fixture
-def machine(app: Flask, database: Database) -> Caller:
+def machine(app: Flask, database: Database) -> Machine:
     House(app, database).account("calla")
-    return caller(app, database, "calla")
+    return machine_of(app, database, "calla")
 
 
 def step(kind: str, event_id: str, minutes: int, **more: Any) -> dict[str, Any]:
@@ -59,7 +60,7 @@ def records(database: Database) -> list[tuple[str, str, int]]:
         return [(row[0], row[1], row[2]) for row in rows]
 
 
-def test_four_gpus_for_thirty_minutes_then_one_for_twenty_are_seven_thirds(machine: Caller) -> None:
+def test_four_gpus_for_thirty_minutes_then_one_for_twenty_are_seven_thirds(machine: Machine) -> None:
     first = machine.post(ALLOCATIONS, opened())
     assert first.status_code == 201
     assert (first.json["status"], first.json["account"], first.json["allocation_id"]) == ("opened", "calla", "alloc-1")
@@ -76,7 +77,7 @@ def test_four_gpus_for_thirty_minutes_then_one_for_twenty_are_seven_thirds(machi
     assert machine.get(SUMMARY, by="day", meter="memory_gib_hour").json["rows"][0]["quantity"] == "128.000000"
 
 
-def test_a_step_told_again_is_a_duplicate_and_changes_nothing(machine: Caller, database: Database) -> None:
+def test_a_step_told_again_is_a_duplicate_and_changes_nothing(machine: Machine, database: Database) -> None:
     machine.post(ALLOCATIONS, opened())
     machine.post(ALLOCATIONS, step("released", "e3", 60))
     before = records(database)
@@ -112,7 +113,7 @@ def test_a_step_told_again_is_a_duplicate_and_changes_nothing(machine: Caller, d
     ],
 )  # fmt: skip
 def test_a_step_that_cannot_be_is_refused_and_nothing_changes(
-    machine: Caller, database: Database, body: dict[str, Any], expected: tuple[int, str]
+    machine: Machine, database: Database, body: dict[str, Any], expected: tuple[int, str]
 ) -> None:
     machine.post(ALLOCATIONS, opened())
     answer = machine.post(ALLOCATIONS, body)
@@ -124,14 +125,14 @@ def test_a_step_that_cannot_be_is_refused_and_nothing_changes(
 
 
 @pytest.mark.parametrize("kind", ["released", "release_failed"])
-def test_after_its_end_an_allocation_neither_changes_nor_ends_again(machine: Caller, kind: str) -> None:
+def test_after_its_end_an_allocation_neither_changes_nor_ends_again(machine: Machine, kind: str) -> None:
     machine.post(ALLOCATIONS, opened())
     assert machine.post(ALLOCATIONS, step(kind, "e2", 30)).json["status"] == kind
     for body in (step("reconfigured", "e3", 40, shape={"gpus": 1}), step("released", "e4", 45)):
         assert problem(machine.post(ALLOCATIONS, body))[:2] == (409, "already_released")
 
 
-def test_the_event_id_may_be_called_id_and_shares_are_exact(machine: Caller, database: Database) -> None:
+def test_the_event_id_may_be_called_id_and_shares_are_exact(machine: Machine, database: Database) -> None:
     body = opened(shape={"gpus": "1/7"})
     body["id"] = body.pop("event_id")
     assert machine.post(ALLOCATIONS, body).status_code == 201
@@ -140,7 +141,7 @@ def test_the_event_id_may_be_called_id_and_shares_are_exact(machine: Caller, dat
     assert records(database)[0][2] == 3000 * 3_600_000
 
 
-def test_every_event_has_its_own_result_in_its_place(machine: Caller, database: Database) -> None:
+def test_every_event_has_its_own_result_in_its_place(machine: Machine, database: Database) -> None:
     foreign = {**event("e5"), "subject": "taifl"}
     sent = [
         event("e1"), event("e2", "12"), event("e1"), event("e1", 2), foreign, event("e6", meter="beer"),
@@ -173,28 +174,28 @@ def test_every_event_has_its_own_result_in_its_place(machine: Caller, database: 
     assert records(database) == [("query", "e1", 1), ("query", "e2", 12)]
 
 
-def test_a_single_event_is_told_by_its_status(machine: Caller) -> None:
+def test_a_single_event_is_told_by_its_status(machine: Machine) -> None:
     assert machine.post(INGEST, event("e1")).status_code == 200
     assert machine.post(INGEST, event("e1")).json["results"][0]["status"] == "duplicate"
     refused = machine.post(INGEST, event("e2", meter="beer"))
     assert (refused.status_code, refused.json["results"][0]["reason"]) == (422, "unknown_meter")
 
 
-def test_a_number_with_a_point_is_exact_as_it_was_written(machine: Caller, database: Database) -> None:
+def test_a_number_with_a_point_is_exact_as_it_was_written(machine: Machine, database: Database) -> None:
     body = b"""{"specversion": "1.0", "id": "e1", "source": "s", "type": "billing.usage.metered", "data":
       {"meter": "cpu_hour", "quantity": 0.1, "start": "2026-11-21T09:00:00Z", "end": "2026-11-21T10:00:00Z"}}"""
     assert machine.post(INGEST, body).status_code == 200
     assert records(database) == [("cpu_hour", "e1", 360_000)]
 
 
-def test_two_tenants_may_use_the_same_ids(app: Flask, database: Database, machine: Caller) -> None:
+def test_two_tenants_may_use_the_same_ids(app: Flask, database: Database, machine: Machine) -> None:
     House(app, database).account("taifl")
-    other = caller(app, database, "taifl")
+    other = machine_of(app, database, "taifl")
     assert machine.post(INGEST, event("e1", 1)).json["accepted"] == 1
     assert other.post(INGEST, event("e1", 5)).json["accepted"] == 1
 
 
-def test_more_than_a_thousand_events_and_none_are_refused_whole(machine: Caller, database: Database) -> None:
+def test_more_than_a_thousand_events_and_none_are_refused_whole(machine: Machine, database: Database) -> None:
     assert problem(machine.post(INGEST, [])) == (422, "invalid", "wrong_number_of_events")
     many = [event(f"e{number}") for number in range(1001)]
     assert problem(machine.post(INGEST, many)) == (422, "invalid", "wrong_number_of_events")
@@ -203,7 +204,7 @@ def test_more_than_a_thousand_events_and_none_are_refused_whole(machine: Caller,
     assert machine.post(INGEST, many[:1000]).json["duplicate"] == 1000
 
 
-def test_hostile_texts_are_kept_or_refused_but_never_fail(machine: Caller, data_dir: Any) -> None:
+def test_hostile_texts_are_kept_or_refused_but_never_fail(machine: Machine, data_dir: Any) -> None:
     import json
 
     texts = json.loads((data_dir / "bad-input" / "blns.json").read_text())
@@ -219,7 +220,7 @@ def test_hostile_texts_are_kept_or_refused_but_never_fail(machine: Caller, data_
 
 def test_buckets_are_taken_in_the_accounts_zone_unless_another_is_asked_for(app: Flask, database: Database) -> None:
     operators.world.open_account(database, "berlin", zone="Europe/Berlin")
-    machine = caller(app, database, "berlin")
+    machine = machine_of(app, database, "berlin")
     late = {**event("e1"), "time": "2026-10-31T23:30:00Z"}  # already November in Berlin
     machine.post(INGEST, late)
     own, utc = machine.get(SUMMARY, by="month"), machine.get(SUMMARY, by="month", zone="UTC")
