@@ -4,7 +4,8 @@ import secrets
 from typing import Any
 
 from flask_wtf import FlaskForm
-from wtforms import HiddenField, StringField, ValidationError
+from wtforms import HiddenField, SelectMultipleField, StringField, ValidationError
+from wtforms.widgets import CheckboxInput
 
 from billing.kernel import money
 from billing.kernel.errors import Invalid
@@ -31,6 +32,12 @@ class MoneyField(StringField):
         if parsed.minor <= 0:
             raise ValidationError("Enter an amount above zero.")
         self.data_money = parsed
+
+
+class ChecksField(SelectMultipleField):
+    """Several of a few choices, each a check box with its words."""
+
+    option_widget = CheckboxInput()
 
 
 class KeyedForm(FlaskForm):

@@ -50,6 +50,13 @@ TENANT_MENU = (
         label="Limits",
         entries=(Entry(endpoint="tenant.budgets", label="Budgets", permission="billing.read", icon="target"),),
     ),
+    Section(
+        label="Settings",
+        entries=(
+            Entry(endpoint="tenant.team", label="Team", permission="billing.read", icon="users"),
+            Entry(endpoint="tenant.api_keys", label="API keys", permission="keys.manage", icon="key"),
+        ),
+    ),
 )
 OPERATOR_MENU = (
     Section(
@@ -77,6 +84,8 @@ OPERATOR_MENU = (
             Entry(endpoint="operator.diagnostics", label="Diagnostics", permission="finance.read", icon="link"),
             Entry(endpoint="operator.jobs", label="Jobs", permission="finance.read", icon="clock"),
             Entry(endpoint="operator.messages", label="Messages", permission="finance.read", icon="mail"),
+            Entry(endpoint="operator.staff", label="Staff and access", permission="admin", icon="users"),
+            Entry(endpoint="operator.service_keys", label="Service keys", permission="admin", icon="key"),
         ),
     ),
 )

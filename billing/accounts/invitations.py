@@ -18,9 +18,12 @@ from billing.accounts.tables import Membership, Tenant, User
 from billing.kernel.errors import Invalid, NotFound
 from billing.kernel.ids import new_id
 from billing.storage import audit, outbox
+from billing.storage.limits import Policy
 
 LIFE = timedelta(days=7)
 TOPIC = "access.invitation"
+# Mails that a tenant's owners can have sent to addresses of their choice.
+PER_TENANT = Policy(name="invitation", limit=50, window_s=86_400)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Blueprint
 
-from portal.auth import second_factor, sessions, sign_in, verify, you
+from portal.auth import invitation, reset, second_factor, sessions, sign_in, verify, you
 
 blueprint = Blueprint("auth", __name__)
 you_blueprint = Blueprint("you", __name__)
@@ -17,6 +17,9 @@ _PAGES: _Pages = (
     ("/sign-in", sign_in.sign_in, _FORM),
     ("/sign-in/code", sign_in.second_step, _FORM),
     ("/sign-out", sign_in.sign_out, _ACT),
+    ("/forgot", reset.forgot, _FORM),
+    ("/reset/<token>", reset.reset, _FORM),
+    ("/invitation/<token>", invitation.invitation, _FORM),
     ("/verify", verify.verify, _FORM),
     ("/account", sign_in.choose_account, _ACT),
 )

@@ -36,7 +36,7 @@ class ProfileForm(FlaskForm):
     """How a person is shown, and how figures are shown to them."""
 
     name = StringField("Name", [InputRequired("Enter your name.")])
-    locale = SelectField("Numbers and dates")
+    locale = SelectField("Numbers and dates", [InputRequired("Choose how they are written.")])
 
 
 class PasswordForm(FlaskForm):
@@ -46,3 +46,24 @@ class PasswordForm(FlaskForm):
         "Password now", [InputRequired("Enter the password you have now."), Length(max=passwords.LENGTH_MAX)]
     )
     password = PasswordField("New password", [InputRequired("Enter a new password.")])
+
+
+class JoinForm(FlaskForm):
+    """Somebody invited who is new here."""
+
+    name = StringField("Your name", [InputRequired("Enter your name.")])
+    password = PasswordField("Password", [InputRequired("Choose a password.")])
+
+
+class ForgotForm(FlaskForm):
+    """The address of somebody who forgot their password."""
+
+    login = StringField(
+        "E-mail address", [InputRequired("Enter your e-mail address."), Length(max=254, message="That is too long.")]
+    )
+
+
+class ResetForm(FlaskForm):
+    """The new password of somebody who came by a link."""
+
+    password = PasswordField("New password", [InputRequired("Choose a new password.")])

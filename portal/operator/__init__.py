@@ -20,6 +20,8 @@ from portal.operator import (
     refund_requests,
     refunds,
     search,
+    service_keys,
+    staff,
     workbench,
 )
 
@@ -68,6 +70,15 @@ _PAGES: tuple[tuple[str, Callable[..., Any], tuple[str, ...]], ...] = (
     ("/messages/<delivery_id>/preview", messages.messages_preview, _READ),
     ("/messages/<delivery_id>/again", messages.messages_again, _ACT),
     ("/messages/<delivery_id>/set-aside", messages.messages_set_aside, _ACT),
+    ("/staff", staff.staff, _READ),
+    ("/staff/invite", staff.staff_invite, _FORM),
+    ("/staff/invitations/<invitation_id>/<any(again, withdraw):act>", staff.staff_invitation, _ACT),
+    ("/staff/<user_id>", staff.staff_person, _READ),
+    ("/staff/<user_id>/role", staff.staff_role, _FORM),
+    ("/staff/<user_id>/<any(disable, enable, 'sign-out'):act>", staff.staff_act, _FORM),
+    ("/service-keys", service_keys.service_keys, _READ),
+    ("/service-keys/new", service_keys.service_keys_new, _FORM),
+    ("/service-keys/<key_id>/revoke", service_keys.service_keys_revoke, _FORM),
 )
 for rule, view, methods in _PAGES:
     blueprint.add_url_rule(rule, view_func=view, methods=list(methods))

@@ -5,7 +5,18 @@ from importlib import import_module
 from flask import Blueprint
 
 blueprint = Blueprint("tenant", __name__)
-_PAGES = ("overview", "usage", "rated_lines", "balance", "invoices", "add_funds", "refunds", "budgets")
+_PAGES = (
+    "overview",
+    "usage",
+    "rated_lines",
+    "balance",
+    "invoices",
+    "add_funds",
+    "refunds",
+    "budgets",
+    "team",
+    "api_keys",
+)
 
 for _page in _PAGES:  # each registers its views on the blueprint
     import_module(f"{__name__}.{_page}")
