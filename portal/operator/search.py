@@ -24,7 +24,7 @@ def search() -> Response:
     return htmx.render(
         "operator/search/index.html",
         "operator/search/_hits.html",
-        text=text,
+        text=text if is_readable else "",
         rows=[(hit, subjects.word(hit.kind), _url(hit)) for hit in hits],
         is_readable=is_readable,
     )

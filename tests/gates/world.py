@@ -15,9 +15,10 @@ from pathlib import Path
 from flask import Flask
 
 from billing.accounts import directory, keys, permissions
+from billing.assurance import audit_log
 from billing.invoicing import batches
 from billing.invoicing.documents import render
-from billing.jobs import runner
+from billing.jobs import runner, works
 from billing.kernel.money import Money
 from billing.ledger import statement
 from billing.payments import acts, webhooks
@@ -150,7 +151,11 @@ def _of_operators(database: Database, lived: Lived) -> dict[str, str]:
             actor="usr_x",
         )
         event = webhooks.list_events(session)[0]
+        work_id = works.ask(session, now=NOW, kind="self-check", facts={}, form_key="work", actor="usr_x")
+        audit_id = audit_log.list_rows(session, act="account.open", account_id=lived.account_id)[0].id
     return {
+        "work_id": work_id,
+        "audit_id": audit_id,
         "other_account_id": other_id,
         "draft_id": draft_id,
         "run_id": run_id,
