@@ -77,7 +77,8 @@ def count_approvals(session: Session, *, act: str | None = None) -> dict[str, in
     query = select(Approval.state, func.count()).group_by(Approval.state)
     if act is not None:
         query = query.where(Approval.act == act)
-    return dict.fromkeys(STATES, 0) | dict(session.execute(query).tuples())
+    rows = session.execute(query).all()
+    return dict.fromkeys(STATES, 0) | dict(rows)
 
 
 def due(session: Session, *, now: datetime, limit: int = 500) -> list[str]:

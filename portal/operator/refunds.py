@@ -1,6 +1,7 @@
 """Refunds: the queue, one case with its effect on the ledger and its limits, and the decision by a second person."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 from flask import abort, flash, g, url_for
@@ -8,7 +9,7 @@ from werkzeug.wrappers import Response
 from wtforms import HiddenField, TextAreaField
 from wtforms.validators import DataRequired, Length
 
-from billing.accounts import listing, people
+from billing.accounts import approval_list, listing, people
 from billing.accounts.errors import AlreadyDecided
 from billing.assurance import timeline
 from billing.controls import second_person
@@ -84,6 +85,8 @@ class Case:
     payment: PaymentRow | None
     requested_by: str
     decided_by: str | None
+    stands_until: datetime | None
+    fault: str | None  # why it can no longer be approved, in a sentence
     is_own: bool
     history: list[dict[str, Any]]
 
@@ -217,6 +220,8 @@ def _case(session: Session, refund_id: str) -> Case:
     g.zone = account.zone
     held = balances.of_account(session, account.id, currency=row.currency)[0]
     names = people.names_of(session, [row.requested_by, row.decided_by])
+    approval = approval_list.get_approval(session, row.approval_id) if row.approval_id else None
+    fault = second_person.find_fault(session, approval) if approval and row.state == "requested" else None
     movements = _movements(session, row)
     to_wallet = sum(m.amount_minor for m in movements if m.credit == "Wallet") - sum(
         m.amount_minor for m in movements if m.debit == "Wallet"
@@ -232,6 +237,8 @@ def _case(session: Session, refund_id: str) -> Case:
         payment=_find_payment(session, row),
         requested_by=words.actor(row.requested_by, names),
         decided_by=words.actor(row.decided_by, names) if row.decided_by else None,
+        stands_until=approval.expires_at if approval and row.state == "requested" else None,
+        fault=sentences.of(fault) if fault else None,
         is_own=row.requested_by == access.current_principal().id,
         history=words.timeline_of(timeline.of_subject(session, row.id, subject_type="refund_request"), own_id=row.id),
     )

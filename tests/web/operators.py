@@ -10,6 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from billing.controls import second_person
 from billing.kernel.money import Money
 from billing.payments import acts, apply, refunds, sessions, webhooks
 from billing.payments.providers.sandbox import SandboxProvider
@@ -17,6 +18,7 @@ from billing.payments.refunds import RefundRow
 from billing.payments.sessions import PaymentRow
 from billing.storage.database import Database
 from portal.services import Services
+from tests import staff
 from tests.service.invoicing import world
 from tests.service.rating.world import Use
 from tests.web.pages import Page
@@ -106,6 +108,24 @@ class House:
                 actor=actor,
                 payment_id=payment.id,
             )
+
+    def approve_refund(self, row: RefundRow) -> None:
+        """A second person says yes."""
+        with self.database.transaction() as session:
+            staff.hire_two(session)
+            second_person.approve(
+                session,
+                now=NOW,
+                approval_id=str(row.approval_id),
+                content_hash=str(row.content_hash),
+                checker=staff.CHECKER,
+            )
+
+    def reject_refund(self, row: RefundRow, note: str) -> None:
+        """A second person says no."""
+        with self.database.transaction() as session:
+            staff.hire_two(session)
+            second_person.reject(session, now=NOW, approval_id=str(row.approval_id), checker=staff.CHECKER, note=note)
 
     def refund(self, refund_id: str) -> RefundRow:
         with self.database.reading() as session:

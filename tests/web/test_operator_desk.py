@@ -83,7 +83,7 @@ def test_each_queue_counts_and_leads_to_its_cases_in_one_click(
     page = Page(client.get("/operator"))
     counts = queues(page)
     expected = {
-        "Refunds to decide": 1, "Drafts to review": 1, "Payments nobody knows": 1, "Provider events that failed": 1,
+        "To approve": 1, "Drafts to review": 1, "Payments nobody knows": 1, "Provider events that failed": 1,
         "Usage without a price": 1, "Jobs whose last run failed": 1,
     }  # fmt: skip
     for title, count in expected.items():
@@ -91,7 +91,7 @@ def test_each_queue_counts_and_leads_to_its_cases_in_one_click(
     assert figures(page)["Waiting for a person"] == "6 cases"
     links = page.links()
     for title, words in (
-        ("Refunds to decide", "Paid twice"),
+        ("To approve", "Paid twice"),
         ("Drafts to review", "Invoices of October 2026"),
         ("Payments nobody knows the end of", "Top-up"),
         ("Provider events that failed", "<script>no</script>"),

@@ -71,8 +71,7 @@ def test_money_is_asked_back_to_the_card_once_and_followed_to_its_end(calla: Liv
     assert [row[1:] for row in Page(client.get("/refunds")).rows("refunds")] == [
         [REASON, "To the card", "Requested", "USD 40.00"]
     ]
-    with calla.database.transaction() as session:
-        refunds.approve(session, now=operators.NOW, refund_id=rows[0].id, actor="usr_second")
+    calla.house.approve_refund(rows[0])
     assert "On its way" in Page(client.get(url)).text
     assert "Refunds on their way" in operators.figures(Page(client.get("/balance")))
     acts.send_refund(calla.database, calla.house.services.providers, now=operators.NOW, refund_id=rows[0].id)
@@ -95,8 +94,7 @@ def test_an_invoice_is_credited_and_the_request_leads_to_its_credit_note(calla: 
     answer = client.post("/refunds/new", data=values | {"stage": "send"})
     row = asked(calla)[0]
     assert (answer.status_code, row.mode, row.amount_minor) == (303, "credit", 1_000)
-    with calla.database.transaction() as session:
-        refunds.approve(session, now=operators.NOW, refund_id=row.id, actor="usr_second")
+    calla.house.approve_refund(row)
     page = Page(client.get(f"/refunds/{row.id}"))
     assert "Credited" in page.text
     note = next(href for href in page.links().values() if "/drf_" in href)
@@ -109,8 +107,7 @@ def test_an_invoice_is_credited_and_the_request_leads_to_its_credit_note(calla: 
 def test_a_rejection_says_why(calla: Lived, client: FlaskClient) -> None:
     client.post("/refunds/new", data=filled(client, f"payment:{calla.payment.id}") | {"stage": "send"})
     row = asked(calla)[0]
-    with calla.database.transaction() as session:
-        refunds.reject(session, now=operators.NOW, refund_id=row.id, actor="usr_second", note="It was used in <May>.")
+    calla.house.reject_refund(row, "It was used in <May>.")
     page = Page(client.get(f"/refunds/{row.id}"))
     assert ("The request was rejected" in page.text, "It was used in <May>." in page.text) == (True, True)
 
