@@ -9,6 +9,7 @@ from tests.gates.walk import Stop, Walk
 
 # Rows that an asking alone may write: when somebody was last seen, how often somebody tried.
 _VOLATILE = {"user_sessions", "sign_in_attempts", "rate_limits", "idempotency_claims"}
+_SEEN = {"last_used_at", "last_seen_at"}
 FOREIGN = (
     {"Origin": "https://evil.example"},
     {"Origin": "null"},
@@ -19,18 +20,24 @@ FOREIGN = (
 )
 
 
-def tables(walk: Walk) -> dict[str, str]:
-    """{table: hash of its rows}, on SQLite."""
+def rows(walk: Walk) -> dict[str, list[tuple[object, ...]]]:
+    """{table: its rows}, on SQLite, without when something was last used."""
     path = walk.app.extensions["plumbline"].database.urls.web.removeprefix("sqlite:///")
     with closing(sqlite3.connect(path)) as connection:
-        names = [
-            row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
-        ]
+        names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY 1")]
         return {
-            name: hashlib.sha256(repr(connection.execute(f'SELECT * FROM "{name}"').fetchall()).encode()).hexdigest()
-            for name in names
-            if name not in _VOLATILE
+            name: connection.execute(_select(connection, name)).fetchall() for name in names if name not in _VOLATILE
         }
+
+
+def _select(connection: sqlite3.Connection, table: str) -> str:
+    columns = [row[1] for row in connection.execute(f'PRAGMA table_info("{table}")') if row[1] not in _SEEN]
+    return f'SELECT {", ".join(f"{column!r}".replace(chr(39), chr(34)) for column in columns)} FROM "{table}"'
+
+
+def tables(walk: Walk) -> dict[str, str]:
+    """{table: hash of its rows}."""
+    return {name: hashlib.sha256(repr(found).encode()).hexdigest() for name, found in rows(walk).items()}
 
 
 def changed(before: dict[str, str], after: dict[str, str]) -> list[str]:

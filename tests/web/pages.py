@@ -53,6 +53,11 @@ class Page:
         """All words of the page, white space folded."""
         return words(self.root)
 
+    @property
+    def csrf_token(self) -> str:
+        """The token of its first form."""
+        return next(field.get("value", "") for field in self.root.iter("input") if field.get("name") == "csrf_token")
+
     def links(self) -> dict[str, str]:
         """{words: href} of every link."""
         return {words(link): link.get("href", "") for link in self.root.iter("a")}
