@@ -14,6 +14,7 @@ from portal.auth import sign_in
 from portal.auth.forms import PasswordForm, ProfileForm
 
 _LANGUAGES = {"en": "English", "de": "German", "fr": "French", "ja": "Japanese"}
+_BROWSER = "browser"
 _WRONG = "This is not the password you have now."
 
 
@@ -30,7 +31,7 @@ def profile() -> Response | tuple[str, int]:
                     session,
                     user_id=principal.id,
                     name=form.name.data or "",
-                    locale=form.locale.data or None,
+                    locale=None if form.locale.data == _BROWSER else form.locale.data,
                     now=services.now(),
                 )
         except Invalid as refusal:
@@ -42,7 +43,7 @@ def profile() -> Response | tuple[str, int]:
     elif form.is_submitted():
         status = 422
     else:
-        form.name.data, form.locale.data = principal.name, principal.locale or ""
+        form.name.data, form.locale.data = principal.name, principal.locale or _BROWSER
     return render_template("auth/you/profile.html", form=form, login=principal.login), status
 
 
@@ -107,7 +108,7 @@ def _change(form: PasswordForm) -> tuple[int, str | None, str] | None:
 def _locale_choices() -> list[SelectChoice]:
     shown = date(2026, 11, 21)
     return [
-        SelectChoice("", "As the browser asks"),
+        SelectChoice(_BROWSER, "As the browser asks"),
         *(
             SelectChoice(code, f"{name}: {formats.integer(1_234_567, locale=code)}, {formats.day(shown, locale=code)}")
             for code, name in _LANGUAGES.items()
