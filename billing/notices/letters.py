@@ -3,6 +3,7 @@
 Payloads hold ids and figures; names are looked up here, and the token of a link is made here, so that no row holds it.
 """
 
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -173,4 +174,8 @@ def _plain(value: Any) -> Any:
     """Texts on one line and without control characters: what a person is called cannot begin a new line of a mail."""
     if not isinstance(value, str):
         return value
-    return " ".join("".join(character if character.isprintable() else " " for character in value).split())
+    return " ".join(
+        "".join(
+            " " if unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") else character for character in value
+        ).split()
+    )

@@ -1,6 +1,7 @@
 """A letter as bytes that SMTP can carry: headers that nobody can break out of, text and HTML side by side."""
 
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +15,8 @@ from billing.notices.channels.port import Channel, Mail
 from billing.notices.letters import Letter
 from billing.rendering.emails import Rendered
 
-_POLICY = policy.SMTP.clone(cte_type="7bit")
+POLICY = policy.SMTP.clone(cte_type="7bit")
+_BREAKING = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _TOKEN = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 _HEADERS = {
     "from", "to", "subject", "date", "message-id", "auto-submitted", "x-plumbline-request", "mime-version", "content-type",
@@ -42,10 +44,10 @@ def build(letter: Letter, rendered: Rendered, *, sender_name: str, sender: str, 
     What was built is read again and must say what was meant. Raises HeaderRefused, Invalid(not_an_address).
     """
     recipient = ascii_address(letter.recipient)
-    message = EmailMessage(policy=_POLICY)
+    message = EmailMessage(policy=POLICY)
     try:
-        message["From"] = Address(_shown(sender_name), addr_spec=sender)
-        message["To"] = Address(_shown(letter.recipient_name or ""), addr_spec=recipient)
+        message["From"] = address(sender_name, sender)
+        message["To"] = address(letter.recipient_name or "", recipient)
         message["Subject"] = _shown(rendered.subject)
     except (ValueError, IndexError) as error:
         raise HeaderRefused(str(error)) from None
@@ -57,7 +59,7 @@ def build(letter: Letter, rendered: Rendered, *, sender_name: str, sender: str, 
     message.set_content(rendered.text, cte="quoted-printable")
     message.add_alternative(rendered.html, subtype="html", cte="quoted-printable")
     raw = message.as_bytes()
-    _require_meant(raw, recipient, sender, rendered.subject)
+    _require_meant(raw, recipient, sender, _shown(rendered.subject))
     return Mail(id=letter.delivery_id, sender=sender, recipient=recipient, raw=raw)
 
 
@@ -75,11 +77,16 @@ def ascii_address(address: str) -> str:
         raise Invalid(field="email", value=names.shown(address), reason="not_an_address") from None
 
 
+def address(name: str, addr_spec: str) -> Address:
+    """A name and its address for a header. Raises HeaderRefused for a name with a control character, ValueError for the address."""
+    return Address(_shown(name), addr_spec=addr_spec)
+
+
 def _shown(text: str) -> str:
-    """Text for a header. Raises HeaderRefused for one with a line break or another control character."""
-    if not text.isprintable():
+    """Text for a header, in which nothing is taken for an encoded word. Raises HeaderRefused for a control character."""
+    if any(unicodedata.category(character) in _BREAKING for character in text):
         raise HeaderRefused(f"a control character in {names.shown(text)!r}")
-    return text
+    return text.replace("=?", "= ?")
 
 
 def _require_meant(raw: bytes, recipient: str, sender: str, subject: str) -> None:

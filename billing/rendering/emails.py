@@ -4,8 +4,9 @@ import re
 from dataclasses import dataclass
 
 from billing.rendering import environment
-from billing.rendering.numbers import NBSP
 
+# Spaces that hold figures together on a page: in plain text and in a subject they are spaces.
+_SPACES = str.maketrans(dict.fromkeys("\u00a0\u202f\u2009", " "))
 _GAPS = re.compile(r"\n{3,}")
 
 
@@ -23,5 +24,5 @@ def render(name: str, /, **context: object) -> Rendered:
     subject, _, body = environment.render(f"emails/{name}.txt", **context).lstrip().partition("\n")
     subject = re.sub(" {2,}", " ", subject).strip()
     html = environment.render(f"emails/{name}.html", subject=subject, **context)
-    body = _GAPS.sub("\n\n", body.replace(NBSP, " ")).strip()
-    return Rendered(subject=subject.replace(NBSP, " "), text=body + "\n", html=html)
+    body = _GAPS.sub("\n\n", body.translate(_SPACES)).strip()
+    return Rendered(subject=subject.translate(_SPACES), text=body + "\n", html=html)

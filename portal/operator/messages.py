@@ -41,7 +41,7 @@ def messages() -> Response:
     return htmx.render(
         "operator/messages/index.html",
         "operator/messages/_list.html",
-        rows=[(row, topics.get_topic(row.topic).words, _error(row), _state(row)) for row in rows],
+        rows=[(row, topics.get_topic(row.topic).words, _error(row, is_short=True), _state(row)) for row in rows],
         total=total,
         page=page,
         size=_SIZE,
@@ -148,5 +148,5 @@ def _state(row: DeliveryRow) -> str:
     return "settled" if row.set_aside_at is not None else row.state
 
 
-def _error(row: DeliveryRow) -> str | None:
-    return words.of_error(row.error) if row.error is not None else None
+def _error(row: DeliveryRow, *, is_short: bool = False) -> str | None:
+    return words.of_error(row.error, is_short=is_short) if row.error is not None else None

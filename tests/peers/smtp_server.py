@@ -110,7 +110,7 @@ class SmtpServer:
             loop=self._loop,
             tls_context=None if self._is_implicit else self._tls,
             auth_required=self._wants_login,
-            auth_require_tls=False,
+            auth_require_tls=True,
             authenticator=_authenticate if self._wants_login else None,
         )
 

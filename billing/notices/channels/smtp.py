@@ -1,5 +1,7 @@
 """Mail by SMTP (RFC 5321), step by step, so that what the other side said, and when, decides what happens next."""
 
+import base64
+import re
 import smtplib
 import socket
 import ssl
@@ -12,6 +14,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from billing.notices.channels.port import Mail, NotTaken, Refused, Unreachable
 
+# What may stand between the angle brackets of a command: nothing that ends them, no space, ASCII.
+_ADDRESS = re.compile(r"[!-;=?-~]+@[A-Za-z0-9.-]+")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _PORTS = {"smtp": 587, "smtps": 465}
 # Opening a connection and one mail may not take longer than this together, however slowly the other side drips: well below the
@@ -97,6 +101,8 @@ class _Line:
         self._smtp: smtplib.SMTP | None = None
 
     def send(self, mail: Mail) -> None:
+        if not (_ADDRESS.fullmatch(mail.sender) and _ADDRESS.fullmatch(mail.recipient)):
+            raise Refused("address_refused", ascii(mail.recipient))
         was_open = self._smtp is not None
         try:
             with self._deadline():
@@ -113,9 +119,6 @@ class _Line:
         except NotTaken:
             self.close()
             raise
-        except ValueError:  # an address with a line break in it, or one that is no ASCII
-            self.close()
-            raise Refused("address_refused", mail.recipient) from None
         except (OSError, smtplib.SMTPException) as error:
             self.close()
             raise Unreachable("timeout" if _is_timeout(error) else "unreachable", _words(error)) from None
@@ -150,10 +153,7 @@ class _Line:
             smtp.starttls(context=context)
             smtp.ehlo()
         if server.user is not None and server.password is not None:
-            try:
-                smtp.login(server.user, server.password)
-            except (smtplib.SMTPAuthenticationError, smtplib.SMTPNotSupportedError, smtplib.SMTPHeloError) as error:
-                raise Unreachable("authentication", _words(error)) from None
+            _sign_in(smtp, server.user, server.password)
         return smtp
 
     def _hand_over(self, smtp: smtplib.SMTP, mail: Mail, answer: tuple[int, bytes]) -> None:
@@ -192,6 +192,22 @@ class _Line:
             yield
         finally:
             timer.cancel()
+
+
+def _sign_in(smtp: smtplib.SMTP, user: str, password: str) -> None:
+    """By AUTH PLAIN (RFC 4616), in UTF-8, which smtplib's own does not speak; by what the server offers where it lacks PLAIN."""
+    try:
+        if "PLAIN" in str(smtp.esmtp_features.get("auth", "")).upper().split():
+            token = base64.b64encode(f"\0{user}\0{password}".encode()).decode()
+            code, said = smtp.docmd("AUTH", f"PLAIN {token}")
+            if code != 235:
+                raise Unreachable("authentication", _reply(code, said))
+            return
+        smtp.login(user, password)
+    except (smtplib.SMTPAuthenticationError, smtplib.SMTPNotSupportedError) as error:
+        raise Unreachable("authentication", _words(error)) from None
+    except UnicodeEncodeError:
+        raise Unreachable("authentication", "the server offers no way for a password beyond ASCII") from None
 
 
 def _is_timeout(error: Exception) -> bool:

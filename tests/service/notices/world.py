@@ -41,22 +41,35 @@ def account(database: Database, code: str = "calla", *, name: str | None = None,
     """A billing account with so many owners: owner0@calla.example.com and so on."""
     with database.transaction("jobs") as session:
         opened = onboarding.open_account(session, now=NOW, code=code, name=name)
-        people = [
-            {"login": f"owner{number}@{code}.example.com", "name": f"Owner {number}", "tenant": str(opened.tenant_id)}
+        ids = [
+            person(session, f"owner{number}@{code}.example.com", name=f"Owner {number}", id=f"usr_{code}{number}")
             for number in range(members)
         ]
-        ids = [person(session, one["login"], name=one["name"]) for one in people]
         session.execute(
             insert(Membership),
             [{"user_id": user_id, "tenant_id": opened.tenant_id, "role": "owner"} for user_id in ids],
-        ) if ids else None
+        )
         return opened.id
 
 
-def person(session: Any, login: str, *, name: str = "Ada", staff: str | None = None, locale: str | None = None) -> str:
+def person(
+    session: Any,
+    login: str,
+    *,
+    name: str = "Ada",
+    staff: str | None = None,
+    locale: str | None = None,
+    id: str | None = None,
+) -> str:
     """Somebody whose name nobody looked at, and who cannot sign in."""
     user = User(
-        id=new_id("usr"), login=login, name=name, password_hash="-", staff_role=staff, locale=locale, created_at=NOW
+        id=id or new_id("usr"),
+        login=login,
+        name=name,
+        password_hash="-",
+        staff_role=staff,
+        locale=locale,
+        created_at=NOW,
     )
     session.add(user)
     session.flush()
