@@ -13,6 +13,7 @@ from billing.accounts.tables import BillingAccount
 from billing.invoicing.tables import InvoiceHeader
 from billing.jobs.runner import NOBODY
 from billing.kernel.errors import NotFound
+from billing.notices import topics
 from billing.notices.tables import Delivery
 from billing.payments.tables import PaymentSession, ProviderEvent, RefundRequest
 from billing.rating import unrated
@@ -169,7 +170,7 @@ def _stuck_notices(session: Session, limit: int) -> list[Case]:
     ).all()
     cases += [
         _of_account(
-            account, id=delivery.id, kind="delivery", subject=topic, detail=delivery.last_error, count=delivery.attempts,
+            account, id=delivery.id, kind="delivery", subject=topics.get_topic(topic).words, detail=delivery.last_error, count=delivery.attempts,
             since_at=delivery.created_at,
         )
         for delivery, topic, account in unsent

@@ -30,6 +30,8 @@ COMMANDS = {
     "jobs": ("jobs", "jobs"),
     "keys": ("keys", "keys"),
     "ledger": ("ledger", "ledger"),
+    "mail": ("notices", "mail_group"),
+    "notices": ("notices", "notices"),
     "openapi": ("openapi", "openapi"),
     "prices": ("prices", "prices"),
     "replay": ("assurance", "replay"),
