@@ -58,7 +58,7 @@ class CommandLine:
 
 @pytest.fixture(scope="module")
 def program(fetch: Fetch) -> Path:
-    return fetch("@stripe/cli-linux-x64") / "bin" / "stripe"
+    return fetch("@stripe/cli-linux-x64@1.52.0") / "bin" / "stripe"
 
 
 @pytest.fixture

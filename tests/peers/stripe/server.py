@@ -228,6 +228,9 @@ class _Handler(BaseHTTPRequestHandler):
                 reply = hosted.reply(self.server.peer.account, self.command, path, form.decode(encoded))
             except Refused as refused:
                 return self._send(_error(refused), request_id="")
+            except Exception:
+                self.server.peer.crashes.append(traceback.format_exc())
+                return self._send(_error(Refused(500, "The page failed.", kind="api_error")), request_id="")
         headers = {"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store"}
         return self._write(reply.status, headers | ({"Location": reply.location} if reply.location else {}), reply.html)
 

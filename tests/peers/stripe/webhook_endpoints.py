@@ -87,8 +87,10 @@ def delete(account: Account, params: Params, endpoint_id: str) -> Item:
 def _address(url: str) -> str:
     """The peer tells nobody outside this machine."""
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or parts.hostname not in _LOOPBACK:
-        raise InvalidParameter("Invalid URL: the peer delivers to loopback only.", param="url", code="url_invalid")
+    if parts.scheme != "http" or parts.hostname not in _LOOPBACK:
+        raise InvalidParameter(
+            "Invalid URL: the peer delivers over http to loopback only.", param="url", code="url_invalid"
+        )
     return url
 
 
