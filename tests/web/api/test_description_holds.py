@@ -126,8 +126,9 @@ def test_every_answer_to_a_key_with_all_scopes_is_as_described(walk: Walk) -> No
         path = operation.path
         walked.add((operation.method.upper(), path))
         headers = walk.machine.headers if "webhook" not in path else {}
-        for mode in GenerationMode:
-            assert walk.try_out(operation, mode, headers, EXAMPLES) > 0
+        assert walk.try_out(operation, GenerationMode.POSITIVE, headers, EXAMPLES) > 0
+        if can_be_wrong(operation):
+            assert walk.try_out(operation, GenerationMode.NEGATIVE, headers, EXAMPLES) > 0
         named = [name for name in walk.ids if f"{{{name}}}" in path]
         for name in named:
             for known in walk.ids[name]:
