@@ -5,7 +5,7 @@ BIN := .venv/bin
 
 .PHONY: help
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## from nothing to a portal on http://127.0.0.1:8000 with a demo cloud (HOST=, PORT=)
@@ -29,6 +29,11 @@ e2e: ## the browser stories alone
 bench: ## measure against the limits (CASE=, SCALE=)
 	@scripts/bootstrap.sh test
 	@$(BIN)/plumbline bench $(CASE) $(if $(SCALE),--scale $(SCALE))
+
+.PHONY: confidence
+confidence: ## one tier of proof with its evidence (TIER=pr-fast|merge-medium|release-heavy RUN_ID=...)
+	@scripts/bootstrap.sh test
+	@PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m tests.confidence.run "$(or $(TIER),pr-fast)" "$(or $(RUN_ID),$(shell date -u +%Y%m%dT%H%M%SZ))"
 
 .PHONY: install
 install: ## install what the portal needs to run, and .venv/bin/plumbline

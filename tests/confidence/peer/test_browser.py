@@ -37,7 +37,7 @@ def page(chromium: Browser) -> Iterator[Page]:
 
 
 def open_session(peer: StripeServer, **more: Any) -> Any:
-    urls = {"success_url": "http://shop.test/back?session={CHECKOUT_SESSION_ID}", "cancel_url": "http://shop.test/left"}
+    urls: Any = {"success_url": "http://shop.test/back?session={CHECKOUT_SESSION_ID}", "cancel_url": "http://shop.test/left"}
     return client_of(peer).v1.checkout.sessions.create(checkout_params(**urls, **more))
 
 
@@ -49,7 +49,7 @@ def pay(page: Page, number: str) -> None:
     page.get_by_role("button", name="Pay USD").first.click()
 
 
-def state(peer: StripeServer, session: Any) -> tuple[str, str]:
+def state(peer: StripeServer, session: Any) -> tuple[str | None, str]:
     found = client_of(peer).v1.checkout.sessions.retrieve(session.id)
     return found.status, found.payment_status
 
