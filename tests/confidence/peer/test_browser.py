@@ -37,7 +37,10 @@ def page(chromium: Browser) -> Iterator[Page]:
 
 
 def open_session(peer: StripeServer, **more: Any) -> Any:
-    urls: Any = {"success_url": "http://shop.test/back?session={CHECKOUT_SESSION_ID}", "cancel_url": "http://shop.test/left"}
+    urls: Any = {
+        "success_url": "http://shop.test/back?session={CHECKOUT_SESSION_ID}",
+        "cancel_url": "http://shop.test/left",
+    }
     return client_of(peer).v1.checkout.sessions.create(checkout_params(**urls, **more))
 
 

@@ -97,7 +97,7 @@ def retrieve(account: Account, params: Params, charge_id: str) -> Item:
 def update(account: Account, params: Params, charge_id: str) -> Item:
     """POST /v1/charges/{id}."""
     charge = account.get("charge", charge_id)
-    changes = {"metadata": metadata(params, charge["metadata"])}
+    changes: Item = {"metadata": metadata(params, charge["metadata"])}
     changes |= {name: text(params, name) for name in ("description", "receipt_email") if name in params}
     events.change(account, "charge.updated", charge, changes)
     return charge

@@ -1,5 +1,7 @@
 """Checkout sessions with a hosted page, to pay or to keep a method. https://docs.stripe.com/api/checkout/sessions"""
 
+from typing import Any
+
 from tests.peers.stripe import answers, currencies, customers, events, payment_intents, setup_intents
 from tests.peers.stripe.account import Account, Item
 from tests.peers.stripe.answers import Page
@@ -161,7 +163,7 @@ def _check_groups(params: Params, mode: str) -> None:
     choice(data, "setup_future_usage", ("on_session", "off_session"))
 
 
-def _line(line: Params, place: int) -> Item:
+def _line(line: Any, place: int) -> Item:
     """One line as asked for. Raises InvalidParameter with the place in the name."""
     param = f"line_items[{place}]"
     if not isinstance(line, dict) or not isinstance(line.get("price_data"), dict):

@@ -40,7 +40,7 @@ def params_are_empty(params: Params, path: str) -> bool:
         if isinstance(value, list):
             return False
         value = value.get(key)
-    return value == ""
+    return isinstance(value, str) and not value
 
 
 def text(params: Params, name: str, default: str | None = None, *, most: int = _TEXT) -> str | None:
