@@ -72,7 +72,7 @@ def token_of(client: FlaskClient) -> str:
 
 
 def is_in(client: FlaskClient) -> bool:
-    return client.get("/").status_code == 200
+    return client.get("/you").status_code == 200
 
 
 def rows(database: Database) -> int:
