@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
@@ -180,7 +179,7 @@ def _audit(session: Session, now: datetime, row: Delivery, act: str, actor: str)
     session.flush()
 
 
-def _rows() -> Select[Any]:
+def _rows() -> Select[Delivery, str, str, str]:
     return (
         select(Delivery, OutboxMessage.topic, BillingAccount.code, BillingAccount.name)
         .join(OutboxMessage, OutboxMessage.id == Delivery.message_id)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from billing.accounts import approvals, permissions
@@ -18,6 +18,7 @@ def addresses_of(session: Session, topic: Topic, payload: dict[str, Any], accoun
 
     Raises KeyError when the payload does not name what its topic must.
     """
+    query: Select[str]
     match topic.audience:
         case "billing":
             query = (
@@ -37,7 +38,7 @@ def addresses_of(session: Session, topic: Topic, payload: dict[str, Any], accoun
             query = select(User.login).where(
                 User.staff_role.in_(roles), ~User.is_disabled, User.id.is_distinct_from(maker)
             )
-        case "maker":
+        case _:
             if payload["state"] == "withdrawn":
                 return []
             # A tenant who asked learns the outcome from the act itself, such as a refund.

@@ -20,11 +20,11 @@ from billing.storage.database import Database
 
 _log = logging.getLogger("billing.notices")
 # Other jobs of the scheduler wait meanwhile: what is left is sent at the next look.
-_MOST = timedelta(seconds=30)
+_MOST = timedelta(seconds=10)
 
 
 def send_due(database: Database, mailer: Mailer, *, now: datetime) -> int:
-    """Send the deliveries that are due, the longest waiting first, for half a minute at most; returns how many were taken.
+    """Send the deliveries that are due, the longest waiting first, for ten seconds at most; returns how many were taken.
 
     When the mail server takes nothing at all, the others are left for the next look. Any number of workers may do this at once.
     """

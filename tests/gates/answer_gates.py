@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect
 from werkzeug.test import TestResponse
 
+from portal.operator.messages import PREVIEW_POLICY
 from tests.gates.walk import Stop, Walk
 from tests.web.pages import Page, elements, words
 
@@ -58,6 +59,10 @@ def guarded(answer: TestResponse) -> Iterator[str]:
 
 
 def _holes(text: str) -> Iterator[str]:
+    if (
+        text == PREVIEW_POLICY
+    ):  # a mail in its frame: no script and nothing fetched at all, but the mail's own inline styles
+        return
     policy = dict(part.strip().partition(" ")[::2] for part in text.split(";"))
     for name, value in _POLICY.items():
         if policy.get(name) != value:

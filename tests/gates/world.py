@@ -21,6 +21,7 @@ from billing.invoicing.documents import render
 from billing.jobs import runner, works
 from billing.kernel.money import Money
 from billing.ledger import statement
+from billing.notices import deliveries, relay
 from billing.payments import acts, webhooks
 from billing.storage.database import Database, DatabaseUrls
 from portal import create_app
@@ -101,6 +102,7 @@ def _build(urls: DatabaseUrls) -> dict[str, str]:
         ids = _of_tenant(database, lived)
         ids |= _of_operators(database, lived)
         _people(database)
+        ids |= _messages(database)
         ids |= _keys(database)
         ids |= _numbered(database, ids["account_id"])
     return ids
@@ -163,6 +165,19 @@ def _of_operators(database: Database, lived: Lived) -> dict[str, str]:
         "event_id": event.id,
         "period": invoicing_world.OCTOBER,
     }
+
+
+def _messages(database: Database) -> dict[str, str]:
+    """An e-mail that waits, and one that its mail server has refused."""
+    relay.deliver_due(database, now=NOW, by_mail=True)
+    with database.transaction("jobs") as session:
+        claimed = deliveries.claim(session, now=NOW)
+        assert claimed is not None
+        deliveries.record_not_taken(
+            session, now=NOW, claimed=claimed, error="recipient_refused: 550 <b>nobody</b>", is_final=True
+        )
+        waiting, _ = deliveries.list_deliveries(session, state="waiting", topic="invoice.issued")
+    return {"delivery_id": waiting[0].id, "failed_delivery_id": claimed.id}
 
 
 def _people(database: Database) -> None:

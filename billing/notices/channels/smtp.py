@@ -20,7 +20,7 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _PORTS = {"smtp": 587, "smtps": 465}
 # Opening a connection and one mail may not take longer than this together, however slowly the other side drips: well below the
 # time after which another worker takes the delivery for abandoned (`deliveries.CLAIM`).
-DEADLINE_S = 180
+DEADLINE_S = 60
 
 
 @dataclass(frozen=True, kw_only=True)
