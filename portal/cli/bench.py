@@ -12,7 +12,7 @@ from portal.cli import Failed
 from portal.config import database_urls
 
 _ROOT = Path(__file__).resolve().parents[2]
-NAMES = ("import", "rating", "posting", "balance", "page", "import-memory")
+NAMES = ("import", "rating", "posting", "balance", "page", "export", "start", "import-memory")
 
 
 @click.command()

@@ -2,11 +2,13 @@
 
 from types import ModuleType
 
-from tests.bench import balance, import_memory, importing, page, posting, rating
+from tests.bench import balance, exporting, import_memory, importing, page, posting, rating, start
 from tests.bench.measure import Result
 from tests.bench.scratch import Scratch
 
-CASES: dict[str, ModuleType] = {case.NAME: case for case in (importing, rating, posting, balance, page, import_memory)}
+CASES: dict[str, ModuleType] = {
+    case.NAME: case for case in (importing, rating, posting, balance, page, exporting, start, import_memory)
+}
 
 
 def run(name: str, scratch: Scratch, *, scale: float, rounds: int) -> Result:
