@@ -27,6 +27,12 @@ class SecondFactorExists(Conflict):
     code = "second_factor_exists"
 
 
+class SecondFactorMissing(Conflict):
+    """The person signs in without a second step."""
+
+    code = "second_factor_missing"
+
+
 class LinkRefused(Refusal):
     """No such link, or one that was used, withdrawn or is too old: they are never told apart."""
 

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from billing.accounts import attempts, changes, recovery_codes, sessions
 from billing.accounts.access_tables import TotpDevice
-from billing.accounts.errors import SecondFactorExists
+from billing.accounts.errors import SecondFactorExists, SecondFactorMissing
 from billing.accounts.sealing import Sealer, Unreadable
 from billing.kernel.errors import NotFound
 from billing.storage import audit, locks
@@ -127,10 +127,10 @@ def try_code(session: Session, *, user_id: str, code: str, sealer: Sealer, now: 
 
 
 def renew_codes(session: Session, *, user_id: str, now: datetime) -> list[str]:
-    """Ten new recovery codes in place of the old ones. Raises NotFound without a second factor."""
+    """Ten new recovery codes in place of the old ones. Raises SecondFactorMissing."""
     locks.take(session, _lock(user_id))
     if find_device(session, user_id) is None:
-        raise NotFound(user_id=user_id)
+        raise SecondFactorMissing(user_id=user_id)
     changes.record(session, now=now, user_id=user_id, what="recovery_codes", act="user.recovery_codes")
     return recovery_codes.issue(session, user_id=user_id, now=now)
 

@@ -19,16 +19,7 @@ _FILE = "plumbline-recovery-codes.txt"
 @access.requires_sign_in()
 def two_step() -> str:
     """Whether it is on, since when, and how many recovery codes are left."""
-    principal = access.current_principal()
-    with services.database().reading() as session:
-        device = room.find_device(session, principal.id)
-        left = recovery_codes.count_left(session, user_id=principal.id)
-    return render_template(
-        "auth/you/two_step.html",
-        device=device,
-        left=left,
-        is_required=principal.is_staff and services.config().is_staff_mfa_required,
-    )
+    return _state_page()
 
 
 @access.requires_sign_in(fresh=True)
@@ -46,7 +37,7 @@ def two_step_set_up() -> Response | tuple[str, int]:
     with services.database().reading() as session:
         secret = room.find_waiting_secret(session, user_id=principal.id, sealer=sealer())
     if secret is None:
-        return htmx.redirect(url_for("you.two_step"))
+        return htmx.redirect(url_for("you.two_step")) if request.method == "POST" else (_state_page(), 200)
     form = CodeForm()
     status, refusals = 200, []
     if form.validate_on_submit():
@@ -81,9 +72,7 @@ def two_step_codes() -> Response | tuple[str, int]:
     if not form.validate_on_submit():
         with services.database().reading() as session:
             is_on = room.is_enrolled(session, access.current_principal().id)
-        if not is_on:
-            return htmx.redirect(url_for("you.two_step"))
-        return render_template("auth/you/two_step_renew.html", form=form), 200
+        return (render_template("auth/you/two_step_renew.html", form=form) if is_on else _state_page()), 200
     with services.database().transaction() as session:
         codes = room.renew_codes(session, user_id=access.current_principal().id, now=services.now())
     return _codes_page(codes, is_new=False)
@@ -116,9 +105,22 @@ def two_step_off() -> Response | tuple[str, int]:
         flash("Two-step sign-in is off.", "good")
         return htmx.redirect(url_for("you.two_step"))
     if not principal.has_second_factor:
-        return htmx.redirect(url_for("you.two_step"))
+        return _state_page(), 200
     is_required = principal.is_staff and services.config().is_staff_mfa_required
     return render_template("auth/you/two_step_off.html", form=form, is_required=is_required), 200
+
+
+def _state_page() -> str:
+    principal = access.current_principal()
+    with services.database().reading() as session:
+        device = room.find_device(session, principal.id)
+        left = recovery_codes.count_left(session, user_id=principal.id)
+    return render_template(
+        "auth/you/two_step.html",
+        device=device,
+        left=left,
+        is_required=principal.is_staff and services.config().is_staff_mfa_required,
+    )
 
 
 def _set_up_page(form: CodeForm, secret: str, login: str, refusals: list[str]) -> str:

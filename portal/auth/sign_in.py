@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import flash, render_template, request, session, url_for
+from flask import render_template, request, session, url_for
 from itsdangerous import BadSignature
 from werkzeug.wrappers import Response
 
@@ -16,7 +16,7 @@ REFUSED = "E-mail address and password do not match."
 SLOWED = "Too many tries. Wait a few minutes, then try again."
 CODE_REFUSED = "The code is not right, or was used already. Take the one your app shows now."
 RECOVERY_REFUSED = "The recovery code is not right, or was used already."
-_TOO_LATE = "More than five minutes went by. Sign in again."
+_TOO_LATE = "The second step waits five minutes. Sign in again."
 _PENDING = "pending"
 _PENDING_MAX_AGE_S = 300
 
@@ -57,10 +57,8 @@ def second_step() -> Response | tuple[str, int]:
     if pending is None:
         if access.find_principal() is not None:
             return htmx.redirect(access.next_url(request.args.get("next")))
-        if request.method == "GET":
-            flash(_TOO_LATE, "info")
-            return htmx.redirect(url_for("auth.sign_in", next=request.args.get("next")))
-        return _page("auth/sign_in.html", SignInForm(formdata=None), [_TOO_LATE]), 422
+        status = 200 if request.method == "GET" else 422
+        return _page("auth/sign_in.html", SignInForm(formdata=None), [_TOO_LATE]), status
     form = CodeForm()
     status, refusals = 200, []
     if form.validate_on_submit():

@@ -49,6 +49,7 @@ REASONS: dict[str, Sentence] = {
 CODES: dict[str, Sentence] = {
     "code_taken": "There is an account with this code already.",
     "login_taken": "Somebody signs in with this address already.",
+    "second_factor_missing": "Two-step sign-in is off: there is nothing to make codes for.",
     "second_factor_exists": "Two-step sign-in is on already. Turn it off before you set up another app.",
     "key_refused": "The API key is not known, has expired or was revoked.",
     "link_refused": "This link cannot be used: it was used already, withdrawn, has expired or is not one of ours.",

@@ -83,7 +83,19 @@ _PUBLIC = {
 
 _AUTH = {
     "/sign-in": page("Sign in", send={"login": "owner@calla.example.com", "password": PASSWORD}),
+    "/sign-in/code": page("Sign in"),  # nobody has begun: the first step
     "/sign-out": act(by="owner"),
+    "/verify": page("Is it still you?", send={"password": PASSWORD}),
+    "/you": page("Your account", send={"name": "Ann", "locale": "browser"}),
+    "/you/password": page("Password", send={"current": "not the right one", "password": "four unrelated words"}),
+    "/you/two-step": page("Two-step sign-in"),
+    "/you/two-step/begin": act(),
+    "/you/two-step/set-up": page("Two-step sign-in", send={"code": "000000"}),
+    "/you/two-step/codes": page("Two-step sign-in"),
+    "/you/two-step/codes.txt": act(send={"codes": "none"}),
+    "/you/two-step/off": page("Two-step sign-in"),
+    "/you/sessions": page("Where you are signed in"),
+    "/you/sessions/end": act(send={"end": "others"}),
     "/account": act(send={"account_id": "{account_id}"}, by="owner"),
 }
 

@@ -14,7 +14,7 @@ PUBLIC = {
     "health.metrics",
     "auth.sign_in",
     "auth.sign_out",
-    "auth.choose_account",
+    "auth.second_step",  # who has not taken it yet is nobody
     "sandbox.checkout",
     "sandbox.decide",
     "api_docs.description",  # how the API is used, by whoever writes a program

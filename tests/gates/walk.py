@@ -91,6 +91,8 @@ def may(who: str, access: str) -> bool:
     """Whether the table of permissions lets this role through, objects aside."""
     if access == "public":
         return True
+    if access == "signed_in":
+        return who != "anonymous" and not who.startswith("key:")
     kind, _, name = who.partition(":")
     if access.startswith("staff:"):
         return kind == "staff" and access.removeprefix("staff:") in permissions.of_staff(name)
