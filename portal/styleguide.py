@@ -132,6 +132,7 @@ GUIDE: tuple[tuple[str, str, str, str], ...] = (
     ("work", "feedback", "Long work at its own address; keeps its result", "An answer within a second: nothing"),
     ("level", "feedback", "How much of a budget or quota is used", "Progress of work: progress"),
     ("secret_once", "feedback", "A key or code that is shown this once", "Anything that can be shown again: code_block"),
+    ("role_table", "access", "What each role may do, read across", "One person's rights: key_values"),
     ("icon", "icons", "Beside words, never instead of them", "A button without words: aria-label too"),
     ("get", "hx", "A link or GET form that replaces a region", "A page: a plain link"),
     ("poll", "hx", "A region that waits for something", "Work with progress: work"),
