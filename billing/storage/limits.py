@@ -106,7 +106,8 @@ def take(database: Database, *, bucket: str, policy: Policy, now: datetime, coun
         used, is_allowed = _tell(session, key, started_at, policy, untold, count)
     with memory.lock:
         found.known = max(found.known, used)
-        found.is_exhausted = found.is_exhausted or used >= policy.limit
+        if used >= policy.limit:
+            found.is_exhausted = True
         return _decision(policy, found, now, is_allowed=is_allowed)
 
 

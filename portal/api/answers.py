@@ -38,8 +38,14 @@ class Stale(Conflict):
 
 def of(model: BaseModel, status: int = 200) -> Response:
     """A model as JSON with its strong entity tag; 304 to a GET that has it already."""
-    response = _json(model.model_dump_json(by_alias=True), status)
-    return response.make_conditional(request) if request.method == "GET" else response
+    return conditional(_json(model.model_dump_json(by_alias=True), status))
+
+
+def conditional(response: Response) -> Response:
+    """The answer, or to a reader who has it already by its entity tag 304 without a body."""
+    if request.method in ("GET", "HEAD"):
+        response.make_conditional(request)
+    return response
 
 
 def tag(model: BaseModel) -> str:

@@ -4,10 +4,10 @@ import json
 from functools import cache
 from typing import Any
 
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, Response, render_template
 
 from portal import access, services
-from portal.api import openapi, reading
+from portal.api import answers, openapi, reading
 
 blueprint = Blueprint("api_docs", __name__)
 _MAX_AGE_S = 300
@@ -21,7 +21,7 @@ def description() -> Response:
     response.headers["Cache-Control"] = f"public, max-age={_MAX_AGE_S}"
     response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
     response.add_etag()
-    return response.make_conditional(request)
+    return answers.conditional(response)
 
 
 @blueprint.get("/docs")

@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Any
 
-from flask import Response, request
+from flask import Response
 
 from billing.accounts import names
 from billing.invoicing import invoices as documents
@@ -93,7 +93,7 @@ def download_invoice(invoice_id: str) -> Response:
     response = Response(pdf.content, mimetype="application/pdf")
     response.headers.set("Content-Disposition", "attachment", filename=pdf.file_name)
     response.set_etag(pdf.sha256)
-    return response.make_conditional(request)
+    return answers.conditional(response)
 
 
 def _issued(session: Session, key: str) -> Detail:
