@@ -55,6 +55,8 @@ def guarded(answer: TestResponse) -> Iterator[str]:
             yield f"a banner: {banner}"
     if not answer.headers.get("Permissions-Policy"):
         yield "no Permissions-Policy"
+    if answer.mimetype.startswith("text/") and answer.mimetype_params.get("charset", "").lower() != "utf-8":
+        yield f"Content-Type is {answer.headers.get('Content-Type')!r}"
     yield from _holes(answer.headers.get("Content-Security-Policy", ""))
 
 

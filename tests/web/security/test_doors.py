@@ -178,3 +178,62 @@ def test_json_that_is_none_or_too_deep_is_a_problem_document(walk: Walk, body: b
             assert answer.json["accepted"] == 0, str(stop)
         asked += 1
     assert asked >= 4
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/", "/static/../portal/config.py", "/static/..%2f..%2fpyproject.toml", "/static/%2e%2e/pyproject.toml", "/.git/config",
+        "/.git/HEAD", "/.env", "/pyproject.toml", "/instance/plumbline.db", "/static/vendor/", "/static/....//pyproject.toml",
+        "/static//etc/passwd", "/static/..\\..\\pyproject.toml", "/wsgi.py", "/server-status", "/console",
+    ],
+)  # fmt: skip
+def test_nothing_beside_the_static_files_is_served(walk: Walk, path: str) -> None:
+    answer = walk.app.test_client().get(path)
+    assert answer.status_code in (308, 404), path
+    assert b"[project]" not in answer.data
+    assert walk.app.test_client().get("/static/plumbline.css").status_code == 200
+
+
+def test_no_key_or_session_is_taken_from_the_address(walk: Walk) -> None:
+    nobody, key = walk.app.test_client(), walk.ids["key:billing.read"]
+    for name in ("api_key", "key", "token", "access_token", "authorization"):
+        assert nobody.get("/api/v1/billing/balance", query_string={name: key}).status_code == 401, name
+    cookie = walk.client("owner").get_cookie("plumbline")
+    assert cookie is not None
+    for name in ("session", "plumbline", "sid", "token"):
+        assert nobody.get("/invoices", query_string={name: cookie.value}).status_code == 303, name
+    assert nobody.get("/api/v1/billing/balance", headers={"Authorization": f"Bearer {key}"}).status_code == 200
+
+
+def test_an_address_in_a_header_is_not_whom_tries_are_counted_for(own_walk: Walk) -> None:
+    """Guessing is slowed though each try claims to come from elsewhere."""
+    client = own_walk.app.test_client()
+    form = Page(client.get("/sign-in")).form_values()
+    seen = []
+    for number in range(12):
+        headers = {
+            "X-Forwarded-For": f"198.51.100.{number}",
+            "X-Real-IP": f"198.51.100.{number}",
+            "Forwarded": f"for=198.51.100.{number}",
+        }
+        sent = {**form, "login": login_of_person("owner"), "password": f"wrong password {number}"}
+        seen.append(client.post("/sign-in", data=sent, headers=headers).status_code)
+    assert seen[0] == 422
+    assert seen[-1] == 429
+
+
+def test_a_parameter_sent_twice_is_read_once(own_walk: Walk) -> None:
+    """Neither of two amounts is added or joined: the form takes the first, and what it shows is what it does."""
+    walk = own_walk
+    stop = next(stop for stop in walk.stops() if str(stop) == "/add-funds")
+    fields = [(name, value) for name, value in walk.fields(stop, "owner").items() if name != "amount"]
+    data = [("csrf_token", walk.token("owner")), *fields, ("amount", "50.00"), ("amount", "99999.00")]
+    answer = walk.open(
+        stop,
+        method="POST",
+        data="&".join(f"{name}={value}" for name, value in data),
+        content_type="application/x-www-form-urlencoded",
+    )
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/add-funds/check?amount=50.00")
+    assert walk.client("owner").get("/invoices?state=open&state=%27&page=1&page=x").status_code == 200
