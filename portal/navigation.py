@@ -63,7 +63,7 @@ OPERATOR_MENU = (
         label="",
         entries=(
             Entry(endpoint="operator.workbench", label="Workbench", permission="finance.read", icon="inbox"),
-            Entry(endpoint="operator.approvals", label="Approvals", permission="finance.read", icon="shield-check"),
+            Entry(endpoint="operator.approvals", label="Approvals", permission="finance.read", icon="circle-check"),
             Entry(endpoint="operator.accounts", label="Billing accounts", permission="finance.read", icon="building-2"),
         ),
     ),

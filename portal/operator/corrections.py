@@ -6,6 +6,7 @@ from typing import Any
 from flask import flash, g, request, url_for
 from werkzeug.wrappers import Response
 from wtforms import RadioField, SelectField, TextAreaField
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 from wtforms.validators import DataRequired, InputRequired, Length
 
 from billing.accounts import approvals, listing, people
@@ -21,10 +22,10 @@ from portal.tenant import words as tenant_words
 from portal.tenant.query import path_key
 
 _PAIR_HINTS = {
-    "gift": "Used up by usage first, never leaves as money",
-    "wallet_credit": "Pays invoices, and can leave as a refund",
-    "gift_back": "At most what is left of gifts",
-    "wallet_debit": "At most what the wallet holds",
+    "gift": "used up by usage first, never leaves as money",
+    "wallet_credit": "pays invoices, and can leave as a refund",
+    "gift_back": "at most what is left of gifts",
+    "wallet_debit": "at most what the wallet holds",
 }
 
 
@@ -34,7 +35,9 @@ class CreditForm(KeyedForm):
     pair = RadioField(
         "What to do",
         [InputRequired("Choose what to give or to take.")],
-        choices=[(pair.code, f"{pair.words}: {_PAIR_HINTS[pair.code].lower()}") for pair in adjustments.PAIRS.values()],
+        choices=[
+            SelectChoice(pair.code, f"{pair.words}: {_PAIR_HINTS[pair.code]}") for pair in adjustments.PAIRS.values()
+        ],
     )
     currency_code = SelectField("Currency", [InputRequired("Choose a currency.")])
     amount = MoneyField("Amount", [InputRequired("Enter an amount, such as 50.00.")])
@@ -139,7 +142,7 @@ def accounts_credit(account_id: str) -> Response:
         held = balances.of_account(session, account.id)
     form = CreditForm()
     currencies = sorted({account.currency, *(one.currency for one in held)})
-    form.currency_code.choices = [(code, code) for code in currencies]
+    form.currency_code.choices = [SelectChoice(code, code) for code in currencies]
     if form.currency_code.data is None:
         form.currency_code.data = account.currency
     form.currency = form.currency_code.data if form.currency_code.data in currencies else account.currency

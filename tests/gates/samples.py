@@ -143,6 +143,24 @@ _OPERATOR = {
         account_id="account_id",
         send={"subject": "{payment_id}", "amount": "1.00", "reason": "Paid twice", "step": "send"},
     ),
+    "/operator/accounts/<account_id>/credit": page(
+        "Credit or debit this account",
+        account_id="account_id",
+        send={"pair": "gift", "amount": "1.00", "reason": "Slow storage", "step": "send"},
+    ),
+    "/operator/accounts/<account_id>/transactions/<transaction_id>": page(
+        "Payment received, transaction 4", account_id="account_id", transaction_id="transaction_id"
+    ),
+    "/operator/accounts/<account_id>/transactions/<transaction_id>/reverse": page(
+        "Reverse this transaction", account_id="account_id", transaction_id="transaction_id", send={"reason": "Wrong"}
+    ),
+    "/operator/approvals": page("Approvals"),
+    "/operator/approvals/<approval_id>": page("Gift of USD 5.00", approval_id="approval_id"),
+    "/operator/approvals/<approval_id>/approve": page("Check before approving", approval_id="approval_id"),
+    "/operator/approvals/<approval_id>/reject": page(
+        "Reject the request", approval_id="approval_id", send={"note": "Not due"}
+    ),
+    "/operator/approvals/<approval_id>/withdraw": act(approval_id="approval_id"),
     "/operator/refunds": page("Refunds"),
     "/operator/refunds/<refund_id>": page("Refund of USD 10.00", refund_id="refund_id"),
     "/operator/refunds/<refund_id>/approve": page("Check before approving", refund_id="refund_id"),

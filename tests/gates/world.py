@@ -14,13 +14,13 @@ from pathlib import Path
 
 from flask import Flask
 
-from billing.accounts import directory, keys, permissions
+from billing.accounts import directory, keys, permissions, users
 from billing.assurance import audit_log
 from billing.invoicing import batches
 from billing.invoicing.documents import render
 from billing.jobs import runner, works
 from billing.kernel.money import Money
-from billing.ledger import statement
+from billing.ledger import adjustments, statement
 from billing.notices import deliveries, relay
 from billing.payments import acts, webhooks
 from billing.storage.database import Database, DatabaseUrls
@@ -102,6 +102,7 @@ def _build(urls: DatabaseUrls) -> dict[str, str]:
         ids = _of_tenant(database, lived)
         ids |= _of_operators(database, lived)
         _people(database)
+        ids |= _approvals(database, ids["account_id"])
         ids |= _messages(database)
         ids |= _keys(database)
         ids |= _numbered(database, ids["account_id"])
@@ -187,6 +188,23 @@ def _people(database: Database) -> None:
     for role in permissions.STAFF_ROLES:
         web.ensure_person(database, login_of(role), account=None, staff=role)
     web.ensure_person(database, login_of("owner", STRANGER), account=STRANGER)
+
+
+def _approvals(database: Database, account_id: str) -> dict[str, str]:
+    """A gift that a maker asked for and that waits for a second person."""
+    with database.transaction("jobs") as session:
+        maker = users.find_user_by_login(session, login_of("maker"))
+        assert maker is not None
+        asked = adjustments.request(
+            session,
+            now=NOW,
+            account_id=account_id,
+            pair_code="gift",
+            amount=Money(minor=500, currency="USD"),
+            maker=maker.id,
+            reason="Slow storage",
+        )
+    return {"approval_id": asked.id}
 
 
 def _keys(database: Database) -> dict[str, str]:
