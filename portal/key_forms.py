@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from wtforms import RadioField, StringField
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # the stubs lag behind 3.3
 from wtforms.validators import InputRequired, Length
 
 from billing.accounts import keys, permissions
@@ -30,8 +31,10 @@ class KeyForm(KeyedForm):
 
 def prepare(form: KeyForm, scopes: frozenset[str]) -> None:
     """Give a key's form the scopes that may be chosen, the dates its lives end on, and its own key."""
-    form.scopes.choices = [(name, words) for name, words in permissions.SCOPE_WORDS.items() if name in scopes]
-    form.expiry.choices = [(code, _life(days)) for code, days in _DAYS.items()]
+    form.scopes.choices = [
+        SelectChoice(name, words) for name, words in permissions.SCOPE_WORDS.items() if name in scopes
+    ]
+    form.expiry.choices = [SelectChoice(code, _life(days)) for code, days in _DAYS.items()]
     form.ensure_key()
 
 

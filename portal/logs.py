@@ -11,7 +11,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from billing.storage import correlation
 
-_SECRET = re.compile(r"(sk_(?:live|test)_|whsec_|rk_live_|plk_)[A-Za-z0-9]+")
+_SECRET = re.compile(r"(sk_(?:live|test)_|whsec_|rk_live_|plk_|lnk_[0-9a-z]{26}\.)[A-Za-z0-9_-]+")
 _SECRET_NAMES = ("password", "secret", "token", "authorization", "cookie", "api_key")
 
 

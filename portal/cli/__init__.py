@@ -19,7 +19,7 @@ from portal.config import Unsafe
 COMMANDS = {
     "accounts": ("accounts", "accounts"),
     "allocations": ("allocations", "allocations"),
-    "apikey": ("users", "apikey"),
+    "apikey": ("api_keys", "apikey"),
     "audit": ("assurance", "audit"),
     "approvals": ("approvals", "approvals"),
     "balance": ("ledger", "balance"),

@@ -80,8 +80,8 @@ def service_keys_revoke(key_id: str) -> Response:
 def _tenant_ids(form: ServiceKeyForm) -> list[str] | None:
     """The tenants that were named, one a line; None after saying at the field which are none."""
     named = [line.strip() for line in (form.tenants.data or "").splitlines() if line.strip()]
-    if len(named) > _MAX_TENANTS:
-        form.tenants.errors = [f"Name at most {_MAX_TENANTS} tenants."]
+    if not 0 < len(named) <= _MAX_TENANTS:
+        form.tenants.errors = [f"Name at most {_MAX_TENANTS} tenants." if named else "Name at least one tenant."]
         return None
     with services.database().reading() as session:
         found = {name: directory.find_tenant(session, name) for name in named}

@@ -3,6 +3,7 @@
 from flask import Response, abort, flash, make_response, render_template, request, url_for
 from flask_wtf import FlaskForm
 from wtforms import RadioField, StringField
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # the stubs lag behind 3.3
 from wtforms.validators import InputRequired, Length
 
 from billing.accounts import invitations, permissions
@@ -13,7 +14,7 @@ from portal import access, errors, htmx, sentences, services
 from portal.fields import KeyedForm
 from portal.tenant.query import path_key
 
-_ROLES = [(role.name, f"{role.label}: {role.words}") for role in permissions.STAFF_TABLE]
+_ROLES = [SelectChoice(role.name, f"{role.label}: {role.words}") for role in permissions.STAFF_TABLE]
 _NONE = "none"
 # act of the address -> (heading, button, what happens, what is said afterwards)
 _ACTS: dict[str, tuple[str, str, tuple[str, ...], str]] = {
@@ -50,7 +51,9 @@ class InviteForm(KeyedForm):
 class RoleForm(FlaskForm):
     """Another role for an operator, or none."""
 
-    role = RadioField("Role", choices=[*_ROLES, (_NONE, "None: take them off the staff.")], validate_choice=False)
+    role = RadioField(
+        "Role", choices=[*_ROLES, SelectChoice(_NONE, "None: take them off the staff.")], validate_choice=False
+    )
 
 
 @access.requires_staff("admin")

@@ -53,7 +53,12 @@ def api_keys_new() -> Response:
     except Refusal as refusal:
         return _form_page(form, errors.status_of(refusal), key_forms.attached(form, refusal))
     page = render_template(
-        "tenant/api_keys/made.html", label=form.label.data, plaintext=plaintext, key_id=key_id, base_url=_base_url()
+        "tenant/api_keys/made.html",
+        label=form.label.data,
+        plaintext=plaintext,
+        key_id=key_id,
+        can_read="billing.read" in (form.scopes.data or []),
+        base_url=services.config().base_url,
     )
     return make_response(page, 200 if plaintext else 409)
 
@@ -92,7 +97,3 @@ def _key(key_id: str) -> KeyRow:
 
 def _form_page(form: KeyForm, status: int, refusals: list[str] | None = None) -> Response:
     return make_response(render_template("tenant/api_keys/new.html", form=form, refusals=refusals or []), status)
-
-
-def _base_url() -> str:
-    return services.config().base_url

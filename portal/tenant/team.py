@@ -3,6 +3,7 @@
 from flask import Response, flash, make_response, render_template, request, url_for
 from flask_wtf import FlaskForm
 from wtforms import RadioField, StringField
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # the stubs lag behind 3.3
 from wtforms.validators import InputRequired, Length
 
 from billing.accounts import invitations, permissions
@@ -16,7 +17,7 @@ from portal.tenant import blueprint
 from portal.tenant.query import path_key
 
 _TOO_MANY = "Your team has sent many invitations today. Try again tomorrow."
-_ROLES = [(role.name, f"{role.label}: {role.words}") for role in permissions.MEMBER_TABLE]
+_ROLES = [SelectChoice(role.name, f"{role.label}: {role.words}") for role in permissions.MEMBER_TABLE]
 
 
 class InviteForm(KeyedForm):
