@@ -1,17 +1,21 @@
 """The second wall: under PostgreSQL's row-level security a request sees the rows of its own tenant, whatever its queries ask for."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
 from sqlalchemy import Column, MetaData, Table, Text, func, select, text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
+from billing.accounts import permissions
 from billing.assurance import readiness, schema
+from billing.kernel.errors import NotFound
 from billing.storage import tenancy, walls
 from billing.storage.database import Database, owner_engine
+from portal import access
 from tests import databases
 from tests.gates import world
+from tests.gates.walk import Stop, Walk
 from tests.gates.world import STRANGER, World
 from tests.session import run_dir
 from tests.web import operators
@@ -91,7 +95,13 @@ def test_each_row_in_sight_is_the_accounts_own(walled: Database, table: str) -> 
 def test_rows_of_another_tenant_cannot_be_written_changed_or_deleted(walled: Database) -> None:
     own, strange = _scope_of(walled, world.TENANT), _scope_of(walled, STRANGER)
     (strange_id,) = strange.accounts
-    project = {"id": "prj_wall", "billing_account_id": strange_id, "code": "wall", "name": "Wall", "created_at": world.NOW}
+    project = {
+        "id": "prj_wall",
+        "billing_account_id": strange_id,
+        "code": "wall",
+        "name": "Wall",
+        "created_at": world.NOW,
+    }
     with (
         pytest.raises(ProgrammingError, match="row-level security"),
         tenancy.scope(own),
@@ -145,6 +155,55 @@ def test_a_wall_that_is_down_altered_or_passed_is_named(database: Database, faul
         found = {fact.name: fact for fact in readiness.facts(session)}
     assert not found["walls"].holds
     assert "payments" in found["walls"].sentence
+
+
+@pytest.mark.parametrize("filter_is_right", [True, False])
+def test_behind_the_wrong_wall_no_page_shows_a_tenants_rows_though_its_filters_ask_for_them(
+    lived: World, monkeypatch: pytest.MonkeyPatch, filter_is_right: bool
+) -> None:
+    """Every page and answer asks for the tenant's own rows; the wall of a stranger stands around them. With the right wall they come."""
+    with databases.opened(lived.urls) as database:
+        strange = _scope_of(database, STRANGER)
+    shown, opened = 0, access.open_wall
+
+    def open_wrongly(*, accounts: Iterable[str], tenants: Iterable[str]) -> None:
+        if filter_is_right:
+            opened(accounts=accounts, tenants=tenants)
+        else:
+            opened(accounts=strange.accounts, tenants=strange.tenants)
+
+    monkeypatch.setattr(access, "open_wall", open_wrongly)
+    secrets = {
+        lived.ids[name]
+        for name in ("invoice_number", "payment_id", "refund_id", "budget_id", "line_id", "transaction_id")
+    }
+    with world.running(lived.urls) as app:
+        walk = Walk(app, lived.ids)
+        for stop in walk.stops():
+            is_tenants = stop.access in permissions.of_member("owner") or stop.access.startswith("key:")
+            if not is_tenants or stop.sample.mimetype is None:
+                continue
+            status, said = _answer(walk, stop)
+            if stop.sample.object_arguments(stop.rule) and not filter_is_right:
+                assert status != 200, stop  # what the address names is not there
+            found = {secret for secret in secrets if secret in said} - set(_said(stop.url))
+            shown += len(found)
+            assert filter_is_right or not found, f"{stop} shows {found}"
+    assert (shown > 20) == filter_is_right
+
+
+def _answer(walk: Walk, stop: Stop) -> tuple[int, str]:
+    """Status and text; a file that breaks off because its rows are out of sight says nothing."""
+    try:
+        answer = walk.open(stop)
+        return answer.status_code, answer.get_data().decode("utf-8", "replace")
+    except NotFound:
+        return 404, ""
+
+
+def _said(url: str) -> list[str]:
+    """The ids that the address itself names: an error page may repeat them."""
+    return url.replace("?", "/").replace(".", "/").split("/")
 
 
 def test_an_id_that_would_be_read_as_several_is_refused() -> None:
