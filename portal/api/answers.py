@@ -42,9 +42,12 @@ def of(model: BaseModel, status: int = 200) -> Response:
 
 
 def conditional(response: Response) -> Response:
-    """The answer, or to a reader who has it already by its entity tag 304 without a body."""
-    if request.method in ("GET", "HEAD"):
-        response.make_conditional(request)
+    """The answer, or to a reader who has it already by its entity tag 304 without a body (RFC 9110, 13.1.2)."""
+    known = request.if_none_match
+    etag = response.get_etag()[0] or ""
+    if request.method in ("GET", "HEAD") and (known.star_tag or known.contains_weak(etag)):
+        response.status_code = 304
+        response.set_data(b"")
     return response
 
 

@@ -71,8 +71,8 @@ ROUTES: tuple[Route, ...] = (
         problems=("already_released", "out_of_order", "other_content", "conflict"),
         example={
             "type": "provisioning.active",
-            "event_id": "evt-1",
-            "allocation_id": "run-1",
+            "event_id": "evt-4711",
+            "allocation_id": "training-4711",
             "time": "2026-11-21T11:00:00Z",
             "resource": "gpu-node/4",
             "shape": {"gpus": "4", "cpu_cores": 16, "memory_gib": "64"},
@@ -260,7 +260,7 @@ ROUTES: tuple[Route, ...] = (
         problems=("budget_name_taken",),
         is_edit=True,
         example={
-            "name": "All of vision",
+            "name": "Vision, raised",
             "amount": {"amount_minor": 150000, "currency": "USD"},
             "thresholds_percent": [80, 100],
             "is_active": True,

@@ -4,7 +4,7 @@ What the schemas cannot say (an amount in the account's currency, a budget's nam
 fits its schema may be refused; data that does not fit may never be taken.
 """
 
-import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +13,7 @@ import pytest
 import schemathesis
 from flask import Flask
 from hypothesis import HealthCheck, Phase, given, settings
+from jsonschema import Draft202012Validator
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.config import GenerationConfig, ProjectConfig, ProjectsConfig
@@ -32,8 +33,12 @@ from portal.services import Services
 from tests.web import operators, tenants
 from tests.web.api.machines import Machine, machine
 
-# More in the heavier tiers of confidence; the build takes a sample of every route.
-EXAMPLES = int(os.environ.get("PLUMBLINE_API_EXAMPLES", "12"))
+# The build takes a sample of every route, the heavier tiers of confidence more.
+EXAMPLES = 12
+HEAVIER = (
+    pytest.param(60, marks=pytest.mark.merge_medium),
+    pytest.param(300, marks=pytest.mark.release_heavy),
+)
 CONFORMANCE = [
     not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance,
     response_headers_conformance,
@@ -53,6 +58,7 @@ class Walk:
     schema: Any
     machine: Machine
     ids: dict[str, list[str]]
+    payment_id: str
 
     def operations(self) -> Iterator[Any]:
         for found in self.schema.get_all_operations():
@@ -115,28 +121,59 @@ def walk(app: Flask, database: Database) -> Iterator[Walk]:
         "invoice_id": [lived.invoice.id, str(lived.invoice.number)],
         "budget_id": [lived.budget_id],
     }
-    yield Walk(made, schema, caller, ids)
+    yield Walk(made, schema, caller, ids, lived.payment.id)
     services: Services = made.extensions["plumbline"]
     services.database.dispose()
 
 
-def test_every_answer_to_a_key_with_all_scopes_is_as_described(walk: Walk) -> None:
+@pytest.mark.parametrize("examples", [EXAMPLES, *HEAVIER])
+def test_every_answer_to_a_key_with_all_scopes_is_as_described(walk: Walk, examples: int) -> None:
     walked = set()
     for operation in walk.operations():
         path = operation.path
         walked.add((operation.method.upper(), path))
         headers = walk.machine.headers if "webhook" not in path else {}
-        assert walk.try_out(operation, GenerationMode.POSITIVE, headers, EXAMPLES) > 0
+        assert walk.try_out(operation, GenerationMode.POSITIVE, headers, examples) > 0
         if can_be_wrong(operation):
-            assert walk.try_out(operation, GenerationMode.NEGATIVE, headers, EXAMPLES) > 0
+            assert walk.try_out(operation, GenerationMode.NEGATIVE, headers, examples) > 0
         named = [name for name in walk.ids if f"{{{name}}}" in path]
         for name in named:
             for known in walk.ids[name]:
-                walk.try_out(operation, GenerationMode.POSITIVE, headers, EXAMPLES // 3, path_parameters={name: known})
+                walk.try_out(operation, GenerationMode.POSITIVE, headers, examples // 3, path_parameters={name: known})
     document = openapi.document("http://localhost")
     described = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
     assert walked == described
     assert len(walked) == len(ROUTES) + len(SIGNED_ROUTES)
+
+
+def test_every_example_and_every_real_object_is_answered_as_described(walk: Walk) -> None:
+    document = openapi.document("http://localhost")
+    seen: set[str] = set()
+    for route in ROUTES:
+        for path in filled(route.path, walk.ids):
+            headers = {"Idempotency-Key": f"key-of-{route.path}", "If-Match": "*"}
+            body = (
+                None
+                if route.example is None
+                else route.example | ({"payment_id": walk.payment_id} if "payment_id" in route.example else {})
+            )
+            answer = walk.machine.send(route.method, path, "" if body is None else body, **headers)
+            described = document["paths"][re.sub(r"<(\w+)>", r"{\1}", route.path)][route.method.lower()]
+            seen.add(f"{route.method} {answer.status_code}")
+            if route.response is None:
+                assert (answer.status_code, answer.json["code"]) == (409, "document_not_ready")
+                continue
+            assert answer.status_code in route.success, (path, answer.json)
+            shape = described["responses"][str(answer.status_code)]["content"]["application/json"]["schema"]
+            faults = Draft202012Validator(shape | {"components": document["components"]}).iter_errors(answer.json)
+            assert [fault.message for fault in faults] == [], path
+    assert {"GET 200", "POST 200", "POST 201", "PUT 200"} <= seen
+
+
+def filled(path: str, ids: dict[str, list[str]]) -> list[str]:
+    """The path with each id there is."""
+    name = next(iter(re.findall(r"<(\w+)>", path)), None)
+    return [path] if name is None else [path.replace(f"<{name}>", known) for known in ids[name]]
 
 
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
