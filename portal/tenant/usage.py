@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, cast
 
-from flask import Response, url_for
+from flask import Response, jsonify, url_for
 
+from billing.accounts.principals import AccountAccess
 from billing.catalog.skus import SKUS
 from billing.exports.usage import usage_csv as export_usage
 from billing.kernel.periods import Grain
@@ -60,6 +61,7 @@ def usage() -> Response:
         },
         chip_rows=_chips(asked, choices),
         csv_url=url_for("tenant.usage_csv", **_line_parameters(asked, None)),
+        manifest_url=url_for("tenant.usage_manifest", **_line_parameters(asked, None)),
         **_switches(asked, months, found, shown),
         **_before(asked, before, shown),
         **(_report(shown, asked) if shown else {}),
@@ -72,8 +74,31 @@ def usage() -> Response:
 @access.requires("billing.read")
 def usage_csv() -> Response:
     """The usage records that begin in the days asked for, streamed in the order they were taken in."""
-    account, url, database = access.current_account(), Query(), services.database()
-    with database.reading() as session:
+    account, name, wanted = _wanted_file()
+    rows = services.streamed(lambda session: export_usage(session, account.id, wanted))
+    response = Response(rows, mimetype="text/csv")
+    response.headers.set("Content-Disposition", "attachment", filename=name)
+    return response
+
+
+@blueprint.get("/usage.manifest.json")
+@access.requires("billing.read")
+def usage_manifest() -> Response:
+    """How many rows the file of the same address has now, the exact sum of its quantities, and the SHA-256 of its bytes."""
+    account, name, wanted = _wanted_file()
+    with services.database().reading() as session:
+        export = export_usage(session, account.id, wanted)
+        for _chunk in export:
+            pass
+    response = jsonify({"file": name, **export.manifest.to_json()})
+    response.headers.set("Content-Disposition", "attachment", filename=f"{name}.manifest.json")
+    return response
+
+
+def _wanted_file() -> tuple[AccountAccess, str, UsageFilter]:
+    """Whose usage, the file's name, and which records the address asks for."""
+    account, url = access.current_account(), Query()
+    with services.database().reading() as session:
         months = spending.months(session, account.id)
     asked = _read(url, ranges.read(url, months, zone=account.zone, now=services.now()))
     wanted = UsageFilter(
@@ -83,11 +108,7 @@ def usage_csv() -> Response:
         from_at=asked.days.start_at,
         to_at=asked.days.end_at,
     )
-    rows = services.streamed(lambda session: export_usage(session, account.id, wanted))
-    response = Response(rows, mimetype="text/csv")
-    name = f"usage-{filters.slug(account.code)}-{asked.days.first_on}-to-{asked.days.last_on}.csv"
-    response.headers.set("Content-Disposition", "attachment", filename=name)
-    return response
+    return account, f"usage-{filters.slug(account.code)}-{asked.days.first_on}-to-{asked.days.last_on}.csv", wanted
 
 
 def _read(asked: Query, days: Range) -> Asked:

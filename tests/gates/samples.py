@@ -78,7 +78,9 @@ _PUBLIC = {
     "/healthz": answer(JSON),
     "/readyz": answer(JSON),
     "/metrics": answer("text/plain"),
-    "/style": page("Overview", send={"amount": "50.00", "email": "ann@example.com", "reason": "double"}),
+    "/style": page(
+        "Overview", send={"amount": "50.00", "email": "ann@example.com", "reason": "double", "why": "Twice"}
+    ),
 }
 
 _AUTH = {
@@ -96,6 +98,11 @@ _AUTH = {
     "/you/two-step/off": page("Two-step sign-in"),
     "/you/sessions": page("Where you are signed in"),
     "/you/sessions/end": act(send={"end": "others"}),
+    "/forgot": page("Forgot your password?", send={"login": "billing@calla.example.com"}),
+    "/reset/<token>": page("Choose a new password", token="reset_token", send={"password": "four unrelated words"}),
+    "/invitation/<token>": page(
+        "Join Calla Labs GmbH", token="invitation_token", send={"name": "New", "password": "four unrelated words"}
+    ),
     "/account": act(send={"account_id": "{account_id}"}, by="owner"),
 }
 
@@ -103,6 +110,7 @@ _TENANT = {
     "/": page("Overview"),
     "/usage": page("Usage", query="period=2026-10"),
     "/usage.csv": answer("text/csv", query="period=2026-10"),
+    "/usage.manifest.json": answer(JSON, query="period=2026-10"),
     "/rated-lines": page("Rated lines"),
     "/rated-lines/<line_id>": page("CPU time, line 1", line_id="line_id"),
     "/balance": page("Balance"),
@@ -130,6 +138,39 @@ _TENANT = {
         key="budget_id",
         send={"name": "All", "amount": "500.00", "project": "account", "thresholds": "50, 80"},
     ),
+}
+
+_TEAM = {
+    "/team": page("Team"),
+    "/team/invite": page("Invite somebody", send={"login": "another@calla.example.com", "role": "viewer"}),
+    "/team/<user_id>/role": page("Change the role of viewer", user_id="member_id", send={"role": "billing"}),
+    "/team/<user_id>/remove": page("Remove viewer from the team", user_id="member_id"),
+    "/team/leave": page("Leave the team"),
+    "/team/invitations/<invitation_id>/again": act(invitation_id="invitation_id"),
+    "/team/invitations/<invitation_id>/withdraw": act(invitation_id="invitation_id"),
+    "/api-keys": page("API keys"),
+    "/api-keys/new": page("Make an API key", send={"label": "Importer", "scopes": "usage.write", "expiry": "90"}),
+    "/api-keys/<key_id>/revoke": page("Revoke the key usage.write", key_id="api_key_id"),
+}
+
+_STAFF = {
+    "/operator/staff": page("Staff and access"),
+    "/operator/staff/invite": page(
+        "Invite somebody to the staff", send={"login": "x@ops.example.com", "role": "viewer"}
+    ),
+    "/operator/staff/<user_id>": page("viewer", user_id="operator_id"),
+    "/operator/staff/<user_id>/role": page("Change the role of viewer", user_id="operator_id", send={"role": "maker"}),
+    "/operator/staff/<user_id>/<any(disable, enable, 'sign-out'):act>": page(
+        "Sign viewer out everywhere", user_id="operator_id", act="=sign-out"
+    ),
+    "/operator/staff/invitations/<invitation_id>/<any(again, withdraw):act>": act(
+        invitation_id="staff_invitation_id", act="=again"
+    ),
+    "/operator/service-keys": page("Service keys"),
+    "/operator/service-keys/new": page(
+        "Make a service key", send={"label": "Importer", "scopes": "usage.write", "expiry": "90", "tenants": "calla"}
+    ),
+    "/operator/service-keys/<key_id>/revoke": page("Revoke the key importer", key_id="service_key_id"),
 }
 
 _OPERATOR = {
@@ -160,7 +201,7 @@ _OPERATOR = {
     "/operator/approvals/<approval_id>/reject": page(
         "Reject the request", approval_id="approval_id", send={"note": "Not due"}
     ),
-    "/operator/approvals/<approval_id>/withdraw": act(approval_id="approval_id"),
+    "/operator/approvals/<approval_id>/withdraw": act(approval_id="approval_id", by="staff:maker"),
     "/operator/refunds": page("Refunds"),
     "/operator/refunds/<refund_id>": page("Refund of USD 10.00", refund_id="refund_id"),
     "/operator/refunds/<refund_id>/approve": page("Check before approving", refund_id="refund_id"),
@@ -180,7 +221,7 @@ _OPERATOR = {
     ),
     "/operator/search": page("Search", query="q=calla&stay=1"),
     "/operator/integrity": page("Integrity"),
-    "/operator/integrity/works": act(send={"kind": "self-check"}),
+    "/operator/integrity/works": act(send={"kind": "self-check", "form_key": "gate"}),
     "/operator/integrity/works/<work_id>": page("Check of the books", work_id="work_id"),
     "/operator/audit-log": page("Audit log"),
     "/operator/audit-log/<audit_id>": page("Account opened", audit_id="audit_id"),
@@ -260,4 +301,4 @@ _API = {
     "/api/v1/payments/webhook/sandbox": act(body={}),
 }
 
-SAMPLES: dict[str, Sample] = {**_PUBLIC, **_AUTH, **_TENANT, **_OPERATOR, **_SANDBOX, **_API}
+SAMPLES: dict[str, Sample] = {**_PUBLIC, **_AUTH, **_TENANT, **_TEAM, **_STAFF, **_OPERATOR, **_SANDBOX, **_API}

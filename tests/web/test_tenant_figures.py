@@ -1,6 +1,7 @@
 """The figures on a tenant's pages are those of the books; the expected ones are worked by hand in tests/web/tenants.py."""
 
 import csv
+import hashlib
 import io
 import re
 from collections.abc import Callable, Iterator
@@ -196,6 +197,10 @@ def test_usage_as_csv_is_what_was_taken_in(calla: Lived, client: FlaskClient) ->
     assert (
         'href="/usage.csv?from=2026-10-01&amp;to=2026-10-31&amp;project=vision"' in part
     )  # the file follows the filters
+    manifest = client.get("/usage.manifest.json?period=2026-10").get_json()
+    assert manifest["count"] == 2
+    assert manifest["sum"] == str(sum(int(row["quantity_base"]) for row in rows))
+    assert manifest["sha256"] == hashlib.sha256(answer.get_data()).hexdigest()
     only = client.get("/usage.csv?period=2026-10&service=compute/gpu_hour").get_data(as_text=True)
     assert len(only.strip().splitlines()) == 2
 
