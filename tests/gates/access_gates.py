@@ -122,7 +122,7 @@ def roles_reading(walk: Walk, stops: Iterable[Stop]) -> Iterator[str]:
 def roles_writing(walk: Walk, stops: Iterable[Stop]) -> Iterator[str]:
     """Every role writes exactly what the table gives it; who may not is told so with a valid token. Acts are done: own world."""
     for stop in stops:
-        if "POST" not in stop.methods or stop.access in ("public", "key"):
+        if not stop.writes or stop.access in ("public", "key"):
             continue
         for who in EVERYBODY:
             if who == "anonymous" or "stranger" in who or who.startswith("key:") != stop.is_machine:

@@ -47,6 +47,11 @@ class Stop:
         return (self.rule.methods or set()) - {"HEAD", "OPTIONS"}
 
     @property
+    def writes(self) -> str | None:
+        """The method by which it is written to."""
+        return next((method for method in ("POST", "PUT", "PATCH", "DELETE") if method in self.methods), None)
+
+    @property
     def is_page(self) -> bool:
         return self.sample.h1 is not None and "GET" in self.methods
 
@@ -173,25 +178,29 @@ class Walk:
         more: Mapping[str, Any] | None = None,
     ) -> TestResponse:
         """POST what the sample says is accepted, as somebody, with the token of their session or their key."""
-        who = who or stop.owner
+        who, method = who or stop.owner, stop.writes or "POST"
         if stop.is_machine:
-            named = {"Idempotency-Key": f"gate-{next(_numbers)}", **(headers or {})}
-            return self.open(stop, who, method="POST", json={**self.body(stop), **(more or {})}, headers=named)
+            named = {"Idempotency-Key": f"gate-{next(_numbers)}", "If-Match": "*", **(headers or {})}
+            if method == "POST":
+                del named["If-Match"]
+            return self.open(stop, who, method=method, json={**self.body(stop), **(more or {})}, headers=named)
         data = {"csrf_token": self.token(who), **self.fields(stop, who), **(more or {})}
-        answer = self.open(stop, who, method="POST", data=data, headers=headers or {})
+        answer = self.open(stop, who, method=method, data=data, headers=headers or {})
         if who == "anonymous" or "Clear-Site-Data" in answer.headers:
             self.forget(who)
         return answer
 
     @contextmanager
     def rewound(self) -> Iterator[None]:
-        """What happens in the block is undone at its end: the SQLite file is put back as it was."""
+        """What happens in the block is undone at its end: the SQLite file and everybody's cookies are put back as they were."""
         database = self.app.extensions["plumbline"].database
         path = Path(database.urls.web.removeprefix("sqlite:///"))
         kept = path.with_suffix(".kept")
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         shutil.copyfile(path, kept)
+        clients, tokens = dict(self._clients), dict(self._tokens)
+        cookies = {who: dict(client._cookies or {}) for who, client in clients.items()}
         try:
             yield
         finally:
@@ -199,6 +208,9 @@ class Walk:
             for suffix in ("-wal", "-shm"):
                 path.with_name(path.name + suffix).unlink(missing_ok=True)
             shutil.copyfile(kept, path)
+            self._clients, self._tokens = clients, tokens
+            for who, held in cookies.items():
+                clients[who]._cookies = held
 
     def forget(self, who: str) -> None:
         """Whoever it was signs in anew when they are needed again."""

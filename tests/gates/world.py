@@ -14,7 +14,7 @@ from pathlib import Path
 
 from flask import Flask
 
-from billing.accounts import directory, keys, permissions, users
+from billing.accounts import directory, invitations, keys, links, permissions, resets, users
 from billing.assurance import audit_log
 from billing.invoicing import batches
 from billing.invoicing.documents import render
@@ -105,6 +105,7 @@ def _build(urls: DatabaseUrls) -> dict[str, str]:
         ids |= _approvals(database, ids["account_id"])
         ids |= _messages(database)
         ids |= _keys(database)
+        ids |= _access(database)
         ids |= _numbered(database, ids["account_id"])
     return ids
 
@@ -220,7 +221,39 @@ def _keys(database: Database) -> dict[str, str]:
         for name, owner_id, scopes in wanted:
             key, plaintext = keys.create_key(session, now=NOW, tenant_id=owner_id, label=name, scopes=scopes)
             made |= {f"key:{name}": plaintext, f"key_id:{name}": key.id}
-    return made
+    return made | {"api_key_id": made["key_id:usage.write"]}
+
+
+def _access(database: Database) -> dict[str, str]:
+    """People to be changed, invitations that wait, and the links that were mailed."""
+    config = settings_of(database.urls)
+    with database.transaction("jobs") as session:
+        owner, viewer, operator = (
+            users.find_user_by_login(session, login)
+            for login in (login_of("owner", TENANT), login_of("viewer", TENANT), login_of("viewer"))
+        )
+        assert owner is not None
+        assert viewer is not None
+        assert operator is not None
+        tenant_id = str(directory.get_account_by_code(session, TENANT).tenant_id)
+        invited = invitations.invite(
+            session, now=NOW, login="new@calla.example.com", actor=owner.id, tenant_id=tenant_id, role="viewer"
+        )
+        hired = invitations.invite(session, now=NOW, login="new@ops.example.com", actor="system", staff_role="viewer")
+        key, _ = keys.create_key(
+            session, now=NOW, tenant_id=None, label="importer", scopes=["usage.write"], tenant_ids=[tenant_id]
+        )
+        resets.ask(session, login=login_of("billing", TENANT), now=NOW)
+        reset = links.list_open(session, purpose=links.RESET, now=NOW, tenant_id=None)[0].id
+    return {
+        "member_id": viewer.id,
+        "operator_id": operator.id,
+        "invitation_id": invited,
+        "staff_invitation_id": hired,
+        "service_key_id": key.id,
+        "invitation_token": links.make_token(invited, key=config.link_key),
+        "reset_token": links.make_token(reset, key=config.link_key),
+    }
 
 
 def _numbered(database: Database, account_id: str) -> dict[str, str]:

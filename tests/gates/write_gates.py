@@ -47,7 +47,7 @@ def changed(before: dict[str, str], after: dict[str, str]) -> list[str]:
 
 def forms(stops: Iterable[Stop]) -> Iterator[Stop]:
     """The stops that a browser writes to."""
-    return (stop for stop in stops if "POST" in stop.methods and not stop.is_machine)
+    return (stop for stop in stops if stop.writes and not stop.is_machine)
 
 
 def token(walk: Walk, stops: Iterable[Stop]) -> Iterator[str]:
@@ -58,7 +58,7 @@ def token(walk: Walk, stops: Iterable[Stop]) -> Iterator[str]:
         fields = walk.fields(stop, stop.owner)
         for words, value in (("no token", None), ("another session's token", foreign), ("a made-up token", "x" * 60)):
             data = fields if value is None else {**fields, "csrf_token": value}
-            answer = walk.open(stop, method="POST", data=data)
+            answer = walk.open(stop, method=stop.writes or "POST", data=data)
             if answer.status_code != 400 or "no longer valid" not in answer.get_data(as_text=True):
                 yield f"{stop}: {answer.status_code} to a write with {words}"
         if changes := changed(before, tables(walk)):
@@ -80,7 +80,7 @@ def origin(walk: Walk, stops: Iterable[Stop]) -> Iterator[str]:
 def accepted(walk: Walk, stops: Iterable[Stop]) -> Iterator[str]:
     """The positive control of all refusals: what the samples send is accepted, each in the world as it was seeded."""
     for stop in stops:
-        if "POST" not in stop.methods or stop.access == "key":
+        if not stop.writes or stop.access == "key":
             continue
         if not stop.is_machine:
             walk.token(stop.owner)

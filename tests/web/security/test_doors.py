@@ -192,7 +192,11 @@ def test_nothing_beside_the_static_files_is_served(walk: Walk, path: str) -> Non
     answer = walk.app.test_client().get(path)
     assert answer.status_code in (308, 404), path
     assert b"[project]" not in answer.data
-    assert walk.app.test_client().get("/static/plumbline.css").status_code == 200
+
+
+def test_the_static_files_themselves_are_served(walk: Walk) -> None:
+    with walk.app.test_client().get("/static/plumbline.css") as answer:
+        assert answer.status_code == 200
 
 
 def test_no_key_or_session_is_taken_from_the_address(walk: Walk) -> None:
