@@ -10,10 +10,10 @@ import urllib.error
 import urllib.request
 from email.message import Message
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
-import jwt
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+if TYPE_CHECKING:
+    from jwt import PyJWK  # loaded with the first token, as many installations have no issuer
 
 REFETCH_FLOOR_S = 30
 _MAX_AGE_S = 3600
@@ -34,11 +34,11 @@ class KeySet:
     def __init__(self, source: str) -> None:
         self._source = source
         self._lock = threading.Lock()
-        self._keys: dict[str | None, jwt.PyJWK] = {}
+        self._keys: dict[str | None, PyJWK] = {}
         self._tried_at: float | None = None  # by the monotonic clock
         self._read_at: float | None = None
 
-    def find(self, kid: str | None) -> jwt.PyJWK | None:
+    def find(self, kid: str | None) -> "PyJWK | None":
         """The key of that id; without an id the only one there is. None for one that the issuer does not have.
 
         Raises Unreachable.
@@ -51,13 +51,15 @@ class KeySet:
                 raise Unreachable()
             return self._of(kid)
 
-    def _of(self, kid: str | None) -> jwt.PyJWK | None:
+    def _of(self, kid: str | None) -> "PyJWK | None":
         if kid is None and len(self._keys) == 1:
             return next(iter(self._keys.values()))
         return None if kid is None else self._keys.get(kid)
 
     def _refresh(self) -> None:
         """Read the keys anew, unless that was tried a moment ago. What cannot be read leaves the keys as they were."""
+        import jwt
+
         if self._tried_at is not None and time.monotonic() - self._tried_at < REFETCH_FLOOR_S:
             return
         self._tried_at = time.monotonic()
@@ -89,8 +91,10 @@ def _read(source: str) -> bytes:
     return raw
 
 
-def _is_usable(key: jwt.PyJWK) -> bool:
+def _is_usable(key: "PyJWK") -> bool:
     """Whether the key is for signatures of a kind we take: no shared secrets, no short RSA keys."""
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
     material: Any = key.key
     if isinstance(material, RSAPublicKey) and material.key_size < _LEAST_RSA_BITS:
         return False

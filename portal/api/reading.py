@@ -15,6 +15,7 @@ _SAMPLE_TEXTS = {
     "quantity": "120", "project": "vision", "country": "DE", "name": "Acme GmbH", "request_id": "req_01jd9v3m7q8r2x4y6z",
 }  # fmt: skip
 _IS_DEEP = 6
+_LINE_MAX = 90
 _CURL_HEADERS = {
     "Idempotency-Key": '-H "Idempotency-Key: $(uuidgen)"',
     "If-Match": "-H 'If-Match: \"ETAG\"'",
@@ -207,7 +208,10 @@ def _curl(document: dict[str, Any], path: str, method: str, operation: dict[str,
     examples = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("examples", {})
     for example in examples.values():
         lines.append("-H 'Content-Type: application/json'")
-        lines.append(f"-d {shlex.quote(json.dumps(example['value']))}")
+        sent = json.dumps(example["value"])
+        if len(sent) > _LINE_MAX:
+            sent = json.dumps(example["value"], indent=2)
+        lines.append(f"-d {shlex.quote(sent)}")
     return " \\\n  ".join(lines)
 
 

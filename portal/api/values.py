@@ -103,13 +103,13 @@ Name = Annotated[str, Field(min_length=1, max_length=200)]
 class In(BaseModel):
     """A body: nothing unknown in it, nothing turned into another type."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
 
 class Out(BaseModel):
     """An answer."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Money(In):
