@@ -40,17 +40,18 @@ def verify_page(
     is_sent: bool = False,
 ) -> Response:
     """The question, as a page or for htmx inside the page that stays. `is_sent`: it stands in the way of a form just sent."""
-    template = "auth/_verify.html" if htmx.is_partial_request() else "auth/verify.html"
+    is_part = is_sent and htmx.is_partial_request()
     page = render_template(
-        template,
+        "auth/_verify.html" if is_part else "auth/verify.html",
         form=form,
         action=action,
         token=token,
         refusals=refusals,
         is_sent=is_sent,
-        is_part=htmx.is_partial_request(),
+        is_part=is_part,
     )
-    return htmx.error(make_response(page, status))
+    response = make_response(page, status)
+    return htmx.error(response) if is_part else response
 
 
 def _sealed(user_id: str | None) -> str | None:

@@ -24,7 +24,7 @@ _PENDING_MAX_AGE_S = 300
 @access.public
 def sign_in() -> Response | tuple[str, int]:
     """The form; on success on to the second step, or back to the page that asked for it."""
-    if request.method == "GET" and access.find_principal() is not None:
+    if request.method != "POST" and access.find_principal() is not None:
         return htmx.redirect(access.next_url(request.args.get("next")))
     form = SignInForm()
     status, refusals = 200, []
@@ -57,7 +57,7 @@ def second_step() -> Response | tuple[str, int]:
     if pending is None:
         if access.find_principal() is not None:
             return htmx.redirect(access.next_url(request.args.get("next")))
-        status = 200 if request.method == "GET" else 422
+        status = 422 if request.method == "POST" else 200
         return _page("auth/sign_in.html", SignInForm(formdata=None), [_TOO_LATE]), status
     form = CodeForm()
     status, refusals = 200, []
@@ -90,9 +90,11 @@ def sign_out() -> Response:
     return response
 
 
-@access.requires_sign_in()
+@access.public
 def choose_account() -> Response:
     """Change the billing account in force to another of one's own."""
+    if access.find_principal() is None:
+        return htmx.unauthorised(access.sign_in_url())
     access.choose_account(request.form.get("account_id", ""))
     return htmx.redirect(access.home_url())
 
@@ -151,14 +153,14 @@ def _find_pending() -> str | None:
 
 
 def _code_page(form: CodeForm, refusals: list[str]) -> str:
-    query = {"next": request.args.get("next")}
+    is_recovery, back = by_recovery_code(), request.args.get("next")
     return _page(
         "auth/second_step.html",
         form,
         refusals,
-        by_recovery=by_recovery_code(),
-        action=url_for("auth.second_step", recovery=1 if by_recovery_code() else None, **query),
-        other_url=url_for("auth.second_step", recovery=None if by_recovery_code() else 1, **query),
+        by_recovery=is_recovery,
+        action=url_for("auth.second_step", recovery=1 if is_recovery else None, next=back),
+        other_url=url_for("auth.second_step", recovery=None if is_recovery else 1, next=back),
     )
 
 

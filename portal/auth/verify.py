@@ -18,7 +18,7 @@ def verify() -> Response:
     """The question; answered, back to the page that asked, or to what was typed."""
     form, now = challenges.verify_form(), services.now()
     status, refusals = 200, []
-    if request.method == "GET" and "next" in request.args and access.current_standing().is_fresh(now):
+    if request.method != "POST" and "next" in request.args and access.current_standing().is_fresh(now):
         return htmx.redirect(access.next_url(request.args.get("next")))
     if form.validate_on_submit():
         with services.database().transaction() as database_session:
