@@ -254,7 +254,7 @@ def _load(token: str) -> SignedIn | None:
 def _note_presence(standing: Standing, now: datetime) -> None:
     """Once a minute. That a page cannot be shown for want of this note would be worse than the note missing."""
     try:
-        with services.database().transaction() as database_session:
+        with services.database().noting() as database_session:
             sessions.seen(database_session, session_id=standing.id, now=now)
     except failures.UNUSABLE:
         _log.warning("presence not noted", exc_info=True)

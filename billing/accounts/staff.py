@@ -36,7 +36,7 @@ class StaffMember:
 
 def list_staff(session: Session, *, now: datetime) -> list[StaffMember]:
     """Everybody with a staff role: those who may sign in first, then by name."""
-    found = [_member(row) for row in session.execute(_staff(now)).all()]
+    found = [_member(*row) for row in session.execute(_staff(now)).all()]
     return sorted(found, key=lambda member: (member.is_disabled, member.name.casefold(), member.user_id))
 
 
@@ -45,7 +45,7 @@ def get_staff(session: Session, user_id: str, *, now: datetime) -> StaffMember:
     row = session.execute(_staff(now).where(User.id == user_id)).first() if names.is_safe(user_id) else None
     if row is None:
         raise NotFound(user_id=names.shown(user_id))
-    return _member(row)
+    return _member(*row)
 
 
 def change_role(session: Session, *, now: datetime, user_id: str, role: str | None, actor: str) -> bool:
@@ -137,7 +137,7 @@ def _require_admin(session: Session) -> None:
         raise LastAdmin()
 
 
-def _staff(now: datetime) -> Select[tuple[User, datetime | None, datetime | None, int]]:
+def _staff(now: datetime) -> Select[Any, Any, Any, Any]:
     """Rows (user, last seen, when the second factor came into force, sign-ins in force)."""
     idle = timedelta(seconds=sessions.OF_STAFF.idle_s)
     mine = select(UserSession.id).where(UserSession.user_id == User.id).correlate(User)
@@ -150,8 +150,7 @@ def _staff(now: datetime) -> Select[tuple[User, datetime | None, datetime | None
     return select(User, seen, factor, count).where(User.staff_role.is_not(None))
 
 
-def _member(row: tuple[User, datetime | None, datetime | None, int]) -> StaffMember:
-    user, seen_at, factor_at, open_sessions = row
+def _member(user: User, seen_at: datetime | None, factor_at: datetime | None, open_sessions: int) -> StaffMember:
     return StaffMember(
         user_id=user.id,
         name=user.name,

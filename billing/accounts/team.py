@@ -5,6 +5,7 @@ Law of this module: at least one owner who can sign in remains. Every change of 
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
@@ -33,7 +34,7 @@ class Member:
 
 def list_members(session: Session, tenant_id: str) -> list[Member]:
     """Everybody of the team: owners first, then by name."""
-    found = [_member(row) for row in session.execute(_members(tenant_id)).all()]
+    found = [_member(*row) for row in session.execute(_members(tenant_id)).all()]
     order = {role: place for place, role in enumerate(permissions.MEMBER_ROLES)}
     return sorted(found, key=lambda member: (order[member.role], member.name.casefold(), member.user_id))
 
@@ -43,7 +44,7 @@ def get_member(session: Session, *, tenant_id: str, user_id: str) -> Member:
     row = session.execute(_members(tenant_id).where(User.id == user_id)).first() if names.is_safe(user_id) else None
     if row is None:
         raise NotFound(user_id=names.shown(user_id))
-    return _member(row)
+    return _member(*row)
 
 
 def count_keys_of(session: Session, *, tenant_id: str, user_id: str) -> int:
@@ -125,7 +126,7 @@ def _require_owner(session: Session, tenant_id: str) -> None:
         raise LastOwner(tenant_id=tenant_id)
 
 
-def _members(tenant_id: str) -> Select[tuple[User, Membership, datetime | None, datetime | None]]:
+def _members(tenant_id: str) -> Select[Any, Any, Any, Any]:
     """Rows (user, membership, last seen, when the second factor came into force)."""
     seen = (
         select(func.max(UserSession.last_seen_at)).where(UserSession.user_id == User.id).correlate(User)
@@ -138,8 +139,7 @@ def _members(tenant_id: str) -> Select[tuple[User, Membership, datetime | None, 
     )
 
 
-def _member(row: tuple[User, Membership, datetime | None, datetime | None]) -> Member:
-    user, membership, seen_at, factor_at = row
+def _member(user: User, membership: Membership, seen_at: datetime | None, factor_at: datetime | None) -> Member:
     return Member(
         user_id=user.id,
         name=user.name,

@@ -22,6 +22,7 @@ Dialect = Literal["sqlite", "postgresql"]
 
 _BUSY_TIMEOUT_S = 30
 _LOCK_TIMEOUT_MS = 15_000
+_NOTE_TIMEOUT_MS = 100
 
 # What the application may never do to its own SQLite file: change the schema (which drops guards) or turn a pragma.
 _DENIED_ACTIONS = frozenset(
@@ -84,6 +85,20 @@ class Database:
                 self._hold_to_scope(connection, role)
                 yield session
 
+    @contextmanager
+    def noting(self) -> Iterator[Session]:
+        """One short write that may be lost, such as when somebody was last seen: a reader must not wait for it.
+
+        Where another writer is in the way it gives up after a tenth of a second (OperationalError).
+        """
+        engine = self._sqlite_noter if self.dialect == "sqlite" else self.web_engine
+        with Session(engine, expire_on_commit=False) as session, session.begin():
+            connection = session.connection()
+            self._hold_to_scope(connection, "web")
+            if self.dialect == "postgresql":
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = {_NOTE_TIMEOUT_MS}")
+            yield session
+
     def _hold_to_scope(self, connection: Connection, role: Role) -> None:
         """Tell PostgreSQL's walls what this transaction may see; a role of its own for jobs is not held by them."""
         if self.dialect == "sqlite" or (role == "jobs" and self.jobs_engine is not self.web_engine):
@@ -96,7 +111,7 @@ class Database:
 
     def dispose(self) -> None:
         """Close all pooled connections of this process."""
-        for name in ("web_engine", "jobs_engine", "_sqlite_reader"):
+        for name in ("web_engine", "jobs_engine", "_sqlite_reader", "_sqlite_noter"):
             if name in self.__dict__:
                 self.__dict__.pop(name).dispose()
 
@@ -116,6 +131,10 @@ class Database:
     def _sqlite_reader(self) -> Engine:
         return _sqlite_engine(self.urls.web, read_only=True)
 
+    @cached_property
+    def _sqlite_noter(self) -> Engine:
+        return _sqlite_engine(self.urls.web, timeout_s=_NOTE_TIMEOUT_MS / 1000)
+
     def _make(self, url: str) -> Engine:
         return _sqlite_engine(url) if self.dialect == "sqlite" else _postgresql_engine(url)
 
@@ -134,8 +153,10 @@ def owner_engine(urls: DatabaseUrls) -> Engine:
     return _postgresql_engine(url)
 
 
-def _sqlite_engine(url: str, *, read_only: bool = False, authorize: bool = True) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": _BUSY_TIMEOUT_S, "check_same_thread": False})
+def _sqlite_engine(
+    url: str, *, read_only: bool = False, authorize: bool = True, timeout_s: float = _BUSY_TIMEOUT_S
+) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": timeout_s, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")
     def _connect(connection: sqlite3.Connection, _record: Any) -> None:

@@ -158,7 +158,7 @@ def _of_token(session: Session, token: Token | None) -> Caller | None:
 def _note_use(key: ApiKey) -> None:
     """Once an hour; a note that is lost does no harm."""
     try:
-        with services.database().transaction() as session:
+        with services.database().noting() as session:
             keys.note_use(session, key.id, now=services.now())
     except Exception as error:
         if not failures.is_unavailable(error):

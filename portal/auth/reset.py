@@ -34,30 +34,43 @@ def forgot() -> Response | tuple[str, int]:
 @access.public
 def reset(token: str) -> Response | tuple[str, int]:
     """The new password, by the link; then signing in with it, in both steps where there are two."""
-    key, now = services.config().link_key, services.now()
-    form, status = ResetForm(), 200
+    form = ResetForm()
     try:
         with services.database().reading() as reading:
-            login = resets.read(reading, token, key=key, now=now)
-        if form.validate_on_submit():
-            with services.database().transaction() as session:
-                resets.use(session, token, key=key, now=now, password=form.password.data or "")
-            flash("Your password is changed. Sign in with it.", "good")
-            return htmx.redirect(url_for("auth.sign_in"))
-        status = 422 if form.is_submitted() else 200
-    except Invalid as refusal:
-        status = 422
-        form.password.errors = [sentences.of(refusal)]
+            login = resets.read(reading, token, key=services.config().link_key, now=services.now())
     except LinkRefused:
-        return render_template("auth/link_refused.html", is_reset=True), 404
-    page = render_template(
+        return _refused()
+    try:
+        if form.validate_on_submit():
+            return _change(token, form)
+    except LinkRefused:
+        return _refused()
+    except Invalid as refusal:
+        form.password.errors = [sentences.of(refusal)]
+    return _reset_page(token, form, login), 422 if form.is_submitted() else 200
+
+
+def _change(token: str, form: ResetForm) -> Response:
+    with services.database().transaction() as session:
+        resets.use(
+            session, token, key=services.config().link_key, now=services.now(), password=form.password.data or ""
+        )
+    flash("Your password is changed. Sign in with it.", "good")
+    return htmx.redirect(url_for("auth.sign_in"))
+
+
+def _refused() -> tuple[str, int]:
+    return render_template("auth/link_refused.html", is_reset=True), 404
+
+
+def _reset_page(token: str, form: ResetForm, login: str) -> str:
+    return render_template(
         "auth/reset.html",
         form=form,
         login=login,
         least=passwords.LENGTH_MIN,
         action=url_for("auth.reset", token=token),
     )
-    return page, status
 
 
 def _may_ask(login: str) -> bool:

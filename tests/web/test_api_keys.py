@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 
+import pytest
 import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
@@ -15,6 +16,7 @@ from tests.web.pages import Page
 from tests.web.test_team import send
 
 Browser = Callable[..., FlaskClient]
+pytestmark = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)  # the services are proved on both
 FIELDS = {"label": "Importer", "scopes": ["billing.read", "usage.write"], "expiry": "30"}
 _KEY = re.compile(r"plk_[0-9a-f]{12}_[A-Za-z0-9_-]{43}")
 

@@ -17,6 +17,7 @@ from tests.web.conftest import PASSWORD, ensure_person
 from tests.web.pages import Page
 
 Browser = Callable[..., FlaskClient]
+ONE_ENGINE = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 NEW = "bo@example.com"
 
 
@@ -45,6 +46,7 @@ def test_a_new_person_joins_and_is_signed_in_with_the_role(app: Flask, token: st
     assert client.get("/team/invite").status_code == 403
 
 
+@ONE_ENGINE
 def test_what_cannot_be_is_said_at_the_field_and_the_link_stays_good(app: Flask, token: str) -> None:
     client = app.test_client()
     for fields, sentence in (
@@ -61,6 +63,7 @@ def test_what_cannot_be_is_said_at_the_field_and_the_link_stays_good(app: Flask,
     assert Page(client.get(f"/invitation/{token}")).status == 200
 
 
+@ONE_ENGINE
 def test_nothing_but_name_and_password_is_taken_from_the_form(app: Flask, database: Database, token: str) -> None:
     client = app.test_client()
     extra = {"role": "owner", "staff_role": "admin", "login": "root@example.com", "tenant_id": "ten_x", "user_id": "x"}
@@ -73,6 +76,7 @@ def test_nothing_but_name_and_password_is_taken_from_the_form(app: Flask, databa
     assert client.get("/team/invite").status_code == 403
 
 
+@ONE_ENGINE
 def test_a_hostile_name_is_shown_as_text(app: Flask, token: str, browser: Browser) -> None:
     name = '<img src=x onerror=alert(1)>{{ 7*7 }}"'
     send(app.test_client(), f"/invitation/{token}", name=name, password=PASSWORD)
@@ -96,6 +100,7 @@ def test_a_known_person_signs_in_first_and_then_only_accepts(app: Flask, databas
     assert {"calla", "dahlia"} <= set(joined.text.split())
 
 
+@ONE_ENGINE
 def test_somebody_else_is_told_whose_it_is_and_gets_nothing(browser: Browser, token: str) -> None:
     client = browser("dahlia")
     page = Page(client.get(f"/invitation/{token}"))
@@ -106,6 +111,7 @@ def test_somebody_else_is_told_whose_it_is_and_gets_nothing(browser: Browser, to
     assert "calla" not in Page(client.get("/")).text
 
 
+@ONE_ENGINE
 def test_links_that_cannot_be_used_have_one_page_whatever_the_cause(
     app: Flask, database: Database, token: str, browser: Browser
 ) -> None:
@@ -122,6 +128,7 @@ def test_links_that_cannot_be_used_have_one_page_whatever_the_cause(
     assert len({page.text for page in pages}) == 1
 
 
+@ONE_ENGINE
 def test_the_log_holds_no_token(app: Flask, token: str, capsys: pytest.CaptureFixture[str]) -> None:
     from portal import logs
 

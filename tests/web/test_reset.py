@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -13,6 +14,7 @@ from tests.web.conftest import CREATED_AT, PASSWORD, ensure_person
 from tests.web.pages import Page
 
 Browser = Callable[..., FlaskClient]
+pytestmark = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)  # the services are proved on both
 LOGIN = "calla.owner@example.com"
 NEW = "five quiet words here now"
 

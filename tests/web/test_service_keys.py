@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -12,6 +13,7 @@ from tests.web.test_api_keys import _KEY, make
 from tests.web.test_team import send
 
 Browser = Callable[..., FlaskClient]
+ONE_ENGINE = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 NEW = "/operator/service-keys/new"
 
 
@@ -36,6 +38,7 @@ def test_a_service_key_speaks_for_the_tenants_it_lists(app: Flask, database: Dat
     assert status("calla") == 401
 
 
+@ONE_ENGINE
 def test_what_cannot_be_is_said_at_the_field(database: Database, browser: Browser) -> None:
     ensure_person(database, "calla@example.com", account="calla")
     client = browser(staff="admin")
@@ -54,6 +57,7 @@ def test_what_cannot_be_is_said_at_the_field(database: Database, browser: Browse
     assert "No service keys yet" in Page(client.get("/operator/service-keys")).text
 
 
+@ONE_ENGINE
 def test_a_tenants_own_key_is_not_among_them(browser: Browser) -> None:
     tenant, client = browser("calla"), browser(staff="admin")
     make(tenant)
@@ -62,6 +66,7 @@ def test_a_tenants_own_key_is_not_among_them(browser: Browser) -> None:
     assert client.get(f"/operator/service-keys{revoke.removeprefix('/api-keys')}").status_code == 404
 
 
+@ONE_ENGINE
 def test_only_administrators_make_them(browser: Browser) -> None:
     for role in ("viewer", "maker", "approver"):
         client = browser(staff=role)

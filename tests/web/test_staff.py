@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -13,6 +14,7 @@ from tests.web.pages import Page
 from tests.web.test_team import send, user_id
 
 Browser = Callable[..., FlaskClient]
+pytestmark = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)  # the services are proved on both
 
 
 def test_the_page_shows_the_table_that_decides(browser: Browser) -> None:

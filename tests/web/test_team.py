@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 
+import pytest
 import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
@@ -15,6 +16,7 @@ from tests.web.conftest import ensure_person
 from tests.web.pages import Page
 
 Browser = Callable[..., FlaskClient]
+ONE_ENGINE = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 
 
 def user_id(database: Database, login: str) -> str:
@@ -29,6 +31,7 @@ def send(client: FlaskClient, path: str, at: str | None = None, **fields: str) -
     return Page(client.post(path, data={**form, **fields}, follow_redirects=True))
 
 
+@ONE_ENGINE
 def test_owners_see_how_people_sign_in_and_others_only_who_they_are(database: Database, browser: Browser) -> None:
     owner, viewer = Page(browser("calla").get("/team")), Page(browser("calla", role="viewer").get("/team"))
     for page in (owner, viewer):
@@ -43,6 +46,7 @@ def test_owners_see_how_people_sign_in_and_others_only_who_they_are(database: Da
     assert not {"Invite somebody", "Remove"} & viewer.links().keys()
 
 
+@ONE_ENGINE
 def test_only_owners_manage(database: Database, browser: Browser) -> None:
     other = browser("calla") and user_id(database, "calla.owner@example.com")
     for role in ("billing", "viewer"):
@@ -68,6 +72,7 @@ def test_an_invitation_is_listed_sent_again_and_withdrawn(app: Flask, database: 
     assert app.test_client().get(f"/invitation/{second}").status_code == 404
 
 
+@ONE_ENGINE
 def test_an_invitation_that_cannot_be_keeps_the_form(database: Database, browser: Browser) -> None:
     client = browser("calla")
     browser("calla", role="viewer")
@@ -87,6 +92,7 @@ def test_an_invitation_that_cannot_be_keeps_the_form(database: Database, browser
     assert access_links.count(database) == 1
 
 
+@ONE_ENGINE
 def test_the_same_form_sent_twice_is_one_invitation(database: Database, browser: Browser) -> None:
     client = browser("calla")
     form = Page(client.get("/team/invite")).form_values() | {"login": "bo@example.com", "role": "viewer"}
@@ -107,6 +113,7 @@ def test_a_role_is_changed_and_the_last_owner_stays(database: Database, browser:
     assert client.get("/team/invite").status_code == 403
 
 
+@ONE_ENGINE
 def test_a_removed_member_is_out_at_the_next_request(database: Database, browser: Browser) -> None:
     client, other = browser("calla"), browser("calla", role="viewer")
     theirs = user_id(database, "calla.viewer@example.com")
@@ -116,6 +123,7 @@ def test_a_removed_member_is_out_at_the_next_request(database: Database, browser
     assert client.get(f"/team/{theirs}/remove").status_code == 404
 
 
+@ONE_ENGINE
 def test_leaving_asks_and_the_last_owner_cannot(database: Database, browser: Browser) -> None:
     client, other = browser("calla"), browser("calla", role="viewer")
     page = send(client, "/team/leave")
@@ -146,6 +154,7 @@ def test_people_and_invitations_of_another_tenant_do_not_exist(
     assert access_links.count(database) == 1
 
 
+@ONE_ENGINE
 def test_who_may_what_is_asked_for_again_after_ten_minutes(database: Database, browser: Browser) -> None:
     client = browser("calla")
     ensure_person(database, "cy@example.com", account="calla", role="viewer")
