@@ -219,10 +219,11 @@ def _steps(row: RefundRow) -> list[dict[str, Any]]:
     steps: list[dict[str, Any]] = [{"at": row.requested_at, "title": "Requested", "detail": row.reason}]
     if row.decided_at is not None:
         is_yes = row.state != "rejected"
+        ended = {"withdrawn": "Withdrawn", "expired": "Not decided in time"}.get(row.approval_state or "", "Rejected")
         steps.append(
             {
                 "at": row.decided_at,
-                "title": "Approved by a second person" if is_yes else "Rejected",
+                "title": "Approved by a second person" if is_yes else ended,
                 "detail": row.decision_note,
                 "tone": "good" if is_yes else "bad",
             }

@@ -2,11 +2,13 @@
 
 import itertools
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from billing.controls import second_person
 from billing.payments import acts, refunds
 from billing.payments.refunds import RefundRow
 from billing.storage.database import Database
@@ -137,3 +139,20 @@ def test_another_tenants_request_and_payment_do_not_exist(
     stranger = browser("stranger")
     assert stranger.get(f"/refunds/{asked(calla)[0].id}").status_code == 404
     assert calla.payment.id not in stranger.get(f"/refunds/new?payment={calla.payment.id}").get_data(as_text=True)
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_a_request_that_was_withdrawn_or_never_decided_does_not_say_rejected(calla: Lived, client: FlaskClient) -> None:
+    for withdraw, sentence in ((True, "The request was withdrawn"), (False, "not decided in time")):
+        client.post("/refunds/new", data=filled(client, f"payment:{calla.payment.id}") | {"stage": "send"})
+        row = asked(calla)[0]
+        with calla.database.transaction() as session:
+            if withdraw:
+                second_person.withdraw(
+                    session, now=operators.NOW, approval_id=str(row.approval_id), maker=row.requested_by
+                )
+            else:
+                late = operators.NOW + timedelta(days=31)
+                assert second_person.expire(session, now=late, approval_id=str(row.approval_id))
+        page = Page(client.get(f"/refunds/{row.id}"))
+        assert (sentence in page.text, "None" in page.text, "was rejected" in page.text) == (True, False, False)
