@@ -139,9 +139,9 @@ def approvals_reject(approval_id: str) -> Response:
     return _decide(path_key(approval_id), "reject", RejectForm())
 
 
-@access.requires_staff("finance.read")
+@access.requires_staff("ledger.correct")
 def approvals_withdraw(approval_id: str) -> Response:
-    """Take one's own request back. A second click finds it withdrawn."""
+    """Take one's own request back, of whatever kind: who asks for corrections also asks for refunds. A second click finds it done."""
     approval_id, maker = path_key(approval_id), access.current_principal().id
     try:
         with services.database().transaction() as session:

@@ -230,7 +230,7 @@ def test_a_second_decision_is_told_what_the_first_was(
 def test_the_maker_withdraws_and_others_cannot(
     browser: Browser, database: Database, maker: FlaskClient, account_id: str, house: House
 ) -> None:
-    client = browser(staff="approver")
+    client = browser(staff="admin")
     approval_id = ask(database, account_id)
     url = f"/operator/approvals/{approval_id}"
     token = {"csrf_token": Page(client.get(f"{url}/reject")).form_values()["csrf_token"]}
