@@ -273,6 +273,7 @@ def test_production_refuses_what_would_be_unsafe(environ: dict[str, str], names:
         "PLUMBLINE_SECRET_KEY": "k" * 40,
         "PLUMBLINE_BASE_URL": "https://billing.example",
         "PLUMBLINE_SIGNING_KEY_FILE": "signing_key",
+        "PLUMBLINE_MAIL": "off",
     }
     assert isinstance(from_environment(good), PortalConfig)
     with pytest.raises(Unsafe, match=names):
