@@ -174,7 +174,7 @@ def test_filters_in_force_are_chips_that_can_be_taken_away(client: FlaskClient) 
     page = Page(client.get("/usage?period=2026-10&project=vision&group=project&unknown=1"))
     chips = {words(link): link.get("href") for link in page.root.iter("a") if link.get("class") == "chip"}
     assert chips["Project: vision: remove this filter"] == "/usage?period=2026-10&group=project&unknown=1"
-    assert "Dates: 1 to 31 October 2026Remove filter" in chips
+    assert "Dates: 1 to 31 October 2026: remove this filter" in chips
 
 
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
