@@ -7,6 +7,7 @@ _CHANGED = {
     "recovery_codes": "New recovery codes were made",
     "sessions_ended": "Your other sessions were ended",
     "role": "Your role was changed",
+    "removed_from_team": "You were removed from a team",
     "disabled": "Your access was ended",
 }
 _REFUNDS = {

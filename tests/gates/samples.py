@@ -18,6 +18,7 @@ class Sample:
 
     `values` fills the rule's arguments: names in `World.ids`, or `"=text"`. `query` is what a GET needs. `send` is what its form
     accepts, `body` the JSON that it accepts; `{name}` in either is the id of that name. `by` is who opens it where the declared permission does not say.
+    `expects` is the status of a write that nothing in the seeded world allows, such as a second step that nobody has begun.
     """
 
     h1: str | None = None
@@ -27,6 +28,7 @@ class Sample:
     send: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
     by: str | None = None
+    expects: int | None = None
 
     def url(self, rule: Rule, ids: Mapping[str, str]) -> str:
         """The address, query included. Raises KeyError where an argument or an id is missing."""
@@ -44,10 +46,16 @@ class Sample:
 
 
 def page(
-    h1: str, *, query: str = "", send: Mapping[str, str] | None = None, by: str | None = None, **values: str
+    h1: str,
+    *,
+    query: str = "",
+    send: Mapping[str, str] | None = None,
+    by: str | None = None,
+    expects: int | None = None,
+    **values: str,
 ) -> Sample:
     """A page with that heading."""
-    return Sample(h1=h1, mimetype=HTML, query=query, send=send or {}, by=by, values=values)
+    return Sample(h1=h1, mimetype=HTML, query=query, send=send or {}, by=by, expects=expects, values=values)
 
 
 def answer(
@@ -67,10 +75,11 @@ def act(
     send: Mapping[str, str] | None = None,
     body: Mapping[str, Any] | None = None,
     by: str | None = None,
+    expects: int | None = None,
     **values: str,
 ) -> Sample:
     """A route that only takes POST."""
-    return Sample(send=send or {}, body=body, by=by, values=values)
+    return Sample(send=send or {}, body=body, by=by, expects=expects, values=values)
 
 
 _PUBLIC = {
@@ -85,23 +94,23 @@ _PUBLIC = {
 
 _AUTH = {
     "/sign-in": page("Sign in", send={"login": "owner@calla.example.com", "password": PASSWORD}),
-    "/sign-in/code": page("Sign in"),  # nobody has begun: the first step
+    "/sign-in/code": page("Sign in", expects=422),  # nobody has begun: the first step
     "/sign-out": act(by="owner"),
     "/verify": page("Is it still you?", send={"password": PASSWORD}),
     "/you": page("Your account", send={"name": "Ann", "locale": "browser"}),
-    "/you/password": page("Password", send={"current": "not the right one", "password": "four unrelated words"}),
+    "/you/password": page("Password", send={"current": PASSWORD, "password": "four unrelated words"}),
     "/you/two-step": page("Two-step sign-in"),
     "/you/two-step/begin": act(),
     "/you/two-step/set-up": page("Two-step sign-in", send={"code": "000000"}),
-    "/you/two-step/codes": page("Two-step sign-in"),
-    "/you/two-step/codes.txt": act(send={"codes": "none"}),
+    "/you/two-step/codes": page("Two-step sign-in", expects=409),
+    "/you/two-step/codes.txt": act(send={"codes": "none"}, expects=409),
     "/you/two-step/off": page("Two-step sign-in"),
     "/you/sessions": page("Where you are signed in"),
     "/you/sessions/end": act(send={"end": "others"}),
     "/forgot": page("Forgot your password?", send={"login": "billing@calla.example.com"}),
     "/reset/<token>": page("Choose a new password", token="reset_token", send={"password": "four unrelated words"}),
     "/invitation/<token>": page(
-        "Join Calla Labs GmbH", token="invitation_token", send={"name": "New", "password": "four unrelated words"}
+        "Join calla", token="invitation_token", send={"name": "New", "password": "four unrelated words"}
     ),
     "/account": act(send={"account_id": "{account_id}"}, by="owner"),
 }
@@ -144,8 +153,8 @@ _TEAM = {
     "/team": page("Team"),
     "/team/invite": page("Invite somebody", send={"login": "another@calla.example.com", "role": "viewer"}),
     "/team/<user_id>/role": page("Change the role of viewer", user_id="member_id", send={"role": "billing"}),
-    "/team/<user_id>/remove": page("Remove viewer from the team", user_id="member_id"),
-    "/team/leave": page("Leave the team"),
+    "/team/<user_id>/remove": page("Remove viewer", user_id="member_id"),
+    "/team/leave": page("Leave this team", by="viewer"),
     "/team/invitations/<invitation_id>/again": act(invitation_id="invitation_id"),
     "/team/invitations/<invitation_id>/withdraw": act(invitation_id="invitation_id"),
     "/api-keys": page("API keys"),
