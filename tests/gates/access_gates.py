@@ -127,7 +127,10 @@ def roles_writing(walk: Walk, stops: Iterable[Stop]) -> Iterator[str]:
         for who in EVERYBODY:
             if who == "anonymous" or "stranger" in who or who.startswith("key:") != stop.is_machine:
                 continue
-            status = walk.send(stop, who).status_code
+            if not stop.is_machine:
+                walk.token(who)
+            with walk.rewound():
+                status = walk.send(stop, who).status_code
             if may(who, stop.access):
                 if status not in _LET_THROUGH:
                     yield f"{stop}: {status} to a write of {who}, who may ({stop.access})"

@@ -87,9 +87,7 @@ _PUBLIC = {
     "/healthz": answer(JSON),
     "/readyz": answer(JSON),
     "/metrics": answer("text/plain"),
-    "/style": page(
-        "Overview", send={"amount": "50.00", "email": "ann@example.com", "reason": "double", "why": "Twice"}
-    ),
+    "/style": page("Style", send={"amount": "50.00", "email": "ann@example.com", "reason": "double", "why": "Twice"}),
 }
 
 _AUTH = {

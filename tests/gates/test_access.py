@@ -48,9 +48,10 @@ def test_what_is_public_is_exactly_what_was_meant_to_be(stops: list[Stop]) -> No
 
 def test_writing_needs_more_than_reading(stops: list[Stop]) -> None:
     reading = {"billing.read", "staff:finance.read", "key:billing.read"}
+    own = {"/team/leave"}  # whoever belongs to a team may leave it
     writing = [stop for stop in stops if stop.writes]
     assert len(writing) > 20
-    assert [str(stop) for stop in writing if stop.access in reading] == []
+    assert [str(stop) for stop in writing if stop.access in reading and str(stop) not in own] == []
 
 
 def test_who_may_open_a_page_gets_it_whole_with_its_heading(walk: Walk, stops: list[Stop]) -> None:
