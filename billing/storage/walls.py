@@ -42,9 +42,9 @@ OPEN = frozenset(
     }
 )
 # Rows of many tenants at once, which only operators and jobs work with.
-STAFF = frozenset(
-    {"invoice_batch_items", "invoice_batches", "stripe_events", "usage_imports", "usage_rejects", "works"}
-)
+STAFF = frozenset({"invoice_batch_items", "invoice_batches", "stripe_events", "usage_imports", "works"})
+# What any tenant's request may leave behind and only operators read: an event that was refused names no account.
+LETTERBOXES = frozenset({"usage_rejects"})
 # Parts of a parent's row: table -> (its column, the parent).
 PARTS = {
     "allocation_changes": ("allocation_id", "allocations"),
@@ -121,6 +121,8 @@ def _wall(table: Table) -> tuple[str, str] | None:
     everything = _is_everything("accounts")
     if table.name in STAFF:
         return everything, everything
+    if table.name in LETTERBOXES:
+        return everything, "true"
     if table.name in PARTS:
         column, parent = PARTS[table.name]
         # The parent is walled itself: what cannot be seen there does not exist here.
