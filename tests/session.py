@@ -57,6 +57,7 @@ def pytest_configure(config: pytest.Config) -> None:
             os.chmod(made, 0o711)  # the server runs as another user, who passes through
         (Path(made) / postgres.CONTROLLER_FILE).write_text(str(os.getpid()))
         os.environ[RUN_DIR_VARIABLE] = made
+        os.environ.setdefault("PLUMBLINE_MAIL", "off")  # processes that tests start write no mails into the checkout
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -5,9 +5,10 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from email import message_from_bytes, policy
+from email import policy
 from email.headerregistry import Address
 from email.message import EmailMessage
+from email.parser import BytesHeaderParser
 
 from billing.accounts import names
 from billing.kernel.errors import Invalid
@@ -38,16 +39,31 @@ class HeaderRefused(Exception):
     """A header would say something else than it was given: the mail is not made. The text names the header."""
 
 
+class NameLost(HeaderRefused):
+    """The name in the header To would be read otherwise."""
+
+
 def build(letter: Letter, rendered: Rendered, *, sender_name: str, sender: str, now: datetime) -> Mail:
     """The mail of a letter. The Message-ID belongs to the delivery, so that a second copy is known as one.
 
-    What was built is read again and must say what was meant. Raises HeaderRefused, Invalid(not_an_address).
+    What was built is read again and must say what was meant; a name that cannot be carried so is left out of the header To. Raises
+    HeaderRefused, Invalid(not_an_address).
     """
     recipient = ascii_address(letter.recipient)
+    name = letter.recipient_name or ""
+    try:
+        return _written(letter, rendered, recipient, name, sender_name=sender_name, sender=sender, now=now)
+    except NameLost:
+        return _written(letter, rendered, recipient, "", sender_name=sender_name, sender=sender, now=now)
+
+
+def _written(
+    letter: Letter, rendered: Rendered, recipient: str, name: str, *, sender_name: str, sender: str, now: datetime
+) -> Mail:
     message = EmailMessage(policy=POLICY)
     try:
         message["From"] = address(sender_name, sender)
-        message["To"] = address(letter.recipient_name or "", recipient)
+        message["To"] = address(name, recipient)
         message["Subject"] = _shown(rendered.subject)
     except (ValueError, IndexError) as error:
         raise HeaderRefused(str(error)) from None
@@ -59,7 +75,7 @@ def build(letter: Letter, rendered: Rendered, *, sender_name: str, sender: str, 
     message.set_content(rendered.text, cte="quoted-printable")
     message.add_alternative(rendered.html, subtype="html", cte="quoted-printable")
     raw = message.as_bytes()
-    _require_meant(raw, recipient, sender, _shown(rendered.subject))
+    _require_meant(raw, address(name, recipient), sender, _shown(rendered.subject))
     return Mail(id=letter.delivery_id, sender=sender, recipient=recipient, raw=raw)
 
 
@@ -89,13 +105,16 @@ def _shown(text: str) -> str:
     return text.replace("=?", "= ?")
 
 
-def _require_meant(raw: bytes, recipient: str, sender: str, subject: str) -> None:
-    """Read the bytes as the other side will. Raises HeaderRefused when they name another header, address or subject."""
-    read = message_from_bytes(raw, policy=policy.default)
+def _require_meant(raw: bytes, recipient: Address, sender: str, subject: str) -> None:
+    """Read the bytes as the other side will. Raises HeaderRefused when they name another header, address or subject, NameLost when
+    only the recipient is called otherwise: the standard library breaks long quoted names over lines in a way that others misread.
+    """
+    read = BytesHeaderParser(policy=policy.default).parsebytes(raw)
     if not {name.lower() for name in read} <= _HEADERS or len(read.keys()) != len(set(read.keys())):
         raise HeaderRefused("headers")
-    if [address.addr_spec for address in read["To"].addresses] != [recipient]:
-        raise HeaderRefused("To")
+    shown = [(" ".join(one.display_name.split()), one.addr_spec) for one in read["To"].addresses]
+    if shown != [(" ".join(recipient.display_name.split()), recipient.addr_spec)]:
+        raise NameLost("To") if recipient.display_name else HeaderRefused("To")
     if [address.addr_spec for address in read["From"].addresses] != [sender]:
         raise HeaderRefused("From")
     if " ".join(str(read["Subject"]).split()) != " ".join(subject.split()):

@@ -12,6 +12,11 @@ from billing.notices.mail import HeaderRefused
 from billing.rendering.emails import Rendered
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+# Longer than a line and in need of quotes: the library's way of breaking them is misread, so the address stands alone.
+UNCARRIED = (
+    '"><script>alert(1)</script><img src=https://evil.example/x.png onerror=alert(1)>',
+    '"Ada", <' + "x " * 80 + "> evil@example.com",
+)
 BREAKS = (
     "\r\nBcc: evil@example.com",
     "\nBcc: evil@example.com",
@@ -59,6 +64,12 @@ def test_a_name_stays_a_name(name: str) -> None:
     assert "Bcc" not in message
     (sender,) = message["From"].addresses
     assert (sender.display_name, sender.addr_spec) == ("Plumbline, Inc.", "billing@plumbline.example")
+
+
+@pytest.mark.parametrize("name", UNCARRIED)
+def test_a_name_that_would_be_misread_is_left_out(name: str) -> None:
+    message = read(built(name).raw)
+    assert [(to.display_name, to.addr_spec) for to in message["To"].addresses] == [("", "ada@example.com")]
 
 
 @pytest.mark.parametrize("broken", BREAKS)
