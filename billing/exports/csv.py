@@ -9,9 +9,11 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from fractions import Fraction
+from itertools import islice
+from typing import Any, cast
 
 from billing.kernel.clock import to_rfc3339
 
@@ -21,6 +23,19 @@ _CHUNK_ROWS = 1_000
 # The wide forms of = + - @ run as well where an input method turns them into the plain ones.
 _RUNS = re.compile(r"^[\s\"']*[=+\-@|%\uff1d\uff0b\uff0d\uff20]|^[\t\r\n]")
 _SPECIAL = re.compile(rf'[",;\s\']|{_RUNS.pattern}')
+# The same of a whole column at once, its cells parted by NUL: what finds nothing here finds nothing in any cell.
+_SPECIAL_AMONG = re.compile(r"[\",;\s']|(?:^|\0)[=+\-@|%\uff1d\uff0b\uff0d\uff20]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quotients:
+    """A column of fractions of whole numbers, written without making a Fraction for each."""
+
+    numerators: Sequence[int]
+    denominators: Sequence[int]
+
+
+Column = Sequence[Cell] | Quotients
 
 
 @dataclass(kw_only=True)
@@ -47,10 +62,14 @@ class Manifest:
 
 @dataclass(kw_only=True)
 class Export:
-    """One CSV file to be: iterate it once for its bytes, then read the manifest. Memory holds 1,000 rows at most."""
+    """One CSV file to be: iterate it once for its bytes, then read the manifest. Memory holds 1,000 rows at most.
+
+    Its content comes as `rows`, or as `blocks` of up to 1,000 rows, each block a column for every name in `columns`.
+    """
 
     columns: Sequence[str]
-    rows: Iterable[Sequence[Cell]]
+    rows: Iterable[Sequence[Cell]] = ()
+    blocks: Iterable[Sequence[Column]] | None = None
     sum_column: str | None = None
     manifest: Manifest = field(init=False)
 
@@ -62,18 +81,17 @@ class Export:
     def __iter__(self) -> Iterator[bytes]:
         digest = hashlib.sha256()
         index = None if self.sum_column is None else list(self.columns).index(self.sum_column)
-        lines = [line(self.columns)]
-        for row in self.rows:
-            self.manifest.count += 1
+        text = line(self.columns)
+        for block in self.blocks if self.blocks is not None else _blocks(self.rows):
+            texts = [column_texts(column) for column in block]
+            self.manifest.count += len(texts[0])
             if index is not None:
-                self.manifest.total += _number(row[index])
-            lines.append(line(row))
-            if len(lines) >= _CHUNK_ROWS:
-                chunk = "".join(lines).encode()
-                lines.clear()
-                digest.update(chunk)
-                yield chunk
-        chunk = "".join(lines).encode()
+                self.manifest.total += _sum(block[index])
+            chunk = (text + "\r\n".join(map(",".join, zip(*texts, strict=True))) + "\r\n").encode()
+            text = ""
+            digest.update(chunk)
+            yield chunk
+        chunk = text.encode()  # the heads alone, of a file without rows
         digest.update(chunk)
         self.manifest.sha256 = digest.hexdigest()
         self.manifest.is_complete = True
@@ -84,6 +102,24 @@ class Export:
 def line(cells: Sequence[Cell]) -> str:
     """One row with its line end."""
     return ",".join([cell(value) for value in cells]) + "\r\n"
+
+
+def column_texts(column: Column) -> list[str]:
+    """A column's values as they stand in the file: each as `cell` writes it, in a fraction of the time of a call per cell."""
+    if isinstance(column, Quotients):
+        return [
+            str(numerator // denominator) if numerator % denominator == 0 else _decimal(numerator, denominator)
+            for numerator, denominator in zip(column.numerators, column.denominators, strict=True)
+        ]
+    kinds = set(map(type, column))
+    kinds.discard(type(None))
+    if kinds == {str}:
+        return _texts(column)
+    if kinds == {int}:
+        return ["" if value is None else str(value) for value in column]
+    if kinds == {datetime}:
+        return [_instant(value) if isinstance(value, datetime) else "" for value in column]
+    return [cell(value) for value in column]
 
 
 def cell(value: Cell) -> str:
@@ -105,11 +141,35 @@ def cell(value: Cell) -> str:
 
 def decimal_text(value: Fraction, *, places: int = 12, least: int = 0) -> str:
     """A plain decimal, at most `places` digits after the point (half up beyond), without zeros at its end beyond `least`."""
-    numerator = abs(value.numerator) * 10**places * 2 + value.denominator
-    digits = str(numerator // (2 * value.denominator)).rjust(places + 1, "0")
+    return _decimal(value.numerator, value.denominator, places=places, least=least)
+
+
+def _decimal(numerator: int, denominator: int, *, places: int = 12, least: int = 0) -> str:
+    doubled = abs(numerator) * 10**places * 2 + denominator
+    digits = str(doubled // (2 * denominator)).rjust(places + 1, "0")
     whole, fraction = digits[:-places], digits[-places:].rstrip("0").ljust(least, "0")
-    sign = "-" if value < 0 and (whole.strip("0") or fraction.strip("0")) else ""
+    sign = "-" if numerator < 0 and (whole.strip("0") or fraction.strip("0")) else ""
     return sign + whole + (f".{fraction}" if fraction else "")
+
+
+def _blocks(rows: Iterable[Sequence[Cell]]) -> Iterator[Sequence[Column]]:
+    remaining = iter(rows)
+    while block := list(islice(remaining, _CHUNK_ROWS)):
+        yield list(zip(*block, strict=True))
+
+
+def _texts(column: Sequence[Any]) -> list[str]:
+    texts = ["" if value is None else value for value in column]
+    if not _SPECIAL_AMONG.search("\0".join(texts)):
+        return texts
+    written = {text: _text(text) for text in set(texts)}
+    return [written[text] for text in texts]
+
+
+def _instant(value: datetime) -> str:
+    if value.tzinfo is UTC and not value.microsecond:  # nearly all: the cheap way to the same text
+        return value.isoformat()[:-6] + "Z"
+    return to_rfc3339(value)
 
 
 def _text(value: str) -> str:
@@ -118,6 +178,14 @@ def _text(value: str) -> str:
     if _RUNS.search(value):
         value = "'" + value
     return '"' + value.replace('"', '""') + '"'
+
+
+def _sum(column: Column) -> Fraction:
+    if isinstance(column, Quotients):
+        return sum(map(Fraction, column.numerators, column.denominators), Fraction(0))
+    if set(map(type, column)) == {int}:
+        return Fraction(sum(cast("Sequence[int]", column)))
+    return sum(map(_number, column), Fraction(0))
 
 
 def _number(value: Cell) -> Fraction:

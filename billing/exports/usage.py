@@ -7,7 +7,6 @@ from sqlalchemy.orm import Session
 
 from billing.accounts import directory
 from billing.exports import csv
-from billing.kernel import canonical
 from billing.metering import usage
 from billing.metering.usage import UsageFilter
 
@@ -29,6 +28,7 @@ COLUMNS = [
     "tags",
     "record_hash",
 ]
+_NO_TAGS = "{}"
 
 
 def usage_csv(session: Session, account_id: str, wanted: UsageFilter | None = None) -> csv.Export:
@@ -38,7 +38,7 @@ def usage_csv(session: Session, account_id: str, wanted: UsageFilter | None = No
     """
     account = directory.get_account(session, account_id)
     return csv.Export(
-        columns=COLUMNS, rows=_rows(session, account_id, account.code, wanted), sum_column="quantity_base"
+        columns=COLUMNS, blocks=_blocks(session, account_id, account.code, wanted), sum_column="quantity_base"
     )
 
 
@@ -47,25 +47,25 @@ def of_period(session: Session, account_id: str, from_at: datetime, to_at: datet
     return usage_csv(session, account_id, UsageFilter(from_at=from_at, to_at=to_at))
 
 
-def _rows(
+def _blocks(
     session: Session, account_id: str, account_code: str, wanted: UsageFilter | None
-) -> Iterator[Sequence[csv.Cell]]:
-    for row in usage.stream_usage(session, account_id, wanted):
+) -> Iterator[Sequence[csv.Column]]:
+    for block in usage.stream_usage(session, account_id, wanted):
         yield (
-            row.id,
-            account_code,
-            row.meter_code,
-            row.unit,
-            row.quantity,
-            row.quantity_base,
-            row.start_at,
-            row.end_at,
-            row.source,
-            row.source_id,
-            row.resource,
-            row.project_code,
-            row.submitter,
-            row.allocation_id,
-            canonical.dumps(row.tags) if row.tags else None,
-            row.record_hash,
+            block.ids,
+            [account_code] * len(block.ids),
+            block.meter_codes,
+            block.units,
+            csv.Quotients(numerators=block.quantities_base, denominators=block.bases_per_unit),
+            block.quantities_base,
+            block.starts_at,
+            block.ends_at,
+            block.sources,
+            block.source_ids,
+            block.resources,
+            block.project_codes,
+            block.submitters,
+            block.allocation_ids,
+            [None if tags == _NO_TAGS else tags for tags in block.tags_json],
+            block.record_hashes,
         )

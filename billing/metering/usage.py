@@ -1,18 +1,20 @@
 """Usage as lists: filtered, newest first, a page at a time, or streamed whole for an export. Frozen rows, no objects of the mapper."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, type_coerce
 from sqlalchemy.orm import Session
+from sqlalchemy.types import NullType
 
 from billing.accounts.tables import Project
 from billing.catalog.tables import Meter
 from billing.kernel.errors import NotFound
 from billing.metering.tables import Allocation, UsageRecord
+from billing.storage.columns import instants
 
 _FETCH_ROWS = 1_000
 
@@ -54,6 +56,26 @@ class UsageRow:
     record_hash: str
 
 
+class UsageBlock(NamedTuple):
+    """Up to 1,000 usage records as columns. A quantity in its unit is `quantities_base` / `bases_per_unit`; tags are canonical JSON."""
+
+    ids: Sequence[str]
+    meter_codes: Sequence[str]
+    units: Sequence[str]
+    bases_per_unit: Sequence[int]
+    quantities_base: Sequence[int]
+    starts_at: Sequence[datetime]
+    ends_at: Sequence[datetime]
+    sources: Sequence[str]
+    source_ids: Sequence[str]
+    resources: Sequence[str]
+    project_codes: Sequence[str | None]
+    submitters: Sequence[str | None]
+    allocation_ids: Sequence[str | None]
+    tags_json: Sequence[str]
+    record_hashes: Sequence[str]
+
+
 @dataclass(frozen=True, kw_only=True)
 class UsagePage:
     """Rows of one page, newest first. `total` counts all that match; `has_more` says whether older ones follow."""
@@ -93,11 +115,47 @@ def list_usage(
     return UsagePage(rows=tuple(_row(row) for row in rows[:limit]), total=total, has_more=len(rows) > limit)
 
 
-def stream_usage(session: Session, account_id: str, wanted: UsageFilter | None = None) -> Iterator[UsageRow]:
-    """All matching usage of an account in the order it was taken in; memory holds 1,000 rows."""
-    query = _filtered(_rows_query(), account_id, wanted or UsageFilter()).order_by(UsageRecord.usage_seq)
-    for row in session.execute(query.execution_options(yield_per=_FETCH_ROWS)):
-        yield _row(row)
+def stream_usage(session: Session, account_id: str, wanted: UsageFilter | None = None) -> Iterator[UsageBlock]:
+    """All matching usage of an account in the order it was taken in; memory holds 1,000 rows, and no object for any of them."""
+    record = UsageRecord
+    meters = {
+        code: (unit, base) for code, unit, base in session.execute(select(Meter.code, Meter.unit, Meter.base_per_unit))
+    }
+    # Whole columns are converted below, which is three times as fast as the mapper's call for each value.
+    query = _filtered(
+        select(
+            record.id,
+            record.meter_code,
+            type_coerce(record.quantity_base, NullType()),
+            type_coerce(record.start_at, NullType()),
+            type_coerce(record.end_at, NullType()),
+            record.source,
+            record.source_id,
+            record.resource,
+            Project.code,
+            record.member_id,
+            record.allocation_id,
+            type_coerce(record.tags, NullType()),
+            record.record_hash,
+        )
+        .select_from(record)
+        .outerjoin(Project, Project.id == record.project_id),
+        account_id,
+        wanted or UsageFilter(),
+    ).order_by(record.usage_seq)
+    found = session.connection().execute(query, execution_options={"yield_per": _FETCH_ROWS})
+    for rows in found.partitions():
+        ids, codes, quantities, starts, ends, *others = zip(*rows, strict=True)
+        yield UsageBlock(
+            ids,
+            codes,
+            [meters[code][0] for code in codes],
+            [meters[code][1] for code in codes],
+            list(map(int, quantities)),
+            instants(starts),
+            instants(ends),
+            *others,
+        )
 
 
 def get_usage(session: Session, account_id: str, usage_id: str) -> UsageRow:

@@ -4,6 +4,7 @@ STRICT tables know only INTEGER, TEXT, BLOB: each type here renders one of those
 """
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -22,6 +23,13 @@ _MICROSECOND = timedelta(microseconds=1)
 def micros(value: datetime) -> int:
     """Whole microseconds since 1970: how SQLite keeps an instant."""
     return (value - _EPOCH) // _MICROSECOND
+
+
+def instants(column: Sequence[datetime] | Sequence[int]) -> list[datetime]:
+    """A column of instants as the driver gave them (`type_coerce` to NullType), as aware datetimes in UTC."""
+    return [
+        _EPOCH + timedelta(microseconds=value) if isinstance(value, int) else value.astimezone(UTC) for value in column
+    ]
 
 
 class Instant(TypeDecorator[datetime]):
