@@ -13,13 +13,16 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from flask import Response, current_app, make_response, render_template, request
 from flask_wtf import FlaskForm
 from werkzeug.datastructures import MultiDict
 
 from portal import htmx
+
+if TYPE_CHECKING:
+    from cryptography.fernet import MultiFernet
 
 FIELD = "kept"
 MAX_AGE_S = 3600
@@ -68,6 +71,8 @@ def pack(form: Mapping[str, str], path: str, user_id: str | None, *, now: dateti
 
 def unpack(token: str | None, user_id: str, *, now: datetime) -> Kept | None:
     """The entries, or None: absent, altered, older than an hour, or another person's."""
+    from cryptography.fernet import InvalidToken
+
     try:
         body = _seal().decrypt_at_time((token or "").encode(), MAX_AGE_S, int(now.timestamp()))
     except InvalidToken:
@@ -102,8 +107,10 @@ def _written(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode()
 
 
-def _seal() -> MultiFernet:
+def _seal() -> "MultiFernet":
     """Seals with the secret key in force; what the keys before it sealed is still opened."""
+    from cryptography.fernet import Fernet, MultiFernet  # OpenSSL, not at every start
+
     secrets = (current_app.config["SECRET_KEY"], *(current_app.config.get("SECRET_KEY_FALLBACKS") or ()))
     digests = (hashlib.sha256(f"kept-entries:{secret}".encode()).digest() for secret in secrets)
     return MultiFernet([Fernet(base64.urlsafe_b64encode(digest)) for digest in digests])

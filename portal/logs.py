@@ -4,12 +4,14 @@ import logging
 import re
 import sys
 import time
+from typing import TYPE_CHECKING
 
-import structlog
 from flask import Flask, Response, g, request
-from structlog.typing import EventDict, Processor, WrappedLogger
 
 from billing.storage import correlation
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, Processor, WrappedLogger
 
 _SECRET = re.compile(r"(sk_(?:live|test)_|whsec_|rk_live_|plk_|lnk_[0-9a-z]{26}\.)[A-Za-z0-9_-]+")
 _SECRET_NAMES = ("password", "secret", "token", "authorization", "cookie", "api_key")
@@ -17,6 +19,8 @@ _SECRET_NAMES = ("password", "secret", "token", "authorization", "cookie", "api_
 
 def configure(*, is_json: bool = True) -> None:
     """Send every logger of the process through one handler on standard error."""
+    import structlog  # it brings a console's colours and tracebacks, which an application without a log of its own spares
+
     shared: list[Processor] = [
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
@@ -64,14 +68,14 @@ def init_app(app: Flask) -> None:
         return response
 
 
-def _add_correlation(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+def _add_correlation(_logger: "WrappedLogger", _method: str, event: "EventDict") -> "EventDict":
     current = correlation.current()
     if current:
         event["correlation_id"] = current
     return event
 
 
-def _strike_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+def _strike_secrets(_logger: "WrappedLogger", _method: str, event: "EventDict") -> "EventDict":
     for name, value in event.items():
         if any(secret in name.lower() for secret in _SECRET_NAMES):
             event[name] = "***"

@@ -4,12 +4,12 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
-
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
-from argon2.low_level import Type
+from typing import TYPE_CHECKING
 
 from billing.kernel.errors import Invalid
+
+if TYPE_CHECKING:
+    from argon2 import PasswordHasher
 
 LENGTH_MIN, LENGTH_MAX = 8, 200
 # What guessers try first here, with whatever digits and signs around it.
@@ -58,6 +58,8 @@ def make_hash(password: str, cost: Cost = DEFAULT_COST) -> str:
 
 def is_match(password_hash: str | None, password: str, cost: Cost = DEFAULT_COST) -> bool:
     """Whether the password belongs to the hash. Without a hash the same work is done against a dummy, and the answer is no."""
+    from argon2.exceptions import InvalidHashError, VerificationError
+
     if len(password) > LENGTH_MAX:
         password, password_hash = "", None
     try:
@@ -73,7 +75,10 @@ def needs_rehash(password_hash: str, cost: Cost = DEFAULT_COST) -> bool:
 
 
 @lru_cache(maxsize=4)
-def _hasher(cost: Cost) -> PasswordHasher:
+def _hasher(cost: Cost) -> "PasswordHasher":
+    from argon2 import PasswordHasher  # with the first password, not at every start
+    from argon2.low_level import Type
+
     return PasswordHasher(
         time_cost=cost.passes,
         memory_cost=cost.memory_kib,

@@ -2,10 +2,6 @@
 
 import base64
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
 
 class Unreadable(Exception):
     """No key that is known opens this: the portal's secret key was changed without naming the old one."""
@@ -18,6 +14,11 @@ class Sealer:
     """
 
     def __init__(self, purpose: str, secret_key: str, *old_secret_keys: str) -> None:
+        from cryptography.fernet import (
+            Fernet,
+            MultiFernet,
+        )  # OpenSSL is loaded with the first secret, not at every start
+
         fernets = [Fernet(_derived(secret, purpose)) for secret in (secret_key, *old_secret_keys)]
         self._current, self._all = fernets[0], MultiFernet(fernets)
 
@@ -27,6 +28,8 @@ class Sealer:
 
     def open(self, sealed: str) -> str:
         """The text. Raises Unreadable for what was altered, or sealed under a key that is not known."""
+        from cryptography.fernet import InvalidToken
+
         try:
             return self._all.decrypt(sealed.encode()).decode()
         except InvalidToken:
@@ -34,6 +37,8 @@ class Sealer:
 
     def is_current(self, sealed: str) -> bool:
         """Whether it was sealed under the key in force, not under an older one."""
+        from cryptography.fernet import InvalidToken
+
         try:
             self._current.decrypt(sealed.encode())
         except InvalidToken:
@@ -42,5 +47,8 @@ class Sealer:
 
 
 def _derived(secret: str, purpose: str) -> bytes:
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
     derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=f"plumbline:{purpose}".encode())
     return base64.urlsafe_b64encode(derived.derive(secret.encode()))

@@ -19,7 +19,6 @@ from billing.rating.tables import BillingPeriod, Charge, Counter
 FORMAT = "equal-books/1"
 
 _POSTING = "posting"
-_debit, _credit = aliased(LedgerAccount), aliased(LedgerAccount)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,22 +48,23 @@ def digest(session: Session) -> str:
 
 
 def _movements(session: Session) -> list[tuple[Any, ...]]:
+    debit, credit = aliased(LedgerAccount), aliased(LedgerAccount)
     columns = (
         BillingAccount.code,
         LedgerEntry.currency,
         LedgerEntry.kind,
         LedgerTransaction.type,
         LedgerTransaction.source_type,
-        _debit.name,
-        _credit.name,
+        debit.name,
+        credit.name,
     )
     joined = (
         select(*columns)
         .select_from(LedgerEntry)
         .join(LedgerTransaction, LedgerTransaction.id == LedgerEntry.transaction_id)
         .join(BillingAccount, BillingAccount.id == LedgerEntry.billing_account_id)
-        .join(_debit, _debit.id == LedgerEntry.debit_account_id)
-        .join(_credit, _credit.id == LedgerEntry.credit_account_id)
+        .join(debit, debit.id == LedgerEntry.debit_account_id)
+        .join(credit, credit.id == LedgerEntry.credit_account_id)
     )
     single = joined.add_columns(LedgerEntry.amount_minor).where(LedgerTransaction.type != _POSTING)
     summed = (

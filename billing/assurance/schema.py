@@ -1,7 +1,5 @@
 """Every table of Plumbline in one metadata, and whether a database really holds it."""
 
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, UniqueConstraint
 
 from billing.accounts import access_tables as _access
@@ -47,6 +45,9 @@ def check(urls: DatabaseUrls) -> list[str]:
 
 def drift(connection: Connection) -> list[str]:
     """Differences between the tables the code expects and those the database has, one sentence each."""
+    from alembic.autogenerate import compare_metadata  # the migrator is no part of a serving process
+    from alembic.migration import MigrationContext
+
     context = MigrationContext.configure(connection, opts={"compare_type": False, "include_object": _is_compared})
     return [str(difference) for difference in compare_metadata(context, metadata)]
 

@@ -22,9 +22,6 @@ STATES = ("draft", "approved", "issued", "part_paid", "overdue", "paid", "credit
 
 Rows = Select[*tuple[Any, ...]]
 
-_corrected = aliased(InvoiceHeader)
-_note = aliased(InvoiceHeader)
-
 
 @dataclass(frozen=True, kw_only=True)
 class InvoiceRow:
@@ -225,9 +222,10 @@ def _settled() -> ColumnElement[int]:
 
 
 def _credited() -> ColumnElement[int]:
+    note = aliased(InvoiceHeader)
     return func.coalesce(
-        select(func.sum(_note.total_minor + _note.rounding_minor))
-        .where(_note.corrects_id == InvoiceHeader.id)
+        select(func.sum(note.total_minor + note.rounding_minor))
+        .where(note.corrects_id == InvoiceHeader.id)
         .correlate(InvoiceHeader)
         .scalar_subquery(),
         literal(0, Minor),
@@ -258,18 +256,19 @@ def _state(session: Session, now: datetime) -> ColumnElement[str]:
 
 
 def _rows(session: Session, now: datetime) -> Rows:
+    corrected = aliased(InvoiceHeader)
     rows: Rows = (
         select(
             InvoiceHeader,
             BillingAccount.code.label("account"),
             BillingPeriod.label.label("period"),
-            _corrected.number.label("corrects_number"),
+            corrected.number.label("corrects_number"),
             _due().label("due_minor"),
             _state(session, now).label("derived_state"),
         )
         .join(BillingAccount, BillingAccount.id == InvoiceHeader.billing_account_id)
         .outerjoin(BillingPeriod, BillingPeriod.id == InvoiceHeader.billing_period_id)
-        .outerjoin(_corrected, _corrected.id == InvoiceHeader.corrects_id)
+        .outerjoin(corrected, corrected.id == InvoiceHeader.corrects_id)
     )
     return rows
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import date
 
 from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.orm import Session
 
 from billing.invoicing.tables import NumberSeries
+from billing.storage import upsert
 
 _DIGITS = 6
 
@@ -54,7 +54,7 @@ def _locked(session: Session, seller_id: str, series: str) -> NumberSeries:
         values = {"seller_id": seller_id, "series": series, "last_number": 0, "last_issued_on": None}
         if session.get_bind().dialect.name == "postgresql":
             # Two first issuers of a year meet here: one inserts, the other finds its row and waits for it.
-            session.execute(postgresql_insert(NumberSeries).values(values).on_conflict_do_nothing())
+            session.execute(upsert.insert(session, NumberSeries).values(values).on_conflict_do_nothing())
         else:
             session.add(NumberSeries(**values))
             session.flush()  # read again below

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import cast
 
 from sqlalchemy import Table, select
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.orm import Session
 
 from billing.accounts.tables import BillingAccount, Seller
@@ -14,6 +13,7 @@ from billing.kernel.errors import NotFound
 from billing.ledger import entries
 from billing.ledger.errors import EntryRefused
 from billing.ledger.tables import HOUSE, LedgerAccount
+from billing.storage import upsert
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +87,7 @@ def ensure(session: Session, places: Iterable[Place], *, now: datetime) -> None:
     rows = [{**vars(missing[key]), "created_at": now} for key in sorted(missing.keys() - known)]
     if rows:
         if session.get_bind().dialect.name == "postgresql":
-            session.execute(postgresql_insert(LedgerAccount).on_conflict_do_nothing(), rows)
+            session.execute(upsert.insert(session, LedgerAccount).on_conflict_do_nothing(), rows)
         else:
             session.connection().execute(cast(Table, LedgerAccount.__table__).insert(), rows)
         known.update(row["id"] for row in rows)

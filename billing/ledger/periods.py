@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select, text
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.orm import Session
 
 from billing.accounts import approvals
@@ -20,7 +19,7 @@ from billing.kernel.ids import new_id
 from billing.kernel.periods import label_of, month, next_edge
 from billing.ledger.errors import PeriodNotClosable
 from billing.ledger.tables import AccountingPeriod
-from billing.storage import audit
+from billing.storage import audit, upsert
 from billing.storage.columns import micros
 
 REOPEN, SUBJECT = "ledger.reopen_period", "accounting_period"
@@ -209,7 +208,7 @@ def _make(session: Session, seller_id: str, label: str, closed_at: datetime | No
         "closed_at": closed_at,
     }
     if session.get_bind().dialect.name == "postgresql":
-        session.execute(postgresql_insert(AccountingPeriod).values(**values).on_conflict_do_nothing())
+        session.execute(upsert.insert(session, AccountingPeriod).values(**values).on_conflict_do_nothing())
     else:
         session.add(AccountingPeriod(**values))
         session.flush()

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from billing.kernel.errors import NotFound
@@ -13,7 +12,7 @@ from billing.kernel.ids import new_id
 from billing.payments.errors import WebhookRefused
 from billing.payments.providers.port import Notice, Provider
 from billing.payments.tables import ProviderEvent
-from billing.storage import correlation
+from billing.storage import correlation, upsert
 
 MAX_BODY_BYTES = 1024 * 1024
 
@@ -83,8 +82,11 @@ def receive(
         "processed_at": None if reason is None else now,
         "correlation_id": correlation.current(),
     }
-    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    statement = insert(ProviderEvent).values(values).on_conflict_do_nothing(index_elements=["provider", "event_id"])
+    statement = (
+        upsert.insert(session, ProviderEvent)
+        .values(values)
+        .on_conflict_do_nothing(index_elements=["provider", "event_id"])
+    )
     session.execute(statement)
     stored = session.execute(
         select(ProviderEvent.id, ProviderEvent.state).where(

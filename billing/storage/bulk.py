@@ -7,16 +7,18 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-import psycopg
-from psycopg import sql
 from sqlalchemy import Connection, LargeBinary, Table, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from billing.kernel import canonical, clock
 from billing.storage.columns import Day, Flag, Instant, Json, Quantity
+
+if TYPE_CHECKING:
+    import psycopg
+    from psycopg import sql
 
 _CHUNK = 5_000
 _COPY_FROM_ROWS = 50  # COPY takes two round trips more than one statement
@@ -59,6 +61,8 @@ def _insert_sqlite(connection: Connection, table: Table, columns: Sequence[str],
 
 
 def _copy(connection: Connection, name: str, columns: Sequence[str], rows: bytes) -> None:
+    from psycopg import sql  # here and below: a process on SQLite never loads PostgreSQL's driver
+
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
         sql.Identifier(name), sql.SQL(", ").join(map(sql.Identifier, columns))
     )
@@ -103,6 +107,8 @@ def _escaped(column: list[str | None]) -> list[str | None]:
 
 
 def _insert_postgresql(connection: Connection, table: Table, columns: Sequence[str], rows: list[Sequence[Any]]) -> None:
+    from psycopg import sql
+
     statement = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
         sql.Identifier(table.name),
         sql.SQL(", ").join(map(sql.Identifier, columns)),
@@ -117,20 +123,22 @@ def _has_row_security(connection: Connection, table: Table) -> bool:
     return bool(connection.execute(text("SELECT row_security_active(:name)"), {"name": table.name}).scalar())
 
 
-def _driver_cursor(connection: Connection) -> psycopg.Cursor[Any]:
+def _driver_cursor(connection: Connection) -> "psycopg.Cursor[Any]":
     return cast("psycopg.Connection[Any]", connection.connection.driver_connection).cursor()
 
 
 class _translated:  # noqa: N801  reads as a word in a with statement
     """Speaks SQLAlchemy's errors, so that callers on either engine catch the same one."""
 
-    def __init__(self, statement: sql.Composed) -> None:
+    def __init__(self, statement: "sql.Composed") -> None:
         self._statement = statement
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
+        import psycopg
+
         if isinstance(error, psycopg.IntegrityError):
             raise IntegrityError(self._statement.as_string(None), None, error) from error
 

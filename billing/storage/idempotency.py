@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from billing.kernel.errors import Conflict, Refusal
+from billing.storage import upsert
 from billing.storage.tables import IdempotencyClaim, IdempotencyKey
 
 # Longer than any request lives: the slowest waits for a provider.
@@ -65,9 +65,8 @@ def begin(session: Session, claim: Claim, *, now: datetime) -> Answer | None:
 
     Locks the claim's row. Raises KeyReused for another request under the key, InFlight while the same one is worked on.
     """
-    insert: Any = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
     values = {"claimed_at": now, **vars(claim)}
-    session.execute(insert(IdempotencyClaim).values(**values).on_conflict_do_nothing())
+    session.execute(upsert.insert(session, IdempotencyClaim).values(**values).on_conflict_do_nothing())
     held = session.scalar(_claimed(claim).with_for_update().execution_options(populate_existing=True))
     known = find(session, claim)  # after the claim: what was answered before it is seen
     if known is not None:

@@ -14,13 +14,12 @@ refuses from memory until the window ends, so that a flood costs no writes.
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import case, delete, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from billing.storage import upsert
 from billing.storage.database import Database
 from billing.storage.tables import RateLimit
 
@@ -129,8 +128,7 @@ def _tell(
 
     A row of a later window, written by a process whose clock is ahead, is counted on.
     """
-    insert: Any = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    new = insert(RateLimit).values(bucket=key, window_started_at=started_at, used_count=untold)
+    new = upsert.insert(session, RateLimit).values(bucket=key, window_started_at=started_at, used_count=untold)
     is_old = RateLimit.window_started_at < new.excluded.window_started_at
     counted = new.on_conflict_do_update(
         index_elements=[RateLimit.bucket],

@@ -1,14 +1,14 @@
 """Bring a database to the present schema: migrations, then guards, then grants, in that order, as the owner."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import make_url, text
 
 from billing.storage.database import DatabaseUrls, owner_engine
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 _ROOT = Path(__file__).resolve().parents[2]
 _ADVISORY_LOCK = 7_236_001
@@ -19,6 +19,8 @@ def upgrade(urls: DatabaseUrls, revision: str = "head") -> None:
 
     Guards are installed anew after the migrations, because a table rebuild on SQLite drops triggers silently.
     """
+    from alembic import command  # here and below: the migrator is no part of a serving process
+
     _prepare_sqlite_folder(urls)
     engine = owner_engine(urls)
     try:
@@ -32,6 +34,8 @@ def upgrade(urls: DatabaseUrls, revision: str = "head") -> None:
 
 def current_revision(urls: DatabaseUrls) -> str | None:
     """The revision the database is at, None for an empty one or a SQLite file that is not there."""
+    from alembic.runtime.migration import MigrationContext
+
     url = make_url(urls.owner or urls.web)
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
         return None
@@ -45,14 +49,18 @@ def current_revision(urls: DatabaseUrls) -> str | None:
 
 def head_revision() -> str:
     """The newest revision the code knows."""
+    from alembic.script import ScriptDirectory
+
     head = ScriptDirectory.from_config(alembic_config()).get_current_head()
     if head is None:
         raise RuntimeError("no migrations found")
     return head
 
 
-def alembic_config(**attributes: object) -> Config:
+def alembic_config(**attributes: object) -> "Config":
     """Alembic's configuration without an ini file; `attributes` reach `migrations/env.py`."""
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(_ROOT / "migrations"))
     config.set_main_option("prepend_sys_path", str(_ROOT))

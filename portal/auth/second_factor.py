@@ -1,6 +1,5 @@
 """Your account: two-step sign-in. Setting it up, its recovery codes, turning it off."""
 
-import segno
 from flask import flash, make_response, render_template, request, url_for
 from flask_wtf import FlaskForm
 from werkzeug.wrappers import Response
@@ -124,6 +123,8 @@ def _state_page() -> str:
 
 
 def _set_up_page(form: CodeForm, secret: str, login: str, refusals: list[str]) -> str:
+    import segno  # only this page draws one
+
     picture = segno.make(room.address_of(secret, login), error="m", micro=False)
     return render_template(
         "auth/you/two_step_set_up.html",

@@ -4,16 +4,18 @@ import hmac
 import os
 from collections.abc import Iterable
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, abort, jsonify, request
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
 
 from billing.assurance import readiness
 from billing.jobs import backlog, leadership
 from billing.ledger import trial_balance
 from billing.storage.database import Session
 from portal import access, services
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
 
 blueprint = Blueprint("health", __name__)
 
@@ -47,6 +49,8 @@ def readyz() -> tuple[Response, int]:
 @access.public
 def metrics() -> Response:
     """Prometheus text, for this machine or whoever holds PLUMBLINE_METRICS_TOKEN; to others the page does not exist."""
+    from prometheus_client import CollectorRegistry, generate_latest  # of no use to a start
+
     if not _may_scrape():
         abort(404)
     registry = CollectorRegistry()
@@ -58,14 +62,16 @@ def metrics() -> Response:
 class _Snapshot:
     """Figures read once from the database: every process of an installation gives the same ones."""
 
-    def __init__(self, families: list[Metric]) -> None:
+    def __init__(self, families: "list[Metric]") -> None:
         self._families = families
 
-    def collect(self) -> Iterable[Metric]:
+    def collect(self) -> "Iterable[Metric]":
         return self._families
 
 
-def _families(session: Session) -> Iterable[Metric]:
+def _families(session: Session) -> "Iterable[Metric]":
+    from prometheus_client.core import GaugeMetricFamily
+
     now = services.now()
     oldest = GaugeMetricFamily(
         "portal_oldest_unprocessed_seconds", "Age of the oldest record that waits", labels=["stage"]

@@ -1,13 +1,13 @@
 """A process of its own for the printer: it needs 100 MB and holds the interpreter, so it never runs where requests are answered."""
 
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from datetime import date
-from multiprocessing import get_context
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from billing.invoicing.documents import pdf
+
+if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
 
 TIMEOUT_S = 120
 
@@ -33,6 +33,10 @@ class Printer:
 
     def to_pdf(self, html: str, *, made_on: date) -> bytes:
         """The PDF's bytes. Raises PrinterDied; the next call starts a new worker."""
+        from concurrent.futures import ProcessPoolExecutor  # only whoever prints starts processes
+        from concurrent.futures.process import BrokenProcessPool
+        from multiprocessing import get_context
+
         if self._pool is None:
             self._pool = ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn"))
         try:
