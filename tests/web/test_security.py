@@ -349,6 +349,6 @@ def _hostile_names(data_dir: str) -> list[str]:
 
 
 def _filled(app: Flask, rule: Rule) -> str:
-    values = {name: "approve" if name == "act" else "x" for name in rule.arguments}
+    values = {name: min(getattr(rule._converters[name], "items", None) or {"x"}) for name in rule.arguments}
     with app.test_request_context():
         return app.url_map.bind("localhost").build(rule.endpoint, values)
