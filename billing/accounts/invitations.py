@@ -64,7 +64,7 @@ def invite(
     if tenant_id is not None and tenant is None:
         raise NotFound(tenant_id=tenant_id)
     links.lock(session, login)
-    own_key = f"{actor}:{form_key}" if form_key else None
+    own_key = f"{actor}:{tenant_id or 'staff'}:{form_key}" if form_key else None
     made = session.scalar(select(AccessLink.id).where(AccessLink.form_key == own_key)) if own_key else None
     if made is not None:
         return made

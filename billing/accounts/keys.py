@@ -81,7 +81,7 @@ def create_key(
         created_at=now,
         created_by=actor,
         expires_at=now + timedelta(days=days) if days is not None else None,
-        form_key=_form(actor, form_key),
+        form_key=_form(actor, tenant_id, form_key),
     )
     session.add(key)
     session.flush()  # its prefix must collide here, and its tenants refer to it
@@ -99,9 +99,9 @@ def create_key(
     return key, plaintext
 
 
-def find_made(session: Session, *, actor: str, form_key: str) -> ApiKey | None:
-    """The key that this form of that maker has made already, or None. Locks the form until the transaction ends."""
-    made_by = _form(actor, form_key)
+def find_made(session: Session, *, actor: str, tenant_id: str | None, form_key: str) -> ApiKey | None:
+    """The key that this form of that maker has made already for the tenant, or None. Locks the form until the transaction ends."""
+    made_by = _form(actor, tenant_id, form_key)
     locks.take(session, f"api_keys:{made_by}")
     return session.scalar(select(ApiKey).where(ApiKey.form_key == made_by)) if made_by is not None else None
 
@@ -246,9 +246,9 @@ def _state(key: ApiKey, now: datetime) -> str:
     return "expired" if key.expires_at is not None and key.expires_at <= now else "active"
 
 
-def _form(actor: str, form_key: str | None) -> str | None:
-    """Forms count per maker: nobody can use up another person's."""
-    return f"{actor}:{form_key}" if form_key else None
+def _form(actor: str, tenant_id: str | None, form_key: str | None) -> str | None:
+    """Forms count per maker and tenant: nobody can use up another person's, and changing the account makes it another form."""
+    return f"{actor}:{tenant_id or 'service'}:{form_key}" if form_key else None
 
 
 def _hour(now: datetime) -> datetime:

@@ -41,7 +41,7 @@ def service_keys_new() -> Response:
         return _form_page(form, 422)
     try:
         with services.database().transaction() as session:
-            made = keys.find_made(session, actor=actor, form_key=form.form_key.data or "")
+            made = keys.find_made(session, actor=actor, tenant_id=None, form_key=form.form_key.data or "")
             if made is not None:
                 key_id, plaintext = made.id, None
             else:

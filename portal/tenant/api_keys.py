@@ -35,7 +35,9 @@ def api_keys_new() -> Response:
         return _form_page(form, 422 if form.is_submitted() else 200)
     try:
         with services.database().transaction() as session:
-            made = keys.find_made(session, actor=principal.id, form_key=form.form_key.data or "")
+            made = keys.find_made(
+                session, actor=principal.id, tenant_id=account.tenant_id, form_key=form.form_key.data or ""
+            )
             if made is not None:
                 key_id, plaintext = made.id, None
             else:

@@ -147,6 +147,7 @@ def test_one_form_sent_many_times_at_once_is_one_invitation(database: Database, 
         made = list(pool.map(lambda _: invite(database, "bo@acme.example", calla, owner, form_key="form"), range(8)))
     assert len(set(made)) == 1
     assert len(mails(database, "access.invitation")) == 1
+    assert invite(database, "bo@acme.example", tenant(database, "dahlia"), owner, form_key="form") not in made
     other = person(database, "cy", tenant_id=calla)
     assert invite(database, "dee@acme.example", calla, other, form_key="form") not in made
 

@@ -171,6 +171,7 @@ def test_another_tenants_key_is_neither_shown_nor_revoked(database: Database, ca
 def test_a_form_makes_one_key_and_counts_per_maker(database: Database, calla: str) -> None:
     key, _ = make(database, calla, actor="usr_a", form_key="f")
     with database.transaction() as session:
-        assert keys.find_made(session, actor="usr_a", form_key="f") == session.get_one(ApiKey, key.id)
-        assert keys.find_made(session, actor="usr_b", form_key="f") is None
-        assert keys.find_made(session, actor="usr_a", form_key="") is None
+        assert keys.find_made(session, actor="usr_a", tenant_id=calla, form_key="f") == session.get_one(ApiKey, key.id)
+        assert keys.find_made(session, actor="usr_b", tenant_id=calla, form_key="f") is None
+        assert keys.find_made(session, actor="usr_a", tenant_id="ten_x", form_key="f") is None
+        assert keys.find_made(session, actor="usr_a", tenant_id=calla, form_key="") is None
