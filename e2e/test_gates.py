@@ -98,6 +98,53 @@ def test_reload_and_back_after_each_swap_give_whole_pages(gate: Gate, capsys: py
     assert not faults, "\n".join(faults)
 
 
+INJECTED = (
+    '<div hx-post="/sign-out" hx-trigger="load"></div>', '<div hx-get="/budgets" hx-trigger="load"></div>',
+    '<div hx-get="/budgets" hx-trigger="load" hx-nonce=""></div>', '<div hx-get="/budgets" hx-trigger="load" hx-nonce="guess"></div>',
+    '<div hx-get="/budgets" hx-trigger="load" nonce="guess"></div>', '<div data-hx-get="/budgets" data-hx-trigger="load"></div>',
+    '<div hx-put="/budgets" hx-trigger="load"></div>', '<div hx-delete="/budgets" hx-trigger="load"></div>',
+    '<div hx-patch="/budgets" hx-trigger="load"></div>', '<div hx-get="/budgets" hx-trigger="every 50ms"></div>',
+    '<div hx-get="/budgets" hx-trigger="revealed"></div>', '<div hx-get="/budgets" hx-trigger="intersect"></div>',
+    '<div hx-trigger="load" hx-on:load="fetch(1)" hx-get="/budgets"></div>', '<img src="x" hx-on:error="htmx.ajax(1)" hx-get="/budgets">',
+    '<div hx-vals="js:{a:fetch(1)}" hx-get="/budgets" hx-trigger="load"></div>', '<div hx-action="/budgets" hx-method="get" hx-trigger="load"></div>',
+    '<form hx-post="/sign-out" hx-trigger="load"><input name="a"></form>', '<div hx-boost="true"><a class="bait" href="/budgets">x</a></div>',
+    '<div hx-sse="connect:/budgets"></div>', '<div hx-get="/budgets" hx-trigger="click" class="bait">x</div>',
+    '<div hx-inherit="*" hx-get:inherited="/budgets"><b hx-trigger="load"></b></div>',
+)  # fmt: skip
+_INJECT = """
+(markup) => {
+  const place = document.createElement("div");
+  place.id = "injected";
+  place.innerHTML = markup;
+  document.querySelector("main").append(place);
+  htmx.process(place);
+  place.querySelectorAll("div.bait").forEach((bait) => bait.click());
+}
+"""
+
+
+def test_injected_markup_fires_no_request(gate: Gate) -> None:
+    """Whoever could put markup into a page still moves nothing: htmx works only for elements with the nonce of the answer."""
+    visitor = gate.visitor("owner")
+    visitor.page.set_viewport_size(looking.WIDE)  # type: ignore[arg-type]
+    visitor.open("/invoices")
+    before = len(visitor.partials)
+    for markup in INJECTED:
+        visitor.page.evaluate(_INJECT, markup)
+        visitor.page.wait_for_timeout(60)
+        visitor.page.evaluate("document.getElementById('injected').remove()")
+    visitor.page.wait_for_timeout(300)
+    assert visitor.partials[before:] == []
+    nonce = visitor.page.evaluate("document.querySelector('[hx-nonce]').getAttribute('hx-nonce')")
+    visitor.page.evaluate(_INJECT, f'<div hx-get="/budgets" hx-trigger="load" hx-swap="none" hx-nonce="{nonce}"></div>')
+    for _ in range(50):
+        if len(visitor.partials) > before:
+            break
+        visitor.page.wait_for_timeout(100)
+    assert len(visitor.partials) == before + 1  # the positive control: with the nonce it fires
+    visitor.complaints.clear()
+
+
 _SHELL = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>New – Plumbline</title>
 <link rel="stylesheet" href="/static/plumbline.css"></head><body><main><h1>New</h1>{}</main></body></html>"""
 _POLICY = "default-src 'self'; script-src 'nonce-abc'; style-src 'self'; img-src 'self' data:"
