@@ -15,6 +15,7 @@ from billing.rendering import formats
 from billing.rendering.numbers import NBSP, Exact, MoneyLike
 from portal.navigation import page_numbers, url_with
 
+_STATIC = Path(__file__).resolve().parents[1] / "static"
 _CELL = re.compile(r"<(?:tr|td|th)\b[^>]*>")
 _COLSPAN = re.compile(r'colspan="?(\d+)')
 LOCALES = ("en", "de", "fr", "ja")
@@ -186,7 +187,7 @@ def cell_labels(rows: Markup, columns: Sequence[Mapping[str, object]]) -> Markup
 
 def asset(name: str) -> str:
     """The URL of a static file, with a hash of its content so that browsers may keep it for ever."""
-    return url_for("static", filename=name, v=_digest(Path(__file__).resolve().parents[1] / "static" / name))
+    return url_for("static", filename=name, v=_digest(_STATIC / name))
 
 
 @lru_cache(maxsize=256)

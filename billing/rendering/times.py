@@ -1,10 +1,11 @@
 """Dates, instants, periods and durations as text. An instant always names its zone; a range of days says its last day."""
 
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from babel import dates, units
+from babel import Locale, dates, units
 
 from billing.rendering.numbers import EN_DASH, NBSP, locale_of
 
@@ -21,7 +22,7 @@ _SIZES: tuple[tuple[int, _Unit], ...] = ((86_400, "day"), (3_600, "hour"), (60, 
 
 def day(on: date, *, locale: str = "en", long: bool = False) -> str:
     """A date: "1 Oct 2026", with `long` "1 October 2026"."""
-    return _first(dates.format_date(on, "long" if long else "medium", locale=_locale(locale)), on, locale)
+    return _day(on, locale, long)
 
 
 def day_of_year(on: date, *, locale: str = "en", long: bool = False) -> str:
@@ -137,6 +138,12 @@ def _at(local: datetime, seconds: bool, locale: str) -> str:
     return joint.replace("{1}", day(local.date(), locale=locale)).replace("{0}", _clock(local, seconds))
 
 
+@lru_cache(maxsize=1024)
+def _day(on: date, locale: str, long: bool) -> str:
+    """Kept, for the rows of a table share few days, and Babel reads its pattern anew for each."""
+    return _first(dates.format_date(on, "long" if long else "medium", locale=_locale(locale)), on, locale)
+
+
 def _first(text: str, on: date, locale: str) -> str:
     """The first of a month is an ordinal in French: "1er octobre"."""
     is_ordinal = on.day == 1 and locale_of(locale).language == "fr" and text.startswith("1 ")
@@ -173,6 +180,7 @@ def _local(at: datetime, zone: str) -> datetime:
     return at.astimezone(UTC if zone == "UTC" else ZoneInfo(zone))
 
 
-def _locale(code: str) -> str:
+@lru_cache(maxsize=64)
+def _locale(code: str) -> Locale:
     found = str(locale_of(code))
-    return _DAY_FIRST.get(found, found)
+    return locale_of(_DAY_FIRST.get(found, found))
