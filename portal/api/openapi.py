@@ -15,7 +15,7 @@ from pydantic.json_schema import models_json_schema
 
 from portal.api import parameters, problems
 from portal.api.ingest import MAX_EVENTS
-from portal.api.problems import Problem
+from portal.api.problems import Kind, Problem
 from portal.api.routes import ROUTES, SIGNED_ROUTES, Route
 
 PREFIX = "/api/v1"
@@ -74,6 +74,7 @@ def document(base_url: str) -> dict[str, Any]:
         "components": {
             "schemas": _schemas(routes),
             "headers": _HEADERS,
+            "responses": {f"Problem{status}": _problem(status, kinds) for status, kinds in _shared().items()},
             "securitySchemes": {
                 "apiKey": {
                     "type": "http",
@@ -153,25 +154,40 @@ def _request_content(route: Route, model: type[BaseModel]) -> dict[str, Any]:
 def _responses(route: Route) -> dict[str, Any]:
     responses = {str(status): _success(route, status) for status in route.success}
     if route.method == "GET":
-        responses["304"] = {"description": _WORDS_OF_STATUS[304], "headers": _headers(route, "ETag")}
+        responses["304"] = {"description": _WORDS_OF_STATUS[304], "headers": _headers("ETag")}
     for status, kinds in problems.by_status(codes(route)).items():
-        names = [kind.code for kind in kinds]
-        shape = {
-            "allOf": [
-                {"$ref": _REF.format(model=Problem.__name__)},
-                {"type": "object", "properties": {"code": {"enum": names}, "status": {"const": status}}},
-            ]
-        }
-        more = {401: ("WWW-Authenticate",), 403: ("WWW-Authenticate",), 429: ("Retry-After",)}.get(status, ())
-        responses[str(status)] = {
-            "description": " ".join(f"`{kind.code}`: {kind.words}" for kind in kinds),
-            "headers": _headers(route, *more, is_counted=status not in (400, 401, 413, 431, 500, 503)),
-            "content": {"application/problem+json": {"schema": shape}},
-        }
+        is_shared = not route.is_signed and not route.is_batch and _shared().get(status) == kinds
+        shared = {"$ref": f"#/components/responses/Problem{status}"}
+        responses[str(status)] = shared if is_shared else _problem(status, kinds, is_signed=route.is_signed)
     if route.is_batch and route.response is not None:  # one event alone that is rejected
         content = responses["422"]["content"]
         content["application/json"] = {"schema": {"$ref": _REF.format(model=route.response.__name__)}}
     return dict(sorted(responses.items()))
+
+
+@cache
+def _shared() -> dict[int, list[Kind]]:
+    """The problems that every route with a key has, by status."""
+    return problems.by_status(_COMMON | _OF_KEYS)
+
+
+def _problem(status: int, kinds: list[Kind], *, is_signed: bool = False) -> dict[str, Any]:
+    shape = {
+        "allOf": [
+            {"$ref": _REF.format(model=Problem.__name__)},
+            {
+                "type": "object",
+                "properties": {"code": {"enum": [kind.code for kind in kinds]}, "status": {"const": status}},
+            },
+        ]
+    }
+    more = {401: ("WWW-Authenticate",), 403: ("WWW-Authenticate",), 429: ("Retry-After",)}.get(status, ())
+    is_counted = not is_signed and status not in (400, 401, 413, 431, 500, 503)
+    return {
+        "description": " ".join(f"`{kind.code}`: {kind.words}" for kind in kinds),
+        "headers": _headers(*more, is_counted=is_counted),
+        "content": {"application/problem+json": {"schema": shape}},
+    }
 
 
 def _success(route: Route, status: int) -> dict[str, Any]:
@@ -182,12 +198,13 @@ def _success(route: Route, status: int) -> dict[str, Any]:
     more = ("ETag",) if not route.is_signed else ()
     if route.is_keyed:
         more = (*more, "Idempotency-Replayed")
-    return {"description": _WORDS_OF_STATUS[status], "headers": _headers(route, *more), "content": content}
+    headers = _headers(*more, is_counted=not route.is_signed)
+    return {"description": _WORDS_OF_STATUS[status], "headers": headers, "content": content}
 
 
-def _headers(route: Route, *names: str, is_counted: bool = True) -> dict[str, Any]:
+def _headers(*names: str, is_counted: bool = True) -> dict[str, Any]:
     wanted = ["X-Request-ID", *names]
-    if is_counted and not route.is_signed:
+    if is_counted:
         wanted += ["RateLimit-Policy", "RateLimit"]
     return {name: {"$ref": f"#/components/headers/{name}"} for name in wanted}
 

@@ -34,7 +34,7 @@ from tests.web import operators, tenants
 from tests.web.api.machines import Machine, machine
 
 # The build takes a sample of every route, the heavier tiers of confidence more.
-EXAMPLES = 12
+EXAMPLES = 8
 HEAVIER = (
     pytest.param(60, marks=pytest.mark.merge_medium),
     pytest.param(300, marks=pytest.mark.release_heavy),
