@@ -9,7 +9,6 @@ from billing.controls import tables as _controls
 from billing.invoicing import tables as _invoicing
 from billing.ledger import tables as _ledger
 from billing.metering import tables as _metering
-from billing.notices import tables as _notices
 from billing.payments import tables as _payments
 from billing.rating import tables as _rating
 from billing.storage import guards
@@ -28,7 +27,6 @@ ROOMS = (
     _invoicing,
     _payments,
     _controls,
-    _notices,
 )
 metadata: MetaData = Base.metadata
 

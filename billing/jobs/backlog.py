@@ -11,10 +11,9 @@ from sqlalchemy.orm import Session
 from billing.accounts.tables import AccountHead
 from billing.invoicing.tables import InvoiceDocument, InvoiceHeader
 from billing.metering.tables import UsageRecord
-from billing.notices.tables import Delivery
 from billing.payments.tables import PaymentSession, ProviderEvent, RefundRequest
 from billing.rating.tables import RatedLine, UnratedUsage
-from billing.storage.tables import JobRun, OutboxMessage
+from billing.storage.tables import Delivery, JobRun, OutboxMessage
 
 # (number that waits, instant of the oldest)
 Waiting = Select[Any, Any]

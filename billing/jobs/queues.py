@@ -14,11 +14,10 @@ from billing.invoicing.tables import InvoiceHeader
 from billing.jobs.runner import NOBODY
 from billing.kernel.errors import NotFound
 from billing.notices import topics
-from billing.notices.tables import Delivery
 from billing.payments.tables import PaymentSession, ProviderEvent, RefundRequest
 from billing.rating import unrated
 from billing.rating.tables import BillingPeriod, UnratedUsage
-from billing.storage.tables import JobRun, OutboxMessage
+from billing.storage.tables import Delivery, JobRun, OutboxMessage
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,8 @@ from sqlalchemy.orm import Session
 from billing.accounts import names
 from billing.accounts.tables import BillingAccount
 from billing.kernel.errors import Conflict, NotFound
-from billing.notices.tables import Delivery
 from billing.storage import audit
-from billing.storage.tables import OutboxMessage
+from billing.storage.tables import Delivery, OutboxMessage
 
 # The pauses after the first, second, ... try: ten tries within 75 hours and a bit, then it is given up.
 PAUSES = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 120, 360, 720, 1440, 1800))

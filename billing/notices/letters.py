@@ -18,11 +18,10 @@ from billing.accounts.tables import BillingAccount, Seller, Tenant, User
 from billing.invoicing.tables import InvoiceHeader
 from billing.kernel.errors import Conflict, NotFound
 from billing.notices import words
-from billing.notices.tables import Delivery
 from billing.notices.topics import get_topic
 from billing.rendering import emails
 from billing.rendering.emails import Rendered
-from billing.storage.tables import OutboxMessage
+from billing.storage.tables import Delivery, OutboxMessage
 
 HIDDEN = "hidden"  # what stands for a token where the words are only looked at
 

@@ -12,10 +12,9 @@ from sqlalchemy.orm import Session
 
 from billing.kernel.ids import new_ids
 from billing.notices import recipients
-from billing.notices.tables import Delivery
 from billing.notices.topics import get_topic
 from billing.storage.database import Database
-from billing.storage.tables import OutboxMessage
+from billing.storage.tables import Delivery, OutboxMessage
 
 _log = logging.getLogger("billing.notices")
 _BATCH = 500

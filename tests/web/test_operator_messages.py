@@ -11,9 +11,8 @@ from sqlalchemy import select, update
 from billing.accounts.access_tables import AccessLink
 from billing.accounts.tables import User
 from billing.notices import deliveries, relay
-from billing.notices.tables import Delivery
 from billing.storage.database import Database
-from billing.storage.tables import AuditRecord, OutboxMessage
+from billing.storage.tables import AuditRecord, Delivery, OutboxMessage
 from portal.operator.messages import PREVIEW_POLICY
 from tests.service.notices import world
 from tests.service.notices.test_letters import MAILED, payload_of, prepare

@@ -10,10 +10,9 @@ from sqlalchemy import insert, select, update
 from billing.accounts.tables import Membership
 from billing.notices import deliveries, relay, sending
 from billing.notices.channels.port import Mail
-from billing.notices.tables import Delivery
 from billing.storage import correlation
 from billing.storage.database import Database
-from billing.storage.tables import OutboxMessage
+from billing.storage.tables import Delivery, OutboxMessage
 from tests.peers.smtp_server import SmtpServer
 from tests.service.notices import world
 from tests.service.notices.world import NOW

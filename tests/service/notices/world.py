@@ -12,9 +12,9 @@ from billing.notices import relay, sending
 from billing.notices.channels.port import Channel
 from billing.notices.channels.smtp import SmtpChannel, read_url
 from billing.notices.mail import Mailer
-from billing.notices.tables import Delivery
 from billing.storage import correlation, outbox
 from billing.storage.database import Database
+from billing.storage.tables import Delivery
 from tests.peers.smtp_server import SmtpServer
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
