@@ -126,8 +126,7 @@ def test_two_jobs_at_once_make_one_chain(database: Database) -> None:
 
     def work() -> None:
         barrier.wait()
-        for _ in range(5):
-            done.append(seal(database, limit=9))
+        done.extend(seal(database, limit=9) for _ in range(5))
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
