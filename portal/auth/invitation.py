@@ -108,6 +108,7 @@ def _page(state: str, token: str, found: InvitationRow, **more: object) -> str:
         state=state,
         invitation=found,
         role=role,
+        inviter="Whoever runs this portal" if found.invited_by.startswith("cli:") else found.invited_by,
         allowed=[permission.words for permission in tables if name in permission.roles],
         action=url_for("auth.invitation", token=token),
         **more,
