@@ -46,6 +46,17 @@ _ACTS: dict[str, tuple[str, str | None]] = {
     "key.create": ("API key made", None),
     "key.revoke": ("API key ended", None),
     "membership.grant": ("Access given", None),
+    "membership.role": ("Role in a team changed", None),
+    "membership.remove": ("Removed from a team", "warn"),
+    "membership.leave": ("Left a team", None),
+    "invitation.send": ("Invitation sent", None),
+    "invitation.revoke": ("Invitation withdrawn", None),
+    "invitation.accept": ("Invitation taken up", "good"),
+    "reset.ask": ("Password reset asked for", None),
+    "reset.use": ("Password reset by link", "warn"),
+    "staff.role": ("Staff role changed", "warn"),
+    "user.disable": ("Kept from signing in", "warn"),
+    "user.enable": ("Allowed to sign in again", None),
 }
 _PAGES: dict[str, Callable[[str], str]] = {
     "refund_request": lambda id: url_for("operator.refunds_detail", refund_id=id),
