@@ -26,6 +26,8 @@ _SPECIAL = re.compile(rf'[",;\s\']|{_RUNS.pattern}')
 # The same of a whole column at once, its cells parted by NUL: what finds nothing here finds nothing in any cell.
 _SPECIAL_AMONG = re.compile(r"[\",;\s']|(?:^|\0)[=+\-@|%\uff1d\uff0b\uff0d\uff20]")
 
+_HARMLESS = {ord(sign): None for sign in "_/.:"}  # beside letters and digits: ids, codes and hashes need no search
+
 
 @dataclass(frozen=True, kw_only=True)
 class Quotients:
@@ -160,9 +162,10 @@ def _blocks(rows: Iterable[Sequence[Cell]]) -> Iterator[Sequence[Column]]:
 
 def _texts(column: Sequence[Any]) -> list[str]:
     texts = ["" if value is None else value for value in column]
-    if not _SPECIAL_AMONG.search("\0".join(texts)):
+    distinct = set(texts)
+    if "".join(distinct).translate(_HARMLESS).isalnum() or not _SPECIAL_AMONG.search("\0".join(distinct)):
         return texts
-    written = {text: _text(text) for text in set(texts)}
+    written = {text: _text(text) for text in distinct}
     return [written[text] for text in texts]
 
 
