@@ -150,7 +150,7 @@ class Walk:
         headers = dict(request.pop("headers", {}))
         if who.startswith("key:"):
             headers["Authorization"] = f"Bearer {self.ids[who]}"
-        return self.client(who).open(url or stop.url, method=method, headers=headers, **request)
+        return self.client(who).open(url or stop.url, method=method, headers=headers, buffered=True, **request)
 
     def page(self, stop: Stop) -> Page:
         """The page as its owner gets it, read once a walk."""
