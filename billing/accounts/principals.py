@@ -40,12 +40,14 @@ class Principal:
 
 def find_principal(session: Session, user_id: str) -> Principal | None:
     """The person of that user id with all their rights, or None when there is none or they are disabled."""
-    user = session.get(User, user_id)
-    if user is None or user.is_disabled:
+    found = session.execute(
+        select(User, TotpDevice.confirmed_at)
+        .outerjoin(TotpDevice, TotpDevice.user_id == User.id)
+        .where(User.id == user_id)
+    ).one_or_none()
+    if found is None or found[0].is_disabled:
         return None
-    has_factor = session.scalar(
-        select(TotpDevice.user_id).where(TotpDevice.user_id == user_id, TotpDevice.confirmed_at.is_not(None))
-    )
+    user, factor_since = found
     rows = session.execute(
         select(BillingAccount, Membership.role)
         .join(Membership, Membership.tenant_id == BillingAccount.tenant_id)
@@ -57,7 +59,7 @@ def find_principal(session: Session, user_id: str) -> Principal | None:
         login=user.login,
         name=user.name,
         locale=user.locale,
-        has_second_factor=bool(has_factor),
+        has_second_factor=factor_since is not None,
         is_staff=user.staff_role is not None,
         staff_permissions=permissions.of_staff(user.staff_role) if user.staff_role else frozenset(),
         accounts=tuple(
