@@ -1,6 +1,7 @@
 """Usage as lists: filtered, newest first, a page at a time, or streamed whole for an export. Frozen rows, no objects of the mapper."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
@@ -143,19 +144,20 @@ def stream_usage(session: Session, account_id: str, wanted: UsageFilter | None =
         account_id,
         wanted or UsageFilter(),
     ).order_by(record.usage_seq)
-    found = session.connection().execute(query, execution_options={"yield_per": _FETCH_ROWS})
-    for rows in found.partitions():
-        ids, codes, quantities, starts, ends, *others = zip(*rows, strict=True)
-        yield UsageBlock(
-            ids,
-            codes,
-            [meters[code][0] for code in codes],
-            [meters[code][1] for code in codes],
-            list(map(int, quantities)),
-            instants(starts),
-            instants(ends),
-            *others,
-        )
+    # Closed also when whoever reads breaks off: the server would keep its cursor.
+    with closing(session.connection().execute(query, execution_options={"yield_per": _FETCH_ROWS})) as found:
+        for rows in found.partitions():
+            ids, codes, quantities, starts, ends, *others = zip(*rows, strict=True)
+            yield UsageBlock(
+                ids,
+                codes,
+                [meters[code][0] for code in codes],
+                [meters[code][1] for code in codes],
+                list(map(int, quantities)),
+                instants(starts),
+                instants(ends),
+                *others,
+            )
 
 
 def get_usage(session: Session, account_id: str, usage_id: str) -> UsageRow:

@@ -86,5 +86,7 @@ def test(address: str) -> None:
         with mailer.channel.connection() as carry:
             carry(Mail(id=test_id, sender=mailer.sender, recipient=recipient, raw=message.as_bytes()))
     except NotTaken as trouble:
-        raise Failed(f"{words.of_error(str(trouble), is_short=True)} It said: {trouble.detail or trouble.code}") from None
+        raise Failed(
+            f"{words.of_error(str(trouble), is_short=True)} It said: {trouble.detail or trouble.code}"
+        ) from None
     click.echo(f"The mail for {recipient} was taken ({mailer.channel.name}).")

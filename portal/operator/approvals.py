@@ -139,7 +139,7 @@ def approvals_reject(approval_id: str) -> Response:
     return _decide(path_key(approval_id), "reject", RejectForm())
 
 
-@access.requires_staff("ledger.correct")
+@access.requires_staff("ledger.correct", fresh=True)
 def approvals_withdraw(approval_id: str) -> Response:
     """Take one's own request back, of whatever kind: who asks for corrections also asks for refunds. A second click finds it done."""
     approval_id, maker = path_key(approval_id), access.current_principal().id

@@ -57,7 +57,7 @@ def assert_guarded(answer: TestResponse, where: str) -> None:
 def test_every_address_answers_with_the_headers_also_when_it_refuses(app: Flask, client: FlaskClient) -> None:
     seen = 0
     for rule in app.url_map.iter_rules():
-        if rule.endpoint == "static":
+        if rule.endpoint in ("static", "api_docs.description"):  # for everybody to keep; the gates look at its headers
             continue
         for method in sorted((rule.methods or set()) & {"GET", "POST"}):
             answer = client.open(_filled(app, rule), method=method)

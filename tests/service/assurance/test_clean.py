@@ -10,8 +10,10 @@ from billing.kernel.errors import Invalid
 from billing.ledger.tables import LedgerEntry, LedgerTransaction
 from billing.metering.tables import UsageRecord
 from billing.rating.tables import Charge, Counter, Posting, RatedLine
+from billing.storage import audit_chain
 from billing.storage.database import Database, Session
-from tests.service.assurance.walk import walk
+from billing.storage.tables import AuditRecord
+from tests.service.assurance.walk import LATER, walk
 
 
 def _rows(session: Session, *tables: type) -> int:
@@ -20,6 +22,8 @@ def _rows(session: Session, *tables: type) -> int:
 
 def test_all_checks_look_at_every_row_and_find_nothing(database: Database) -> None:
     walk(database)
+    with database.transaction("jobs") as session:
+        audit_chain.seal(session, now=LATER)
     with database.reading("jobs") as session:
         checked = selfcheck.run(session)
         verified = verification.verify_chain(session)
@@ -37,9 +41,11 @@ def test_all_checks_look_at_every_row_and_find_nothing(database: Database) -> No
                 "invoice",
                 "invoice_line",
                 "payment",
+                "audit",
             )
         }
         assert all(checked.by_check.values()), checked.by_check
+        assert checked.by_check["audit"] == _rows(session, AuditRecord)
         assert checked.by_check["usage"] == _rows(session, UsageRecord)
         assert checked.by_check["chain"] > _rows(session, LedgerTransaction, LedgerEntry)
         assert checked.by_check["rated_line"] == _rows(session, RatedLine, Counter, Charge)

@@ -8,8 +8,9 @@ from billing.invoicing import credit_notes
 from billing.invoicing.tables import InvoiceDocument
 from billing.ledger import balances
 from billing.storage.database import Database
+from tests import staff
 from tests.service.invoicing import world as invoicing_world
-from tests.service.payments.world import SandboxCustomer, World
+from tests.service.payments.world import ASKER, DECIDER, SandboxCustomer, World
 from tests.service.rating import world as rating_world
 from tests.service.rating.world import Use
 
@@ -30,6 +31,8 @@ def walk(database: Database) -> Walk:
     """Two accounts. The first has everything; the second is billed by tiers across projects and has lines not posted yet."""
     account_id = invoicing_world.open_account(database, "calla")
     payer = World(database=database, customer=SandboxCustomer(database), account_id=account_id)
+    with database.transaction() as session:
+        staff.hire(session, ASKER, DECIDER)
     payment = payer.top_up(5_000)
     invoicing_world.used(database, account_id, Use(3_000, "red"), Use(2_000, "blue"), Use(1_234, "red"))
     invoicing_world.used(database, account_id, Use(77, "red"), Use(1, None))
