@@ -1,6 +1,6 @@
 """What views use of the application: its database, its providers, and the clock."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -51,7 +51,7 @@ def now() -> datetime:
     return clock.utc_now()
 
 
-def streamed(read: Callable[[Session], Iterator[bytes]]) -> Iterator[bytes]:
+def streamed(read: Callable[[Session], Iterable[bytes]]) -> Iterator[bytes]:
     """What `read` yields from one snapshot, for an answer that is sent while it is read: after the view, in the view's tenancy."""
     scope, parts = tenancy.current(), services()
 

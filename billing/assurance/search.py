@@ -222,7 +222,7 @@ def _with_accounts(session: Session, hits: Iterable[Hit]) -> list[Hit]:
     accounts = _table("billing_accounts")
     wanted = {hit.account_id for hit in hits if hit.account_id}
     named: dict[str, str] = dict(
-        session.execute(select(accounts.c.id, accounts.c.name).where(accounts.c.id.in_(wanted))).all()  # type: ignore[arg-type]
+        session.execute(select(accounts.c.id, accounts.c.name).where(accounts.c.id.in_(wanted))).all()
     )
     return [
         Hit(

@@ -91,7 +91,10 @@ def verify(session: Session) -> Iterator[Broken | int]:
     previous, expected_seq = START, 1
     for seal_row, record in stored:
         broken = list(_breaks(seal_row, record, previous, expected_seq))
-        yield from broken or [1]
+        if broken:
+            yield from broken
+        else:
+            yield 1
         previous, expected_seq = seal_row.chain_hash, seal_row.seq + 1
 
 

@@ -1,5 +1,7 @@
 """What the things are called that audit rows, searches and traces speak of, and where an operator can see them."""
 
+from typing import Any
+
 from flask import current_app, url_for
 
 # kind -> (word, endpoint of its page, name of the page's argument)
@@ -51,4 +53,5 @@ def find_url(kind: str, subject_id: str) -> str | None:
     _word, endpoint, argument = _KINDS.get(kind, ("", None, ""))
     if endpoint is None or endpoint not in current_app.view_functions:
         return None
-    return url_for(endpoint, **{argument: subject_id})
+    values: dict[str, Any] = {argument: subject_id}
+    return url_for(endpoint, **values)
