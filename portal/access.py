@@ -92,7 +92,7 @@ def by_key(view: View) -> View:
 
 def open_wall(*, accounts: Iterable[str], tenants: Iterable[str]) -> None:
     """From now on this request's transactions see the rows of these billing accounts and tenants, and of no others."""
-    tenancy.enter(tenancy.of(accounts=accounts, tenants=tenants))
+    _see(tenancy.of(accounts=accounts, tenants=tenants))
 
 
 def find_principal() -> Principal | None:
@@ -319,7 +319,7 @@ def _check_staff(permission: str) -> Response | None:
         return refusal
     if permission not in principal.staff_permissions:
         abort(403)
-    tenancy.enter(tenancy.EVERYTHING)
+    _see(tenancy.EVERYTHING)
     return None
 
 
@@ -329,7 +329,7 @@ def _check_signed_in(_permission: str) -> Response | None:
     if refusal is not None or principal is None:
         return refusal
     if principal.is_staff:
-        tenancy.enter(tenancy.EVERYTHING)
+        _see(tenancy.EVERYTHING)
     else:
         open_wall(
             accounts=[account.id for account in principal.accounts],
@@ -363,7 +363,14 @@ def _raise_wall() -> None:
     view = current_app.view_functions.get(request.endpoint or "")
     declared = getattr(view, "access", "")
     opens_itself = declared == "public" or declared.partition(":")[0] == "key"
-    g.wall = tenancy.enter(tenancy.EVERYTHING if opens_itself else tenancy.NOTHING)
+    _see(tenancy.EVERYTHING if opens_itself else tenancy.NOTHING)
+
+
+def _see(scope: tenancy.Scope) -> None:
+    """Put a scope in force for the rest of this request. The thread goes on to other requests: the first token leads back."""
+    token = tenancy.enter(scope)
+    if "wall" not in g:
+        g.wall = token
 
 
 def _lower_wall(_error: BaseException | None) -> None:

@@ -11,11 +11,21 @@ from sqlalchemy import exists, or_, select
 from billing.assurance import selfcheck
 from billing.ledger.tables import LedgerTransaction
 from billing.metering.tables import UsageRecord
+from billing.storage import tenancy
 from billing.storage.database import Database, DatabaseUrls
 from tests import databases
 from tests.session import run_dir
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def tenancy_in_force() -> Iterator[None]:
+    """A request that left its scope in force would blind whatever its thread does next."""
+    yield
+    left = tenancy.current()
+    tenancy.enter(tenancy.EVERYTHING)
+    assert left == tenancy.EVERYTHING, f"the test left {left} in force"
 
 
 @pytest.fixture(params=databases.chosen_engines())

@@ -13,7 +13,7 @@ from billing.catalog import bootstrap
 from billing.storage import migrate
 from billing.storage.database import Database, DatabaseUrls
 from tests import postgres
-from tests.session import is_ci
+from tests.session import is_ci, is_full_depth
 
 ENGINES = ("sqlite", "postgresql")
 
@@ -32,6 +32,13 @@ def chosen_engines() -> tuple[str, ...]:
     if is_ci() and chosen and set(chosen) != set(ENGINES):
         raise ValueError("CI runs on both engines: PLUMBLINE_TEST_ENGINES is for development")
     return chosen or ENGINES
+
+
+def engines_of_pages() -> tuple[str, ...]:
+    """SQLite for the pages' own tests: what PostgreSQL does otherwise is proven below them, and the gates walk every page there.
+    At full depth (the tiers from merge-medium on) both."""
+    chosen = chosen_engines()
+    return chosen if is_full_depth() or "sqlite" not in chosen else ("sqlite",)
 
 
 @contextmanager

@@ -29,6 +29,11 @@ def is_ci() -> bool:
     return os.environ.get("CI", "").lower() in ("1", "true", "yes")
 
 
+def is_full_depth() -> bool:
+    """Whether walks are walked whole and pages on both engines: PLUMBLINE_TEST_DEPTH=full, as the heavier tiers set it."""
+    return os.environ.get("PLUMBLINE_TEST_DEPTH") == "full"
+
+
 def run_dir() -> Path:
     """The scratch directory of this run; xdist's workers get the controller's through the environment."""
     return Path(os.environ[RUN_DIR_VARIABLE])

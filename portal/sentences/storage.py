@@ -10,4 +10,6 @@ REASONS: dict[str, Sentence] = {
     "unknown_work": "There is no such work: choose one of those on the page.",
     "unknown": "The signing key in the file is not one that this database knows: put back the file it was set up with.",
 }
-CODES: dict[str, Sentence] = {}
+CODES: dict[str, Sentence] = {
+    "signing_key_unusable": "The signing key cannot be used: see PLUMBLINE_SIGNING_KEY_FILE.",
+}

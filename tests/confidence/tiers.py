@@ -46,7 +46,7 @@ _WORKFLOWS = Stage(
     artifacts=("{run}/junit/workflows.xml", "{run}/evidence/workflows.json"),
     environ={"PLUMBLINE_EVIDENCE_DIR": "{run}/evidence"},
 )
-_BOTH = _pytest("tests", "tests", *_PARALLEL)
+_BOTH = _pytest("tests", "tests", *_PARALLEL, PLUMBLINE_TEST_DEPTH="full")
 _E2E = _pytest("e2e", "e2e", counts_coverage=False)
 _MEDIUM = _pytest("merge-medium", "tests", "-m", "merge_medium", *_PARALLEL, counts_coverage=False)
 _HEAVY = _pytest(

@@ -13,10 +13,17 @@ from billing.storage.database import Database
 from portal import create_app
 from portal.config import PortalConfig
 from portal.services import Services
+from tests import databases
 from tests.web.pages import Page
 
 PASSWORD = "correct horse battery staple"
 CREATED_AT = datetime(2016, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture(params=databases.engines_of_pages())
+def engine(request: pytest.FixtureRequest) -> str:
+    """Pages are tested on SQLite, at full depth on both engines; a test may name its own."""
+    return str(request.param)
 
 
 @pytest.fixture

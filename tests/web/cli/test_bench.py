@@ -38,7 +38,7 @@ def test_each_case_measures_the_right_work_at_a_tiny_size(engine: str, environme
     (line,) = done.stdout.splitlines()
     result = json.loads(line)
     assert set(result) == KEYS
-    assert (result["case"], result["engine"], result["size"]) == (name, engine, round(cases.CASES[name].SIZE * SCALE))
+    assert (result["case"], result["engine"], result["size"]) == (name, engine, cases.size_of(name, SCALE))
     for key in ("figure", "limit", "ratio", "peak_mb", "aa_ratio"):
         assert math.isfinite(result[key])
         assert result[key] > 0

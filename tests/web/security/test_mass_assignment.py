@@ -10,6 +10,7 @@ from werkzeug.test import TestResponse
 from billing.storage.columns import Base
 from tests.gates import write_gates
 from tests.gates.walk import Stop, Walk
+from tests.session import is_full_depth
 from tests.web.pages import elements
 
 _VOLATILE = re.compile(
@@ -79,9 +80,8 @@ def hostile(own_walk: Walk) -> dict[str, str]:
 
 def test_a_form_takes_its_own_fields_and_no_others(own_walk: Walk, hostile: dict[str, str]) -> None:
     tried, moved = 0, 0
-    for stop in own_walk.stops():
-        if not stop.writes or stop.is_machine or stop.access == "key":
-            continue
+    forms = [stop for stop in own_walk.stops() if stop.writes and not stop.is_machine and stop.access != "key"]
+    for stop in forms if is_full_depth() else forms[::3]:
         own = own_walk.fields(stop, stop.owner)
         extra = {
             name: value for name, value in hostile.items() if name not in own and name not in shown(own_walk, stop)
@@ -91,8 +91,8 @@ def test_a_form_takes_its_own_fields_and_no_others(own_walk: Walk, hostile: dict
             f"{stop}: other fields change what the form does"
         )
         tried, moved = tried + 1, moved + bool(expected)
-    assert tried > 12
-    assert moved > 8
+    assert tried == len(range(0, len(forms), 1 if is_full_depth() else 3)) > 10
+    assert moved > 5
 
 
 def test_a_body_of_the_api_takes_its_own_fields_and_no_others(own_walk: Walk, hostile: dict[str, str]) -> None:
