@@ -53,7 +53,7 @@ def portal(database: Database, database_urls: DatabaseUrls) -> Iterator[str]:
     process = subprocess.Popen(command, env=environment, cwd=ROOT, start_new_session=True, stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     try:
-        _until(lambda: _answers(f"{url}/healthz"), 60, "the portal to answer")
+        _until(lambda: _answers(f"{url}/healthz"), 180, "the portal to answer")
         yield url
     finally:
         os.killpg(process.pid, signal.SIGKILL)
@@ -70,7 +70,7 @@ def test_the_leader_is_killed_another_takes_over_and_nothing_is_doubled(database
             session, now=opened_at, account_id=account_id, event_id="e1", external_id="a1", resource="gpu-4x", name="train",
             shape=Shape(gpus="4"), at=opened_at,
         )  # fmt: skip
-    _until(lambda: _count(database, Posting.id) > 0, 60, "the first posting")
+    _until(lambda: _count(database, Posting.id) > 0, 180, "the first posting")
     first = _leader(database)
     os.kill(int(first.rpartition(":")[2]), signal.SIGKILL)
     killed_at = time.monotonic()
@@ -81,7 +81,7 @@ def test_the_leader_is_killed_another_takes_over_and_nothing_is_doubled(database
         allocations.release(
             session, now=released_at, account_id=account_id, event_id="e2", external_id="a1", at=released_at
         )
-    _until(lambda: _waiting(database) == 0, 60, "everything to be rated")
+    _until(lambda: _waiting(database) == 0, 180, "everything to be rated")
     with database.reading("jobs") as session:
         used_ms = sum(session.execute(select(UsageRecord.quantity_base)).scalars()) // (4 * 21_000)
         report = selfcheck.run(session, now=datetime.now(UTC))
