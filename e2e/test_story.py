@@ -185,7 +185,9 @@ def approves(operator: Visitor, refund_id: str) -> None:
     """The second person sees it wait on the workbench, looks at what it does to the ledger, and approves."""
     page = operator.page
     operator.menu("Workbench")
-    page.locator("#queues-table").get_by_role("link", name=re.compile("refund", re.IGNORECASE)).first.click()
+    page.locator("#queues-table").get_by_role("link", name="To approve").first.click()
+    expect(page.locator("main")).to_contain_text(BACK)
+    operator.menu("Refunds")
     page.locator(f"a[href$='/operator/refunds/{refund_id}']").first.click()
     expect(page.locator("h1")).to_have_text(f"Refund of USD {BACK}")
     page.get_by_role("link", name="Approve").click()
