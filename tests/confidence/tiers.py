@@ -74,7 +74,13 @@ TIERS = {
             stages=(
                 _CHECK,
                 _pytest(
-                    "tests", "tests/unit", "tests/service", "tests/web", *_PARALLEL, PLUMBLINE_TEST_ENGINES="sqlite"
+                    "tests",
+                    "tests/unit",
+                    "tests/service",
+                    "tests/web",
+                    "tests/confidence/test_workflows.py",
+                    *_PARALLEL,
+                    PLUMBLINE_TEST_ENGINES="sqlite",
                 ),
                 _WORKFLOWS,
             ),
