@@ -4,6 +4,7 @@ from sqlalchemy import Connection, MetaData, UniqueConstraint
 
 from billing.accounts import access_tables as _access
 from billing.accounts import tables as _accounts
+from billing.assurance import tables as _assurance
 from billing.catalog import tables as _catalog
 from billing.controls import tables as _controls
 from billing.invoicing import tables as _invoicing
@@ -27,6 +28,7 @@ ROOMS = (
     _invoicing,
     _payments,
     _controls,
+    _assurance,
 )
 metadata: MetaData = Base.metadata
 

@@ -13,7 +13,17 @@ from sqlalchemy.orm import Session
 from billing.accounts.tables import BillingAccount
 from billing.catalog import book_files
 from billing.catalog.errors import PriceExists
-from billing.catalog.tables import Meter, PlanVersion, PriceBook, PriceVersion, Sku, Subscription
+from billing.catalog.items import Item
+from billing.catalog.tables import (
+    Meter,
+    PlanVersion,
+    PriceBook,
+    PriceBookActivation,
+    PriceOverride,
+    PriceVersion,
+    Sku,
+    Subscription,
+)
 from billing.kernel import canonical
 from billing.kernel.clock import to_rfc3339
 from billing.kernel.errors import NotFound
@@ -31,7 +41,7 @@ class Price:
     id: str
     sku_code: str
     family: str
-    meter_code: str
+    item: Item
     currency: str
     model: str
     parameters: dict[str, Any] = field(hash=False)  # decimal text, major units; see `models`
@@ -39,10 +49,15 @@ class Price:
     price_hash: str
     base_per_unit: int
 
+    @property
+    def meter_code(self) -> str:
+        """The meter whose units the price counts."""
+        return self.item.meter_code
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Schedule:
-    """What one meter costs over time: `prices[i]` from `starts[i]` until the next start."""
+    """What one item costs over time: `prices[i]` from `starts[i]` until the next start."""
 
     starts: list[datetime]
     prices: list[Price | None]
@@ -61,13 +76,15 @@ class PriceTable:
         currencies: dict[str, str],
         subscriptions: dict[str, tuple[tuple[datetime, str], ...]],
         plans: dict[str, tuple[tuple[datetime, str], ...]],
-        prices: dict[tuple[str, str, str], list[Price]],
+        prices: dict[tuple[str, Item, str], list[Price]],
+        overrides: dict[tuple[str, Item], list[tuple[datetime, Price | None]]],
     ) -> None:
         self._currencies = currencies  # account -> currency
         self._subscriptions = subscriptions  # account -> (from, plan)
         self._plans = plans  # plan -> (from, book)
-        self._prices = prices  # (book, meter, currency) -> by valid_from
-        self._schedules: dict[tuple[str, str], _Schedule] = {}
+        self._prices = prices  # (book, item, currency) -> by valid_from
+        self._overrides = overrides  # (account, item) -> (from, price; None: the plan's again)
+        self._schedules: dict[tuple[str, Item], _Schedule] = {}
         self._shared: dict[tuple[object, ...], _Schedule] = {}  # accounts on one plan share their schedules
 
     @classmethod
@@ -97,30 +114,43 @@ class PriceTable:
             subscriptions={account_id: tuple(rows) for account_id, rows in subscriptions.items()},
             plans=plans,
             prices=_read_prices(session, books, set(currencies.values())),
+            overrides=_read_overrides(session, wanted, currencies),
         )
 
-    def price_at(self, account_id: str, meter_code: str, at: datetime) -> Price | None:
+    def price_at(self, account_id: str, item: Item, at: datetime) -> Price | None:
         """The price in force for usage that starts at the instant; None where there is none."""
-        schedule = self._schedules.get((account_id, meter_code)) or self._resolve(account_id, meter_code)
+        schedule = self._schedules.get((account_id, item)) or self._resolve(account_id, item)
         place = bisect_right(schedule.starts, at) - 1
         return schedule.prices[place] if place >= 0 else None
 
-    def edges(self, account_id: str, meter_code: str, start_at: datetime, end_at: datetime) -> list[datetime]:
+    def edges(self, account_id: str, item: Item, start_at: datetime, end_at: datetime) -> list[datetime]:
         """The instants strictly inside the window at which another price (or none) begins, rising: where windows are cut."""
-        starts = (self._schedules.get((account_id, meter_code)) or self._resolve(account_id, meter_code)).starts
+        starts = (self._schedules.get((account_id, item)) or self._resolve(account_id, item)).starts
         first = bisect_right(starts, start_at)
         return [start for start in starts[first:] if start < end_at]
 
-    def _resolve(self, account_id: str, meter_code: str) -> _Schedule:
+    def _resolve(self, account_id: str, item: Item) -> _Schedule:
         currency = self._currencies[account_id]
         subscriptions = self._subscriptions.get(account_id, ())
-        key = (subscriptions, currency, meter_code)
+        own = tuple(self._overrides.get((account_id, each), ()) for each in {item, item.of_any_variant})
+        key = (subscriptions, currency, item, account_id if any(own) else "")
         if key not in self._shared:
-            self._shared[key] = self._schedule(subscriptions, currency, meter_code)
-        self._schedules[account_id, meter_code] = self._shared[key]
+            self._shared[key] = self._layered(account_id, subscriptions, currency, item)
+        self._schedules[account_id, item] = self._shared[key]
         return self._shared[key]
 
-    def _schedule(self, subscriptions: Sequence[tuple[datetime, str]], currency: str, meter_code: str) -> _Schedule:
+    def _layered(
+        self, account_id: str, subscriptions: Sequence[tuple[datetime, str]], currency: str, item: Item
+    ) -> _Schedule:
+        """The variant's own prices over those of any variant; in each, the account's own over its plan's."""
+        schedule = _Schedule(starts=[], prices=[])
+        for each in (item.of_any_variant, *((item,) if item.variant else ())):
+            schedule = _over(self._schedule(subscriptions, currency, each), schedule)
+            own = self._overrides.get((account_id, each), [])
+            schedule = _over(_Schedule(starts=[at for at, _ in own], prices=[price for _, price in own]), schedule)
+        return schedule
+
+    def _schedule(self, subscriptions: Sequence[tuple[datetime, str]], currency: str, item: Item) -> _Schedule:
         at: dict[datetime, Price | None] = {}  # later words about an instant replace earlier ones
         for subscribed_at, unsubscribed_at, plan_id in _spans(subscriptions):
             at[subscribed_at] = None  # until a version of the plan has begun
@@ -128,16 +158,11 @@ class PriceTable:
                 start, end = max(subscribed_at, planned_at), _earlier(unsubscribed_at, replaced_at)
                 if end is not None and start >= end:
                     continue
-                book = self._prices.get((book_code, meter_code, currency), [])
+                book = self._prices.get((book_code, item, currency), [])
                 begun = bisect_right(book, start, key=_valid_from)
                 at[start] = book[begun - 1] if begun else None
                 at.update((price.valid_from, price) for price in book[begun:] if end is None or price.valid_from < end)
-        schedule = _Schedule(starts=[], prices=[])
-        for start in sorted(at):
-            if at[start] is not (schedule.prices[-1] if schedule.prices else None):
-                schedule.starts.append(start)
-                schedule.prices.append(at[start])
-        return schedule
+        return _changes(at)
 
 
 def load_book(session: Session, text: str, *, now: datetime, origin: str, actor: str) -> PriceBook:
@@ -167,6 +192,7 @@ def load_book(session: Session, text: str, *, now: datetime, origin: str, actor:
     session.add(book)
     session.flush()  # its prices refer to it
     session.add_all(_version_of(book, price) for price in new)
+    session.add(PriceBookActivation(price_book_id=book.id, gate="bootstrap", actor=actor, activated_at=now))
     audit.record(
         session,
         now=now,
@@ -266,7 +292,7 @@ def _price_of(version: PriceVersion, sku: Sku, base_per_unit: int) -> Price:
         id=version.id,
         sku_code=sku.code,
         family=sku.family,
-        meter_code=sku.meter_code,
+        item=Item(sku.meter_code, sku.variant, sku.mode),
         currency=version.currency,
         model=version.model,
         parameters=version.parameters,
@@ -288,17 +314,60 @@ def _read_plans(session: Session, plan_ids: set[str]) -> dict[str, tuple[tuple[d
     return {plan_id: tuple(versions) for plan_id, versions in plans.items()}
 
 
-def _read_prices(session: Session, books: set[str], currencies: set[str]) -> dict[tuple[str, str, str], list[Price]]:
-    prices: defaultdict[tuple[str, str, str], list[Price]] = defaultdict(list)
+def _read_prices(session: Session, books: set[str], currencies: set[str]) -> dict[tuple[str, Item, str], list[Price]]:
+    prices: defaultdict[tuple[str, Item, str], list[Price]] = defaultdict(list)
     rows = session.execute(
         _price_rows()
+        .join(PriceBookActivation, PriceBookActivation.price_book_id == PriceVersion.price_book_id)
         .where(PriceVersion.book_code.in_(books), PriceVersion.currency.in_(currencies))
         .order_by(PriceVersion.valid_from)
     )
     for version, sku, base_per_unit in rows:
         price = _price_of(version, sku, base_per_unit)
-        prices[version.book_code, price.meter_code, price.currency].append(price)
+        prices[version.book_code, price.item, price.currency].append(price)
     return prices
+
+
+def _read_overrides(
+    session: Session, account_ids: Sequence[str], currencies: dict[str, str]
+) -> dict[tuple[str, Item], list[tuple[datetime, Price | None]]]:
+    """(account, item) -> (from, price or None), rising; a price in another currency than the account's is not its price."""
+    found: defaultdict[tuple[str, Item], list[tuple[datetime, Price | None]]] = defaultdict(list)
+    for place in range(0, len(account_ids), _CHUNK):
+        rows = session.execute(
+            select(PriceOverride.billing_account_id, PriceOverride.valid_from, PriceVersion, Sku, Meter.base_per_unit)
+            .join(Sku, Sku.code == PriceOverride.sku_code)
+            .join(Meter, Meter.code == Sku.meter_code)
+            .outerjoin(PriceVersion, PriceVersion.id == PriceOverride.price_version_id)
+            .where(PriceOverride.billing_account_id.in_(account_ids[place : place + _CHUNK]))
+            .order_by(PriceOverride.valid_from)
+        )
+        for account_id, valid_from, found_version, sku, base_per_unit in rows:
+            version: PriceVersion | None = found_version
+            price = _price_of(version, sku, base_per_unit) if version is not None else None
+            if price is None or price.currency == currencies[account_id]:
+                found[account_id, Item(sku.meter_code, sku.variant, sku.mode)].append((valid_from, price))
+    return found
+
+
+def _over(upper: _Schedule, lower: _Schedule) -> _Schedule:
+    """Two schedules as one: what the upper says, and the lower where it says nothing."""
+
+    def said(schedule: _Schedule, instant: datetime) -> Price | None:
+        place = bisect_right(schedule.starts, instant) - 1
+        return schedule.prices[place] if place >= 0 else None
+
+    return _changes({at: said(upper, at) or said(lower, at) for at in {*upper.starts, *lower.starts}})
+
+
+def _changes(at: dict[datetime, Price | None]) -> _Schedule:
+    """The schedule of these instants, without those at which nothing changes."""
+    schedule = _Schedule(starts=[], prices=[])
+    for start in sorted(at):
+        if at[start] is not (schedule.prices[-1] if schedule.prices else None):
+            schedule.starts.append(start)
+            schedule.prices.append(at[start])
+    return schedule
 
 
 def _spans(starts: Sequence[tuple[datetime, str]]) -> Iterator[tuple[datetime, datetime | None, str]]:

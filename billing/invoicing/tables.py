@@ -43,6 +43,7 @@ class InvoiceHeader(Base):
     billing_period_id: Mapped[str | None] = mapped_column(ForeignKey("billing_periods.id"))
     corrects_id: Mapped[str | None] = mapped_column(ForeignKey("invoice_headers.id"))
     currency: Mapped[str] = mapped_column(Code)
+    allowance_minor: Mapped[int] = mapped_column(Minor, default=0)  # taken off before tax: lines - allowances = net
     net_minor: Mapped[int] = mapped_column(Minor)
     tax_minor: Mapped[int] = mapped_column(Minor)
     total_minor: Mapped[int] = mapped_column(Minor)
@@ -89,6 +90,9 @@ class InvoiceLine(Base):
     invoice_id: Mapped[str] = mapped_column(ForeignKey("invoice_headers.id"))
     seq: Mapped[int] = mapped_column(Count)
     charge_id: Mapped[str | None] = mapped_column(ForeignKey("charges.id"))
+    contract_id: Mapped[str | None] = mapped_column(
+        ForeignKey("commit_contracts.id")
+    )  # sold or drawn down by this line
     corrects_line_id: Mapped[str | None] = mapped_column(ForeignKey("invoice_lines.id"))
     sku_code: Mapped[str | None] = mapped_column(Code)
     project_id: Mapped[str | None] = mapped_column(ForeignKey("projects.id"))
@@ -125,6 +129,29 @@ class InvoiceTax(Base):
     issued_at: Mapped[datetime | None] = mapped_column(Instant)
 
     __table_args__ = table_args(guard="OLD.issued_at IS NOT NULL")
+
+
+class InvoiceAllowance(Base):
+    """What is taken off a document before tax (BG-20): promo money or a discount, in one VAT group, above zero."""
+
+    __tablename__ = "invoice_allowances"
+
+    invoice_id: Mapped[str] = mapped_column(ForeignKey("invoice_headers.id"), primary_key=True)
+    seq: Mapped[int] = mapped_column(Count, primary_key=True)
+    kind: Mapped[str] = mapped_column(Code)
+    grant_id: Mapped[str | None] = mapped_column(ForeignKey("promo_grants.id"))
+    reason: Mapped[str] = mapped_column(Words)
+    tax_category: Mapped[str] = mapped_column(Code)
+    tax_rate_bp: Mapped[int] = mapped_column(Count)
+    amount_minor: Mapped[int] = mapped_column(Minor)
+    issued_at: Mapped[datetime | None] = mapped_column(Instant)
+
+    __table_args__ = table_args(
+        CheckConstraint("kind IN ('promo', 'discount')", name="kind"),
+        CheckConstraint("(kind = 'promo') = (grant_id IS NOT NULL)", name="grant"),
+        CheckConstraint("amount_minor > 0", name="amount"),
+        guard="OLD.issued_at IS NOT NULL",
+    )
 
 
 class NumberSeries(Base):

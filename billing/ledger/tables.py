@@ -160,3 +160,61 @@ class BalanceCheckpoint(Base):
     recorded_at: Mapped[datetime] = mapped_column(Instant)
 
     __table_args__ = table_args(guard=APPEND_ONLY)
+
+
+class PromoGrant(Base):
+    """Money given, not paid: an amount that may be used until it expires. What is used or expired is read from the entries that name it."""
+
+    __tablename__ = "promo_grants"
+
+    id: Mapped[str] = mapped_column(Ident, primary_key=True)
+    billing_account_id: Mapped[str] = mapped_column(ForeignKey("billing_accounts.id"))
+    kind: Mapped[str] = mapped_column(Code)
+    currency: Mapped[str] = mapped_column(Code)
+    amount_minor: Mapped[int] = mapped_column(Minor)
+    expires_at: Mapped[datetime | None] = mapped_column(Instant)
+    reason: Mapped[str] = mapped_column(Words)
+    transaction_id: Mapped[str] = mapped_column(ForeignKey("ledger_transactions.id"), unique=True)
+    granted_at: Mapped[datetime] = mapped_column(Instant)
+
+    __table_args__ = table_args(
+        CheckConstraint("kind IN ('admin_credit', 'promo_grant')", name="kind"),
+        CheckConstraint("amount_minor > 0", name="amount"),
+        Index("ix_promo_grants_billing_account_id", "billing_account_id", "expires_at"),
+        guard=APPEND_ONLY,
+    )
+
+
+class SignedRoot(Base):
+    """The signed Merkle root over the heads of all chains at one moment (Law 4); each names the one before it."""
+
+    __tablename__ = "signed_roots"
+
+    id: Mapped[str] = mapped_column(Ident, primary_key=True)
+    seq: Mapped[int] = mapped_column(Count, unique=True)
+    previous_hash: Mapped[str] = mapped_column(Hash)
+    merkle_root: Mapped[str] = mapped_column(Hash)
+    chain_count: Mapped[int] = mapped_column(Count)
+    transaction_count: Mapped[int] = mapped_column(Count)
+    signed_at: Mapped[datetime] = mapped_column(Instant)
+    key_id: Mapped[str] = mapped_column(ForeignKey("signing_keys.id"))
+    hash: Mapped[str] = mapped_column(Hash)  # of all the above: what is signed
+    signature: Mapped[str] = mapped_column(Hash)
+
+    __table_args__ = table_args(guard=APPEND_ONLY)
+
+
+class RootHead(Base):
+    """A chain's head under a signed root, where it had moved since the root before; a chain that stood still has no row."""
+
+    __tablename__ = "root_heads"
+
+    root_id: Mapped[str] = mapped_column(ForeignKey("signed_roots.id"), primary_key=True)
+    billing_account_id: Mapped[str] = mapped_column(ForeignKey("billing_accounts.id"), primary_key=True)
+    root_seq: Mapped[int] = mapped_column(Count)
+    chain_seq: Mapped[int] = mapped_column(Count)
+    chain_hash: Mapped[str] = mapped_column(Hash)
+
+    __table_args__ = table_args(
+        Index("ix_root_heads_billing_account_id", "billing_account_id", "root_seq"), guard=APPEND_ONLY
+    )

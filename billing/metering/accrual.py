@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from billing.accounts import heads
 from billing.accounts.tables import AccountHead, BillingAccount
+from billing.catalog.items import Item
 from billing.catalog.prices import PriceTable
 from billing.kernel import canonical
 from billing.metering import records, windows
@@ -57,9 +58,10 @@ def extend(
             continue
         origin = _origin(session, allocation)
         for meter_code, rate_text in sorted(allocation.shape.items()):
-            cut = cutter.cut(head.billing_account_id, zone, meter_code, allocation.accrued_at, through_at)
+            item = Item(meter_code, allocation.variant, allocation.mode)
+            cut = cutter.cut(head.billing_account_id, zone, item, allocation.accrued_at, through_at)
             pieces += [
-                records.Piece(origin, meter_code, window, windows.quantity(int(rate_text), *window))
+                records.Piece(origin, item, window, windows.quantity(int(rate_text), *window))
                 for window in _hourly(cut)
             ]
         allocation.accrued_at = through_at
@@ -86,7 +88,12 @@ def take_back(session: Session, head: AccountHead, allocation: Allocation, *, fr
     for meter_code, start_at, end_at in session.execute(query):
         window = (max(start_at, from_at), end_at)
         pieces.append(
-            records.Piece(back, meter_code, window, -windows.quantity(int(allocation.shape[meter_code]), *window))
+            records.Piece(
+                back,
+                Item(meter_code, allocation.variant, allocation.mode),
+                window,
+                -windows.quantity(int(allocation.shape[meter_code]), *window),
+            )
         )
     records.insert(session, records.rows(head, pieces, now=now))
     allocation.accrued_at = from_at

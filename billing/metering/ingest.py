@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from billing.accounts import heads, names
 from billing.accounts.attribution import HANDLE_MAX, Attributor
 from billing.accounts.tables import BillingAccount
+from billing.catalog.items import Item
 from billing.catalog.prices import PriceTable
 from billing.catalog.tables import Meter
 from billing.kernel import canonical, ids
@@ -187,11 +188,12 @@ def _pieces(
     )
     # Milliseconds are the finest time there is: shares of a window are counted in them.
     start_at, end_at = (at.replace(microsecond=at.microsecond // 1000 * 1000) for at in map(require_utc, event[5:7]))
+    item = Item(event.meter_code)
     if start_at == end_at:
-        return [records.Piece(origin, event.meter_code, (start_at, end_at), event.quantity_base)]
+        return [records.Piece(origin, item, (start_at, end_at), event.quantity_base)]
     return [
-        records.Piece(origin, event.meter_code, piece, windows.share(event.quantity_base, (start_at, end_at), piece))
-        for piece in cutter.cut(event.account_id, zone, event.meter_code, start_at, end_at)
+        records.Piece(origin, item, piece, windows.share(event.quantity_base, (start_at, end_at), piece))
+        for piece in cutter.cut(event.account_id, zone, item, start_at, end_at)
     ]
 
 

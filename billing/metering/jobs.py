@@ -15,6 +15,7 @@ from billing.accounts import directory, heads
 from billing.accounts.attribution import Attributor
 from billing.accounts.tables import BillingAccount
 from billing.catalog import onboarding
+from billing.catalog.items import Item
 from billing.catalog.prices import PriceTable
 from billing.kernel import ids
 from billing.kernel.errors import NotFound, Refusal
@@ -232,10 +233,9 @@ def _write(session: Session, changed: Sequence[_Job], options: Options, now: dat
             )
             zone = zones[job.account_id]
             for meter_code, rate in item.rates:
-                for window in cutter.cut(job.account_id, zone, meter_code, item.start_at, item.end_at):
-                    pieces[job.account_id].append(
-                        records.Piece(origin, meter_code, window, windows.quantity(rate, *window))
-                    )
+                used = Item(meter_code)
+                for window in cutter.cut(job.account_id, zone, used, item.start_at, item.end_at):
+                    pieces[job.account_id].append(records.Piece(origin, used, window, windows.quantity(rate, *window)))
     bulk.insert_rows(session, Allocation.__table__, _ALLOCATION_COLUMNS, new_rows)  # type: ignore[arg-type]
     _close(session, [job for job in changed if job.is_stored])
     records.insert(

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy.orm import Session
 
 from billing.accounts.tables import AccountHead
+from billing.catalog.items import ON_DEMAND, Item
 from billing.kernel import canonical, ids
 from billing.metering.tables import UsageRecord
 from billing.metering.windows import Window
@@ -22,6 +23,8 @@ COLUMNS = [
     "source",
     "source_id",
     "meter_code",
+    "variant",
+    "mode",
     "start_at",
     "end_at",
     "quantity_base",
@@ -29,6 +32,10 @@ COLUMNS = [
     "project_id",
     "member_id",
     "resource",
+    "route",
+    "route_kind",
+    "reseller_id",
+    "corrects_id",
     "tags",
     "correlation_id",
     "content_hash",
@@ -36,6 +43,9 @@ COLUMNS = [
     "import_id",
     "recorded_at",
 ]
+
+_NOWHERE = (None, None, None, None)
+PLAIN: tuple[str | None, ...] = ("", ON_DEMAND, *_NOWHERE)
 
 
 class Origin(NamedTuple):
@@ -51,13 +61,17 @@ class Origin(NamedTuple):
     correlation_id: str | None
     content_hash: str
     import_id: str | None
+    route: str | None = None
+    route_kind: str | None = None
+    reseller_id: str | None = None
+    corrects_id: str | None = None
 
 
 class Piece(NamedTuple):
-    """One record to be: a meter's quantity in one window."""
+    """One record to be: an item's quantity in one window."""
 
     origin: Origin
-    meter_code: str
+    item: Item
     window: Window
     quantity_base: int
 
@@ -77,10 +91,16 @@ def record_hash(
     member_id: str | None,
     resource: str,
     tags_json: str,
+    *attribution: str | None,
 ) -> str:
-    """The hash of a usage record, over its stored fields; tags as their canonical JSON text."""
+    """The hash of a usage record, over its stored fields; tags as their canonical JSON text.
+
+    `attribution` are variant, mode, route, route kind, reseller and the corrected record. Records without any of them are hashed
+    as before there were such fields.
+    """
+    more = () if attribution in ((), PLAIN) else attribution
     return canonical.digest(
-        "usage-record/1",
+        "usage-record/2" if more else "usage-record/1",
         record_id,
         billing_account_id,
         usage_seq,
@@ -95,6 +115,7 @@ def record_hash(
         member_id,
         resource,
         tags_json,
+        *more,
     )
 
 
@@ -115,6 +136,12 @@ def hash_of(record: UsageRecord) -> str:
         record.member_id,
         record.resource,
         canonical.dumps(record.tags),
+        record.variant,
+        record.mode,
+        record.route,
+        record.route_kind,
+        record.reseller_id,
+        record.corrects_id,
     )
 
 
@@ -124,16 +151,20 @@ def rows(head: AccountHead, pieces: Sequence[Piece], *, now: datetime) -> list[t
     made = []
     told: Origin | None = None
     before = after = ""
-    for record_id, (origin, meter_code, (start_at, end_at), quantity_base) in zip(
+    for record_id, (origin, item, (start_at, end_at), quantity_base) in zip(
         ids.new_ids("usg", len(pieces)), pieces, strict=True
     ):
         seq += 1
+        meter_code, variant, mode = item
         if origin is not told:  # the records of one job follow each other
             told, before, after = origin, *_hashed_text(origin)
+        version, more = 1, ""
+        if variant or mode != ON_DEMAND or origin[10:] != _NOWHERE:
+            version, more = 2, _text_of(variant, mode, *origin[10:])
         # The bytes of `record_hash`, without building a list for an encoder: ids, codes and numbers need no escapes.
         text = (
-            f'["usage-record/1","{record_id}","{account_id}",{seq},{before},"{meter_code}"'
-            f',{micros(start_at)},{micros(end_at)},"{quantity_base}",{after}]'
+            f'["usage-record/{version}","{record_id}","{account_id}",{seq},{before},"{meter_code}"'
+            f',{micros(start_at)},{micros(end_at)},"{quantity_base}",{after}{more}]'
         )
         made.append(
             (
@@ -143,6 +174,8 @@ def rows(head: AccountHead, pieces: Sequence[Piece], *, now: datetime) -> list[t
                 origin.source,
                 origin.source_id,
                 meter_code,
+                variant,
+                mode,
                 start_at,
                 end_at,
                 quantity_base,
@@ -150,6 +183,10 @@ def rows(head: AccountHead, pieces: Sequence[Piece], *, now: datetime) -> list[t
                 origin.project_id,
                 origin.member_id,
                 origin.resource,
+                origin.route,
+                origin.route_kind,
+                origin.reseller_id,
+                origin.corrects_id,
                 origin.tags_json,
                 origin.correlation_id,
                 origin.content_hash,
@@ -163,9 +200,13 @@ def rows(head: AccountHead, pieces: Sequence[Piece], *, now: datetime) -> list[t
 
 
 def _hashed_text(origin: Origin) -> tuple[str, str]:
-    parts = (origin.allocation_id, origin.project_id, origin.member_id, origin.resource, origin.tags_json)
-    after = ",".join(["null" if part is None else encode_basestring(part) for part in parts])
-    return f"{encode_basestring(origin.source)},{encode_basestring(origin.source_id)}", after
+    after = _text_of(origin.allocation_id, origin.project_id, origin.member_id, origin.resource, origin.tags_json)
+    return f"{encode_basestring(origin.source)},{encode_basestring(origin.source_id)}", after[1:]
+
+
+def _text_of(*parts: str | None) -> str:
+    """Each part as canonical JSON, with a comma before it."""
+    return "".join("," + ("null" if part is None else encode_basestring(part)) for part in parts)
 
 
 def insert(session: Session, made: Iterable[Sequence[Any]]) -> int:

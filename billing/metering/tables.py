@@ -40,6 +40,8 @@ class Allocation(Base):
     project_id: Mapped[str | None] = mapped_column(ForeignKey("projects.id"))
     member_id: Mapped[str | None] = mapped_column(ForeignKey("members.id"))
     resource: Mapped[str] = mapped_column(Code)  # what is allocated: "pozidriv/croutons", "h100x8"
+    variant: Mapped[str] = mapped_column(Code, default="")  # model of its GPUs: "h100"
+    mode: Mapped[str] = mapped_column(Code, default="on_demand")
     name: Mapped[str] = mapped_column(Words)
     is_live: Mapped[bool] = mapped_column(Flag)
     started_at: Mapped[datetime] = mapped_column(Instant)
@@ -84,7 +86,8 @@ class UsageRecord(Base):
     """One window [start_at, end_at) or one counted event (start = end) of one meter, with full attribution. Never changed.
 
     `usage_seq` is its number in the account, given under the account's lock. Windows are cut at borders of billing periods and
-    of prices, so each belongs to exactly one counter.
+    of prices, so each belongs to exactly one counter. `variant` and `mode` tell items of one meter apart (a GPU or token model;
+    on_demand, spot, reserved, unused). A correction names the record it corrects; its quantity may be negative.
     """
 
     __tablename__ = "usage_records"
@@ -95,6 +98,8 @@ class UsageRecord(Base):
     source: Mapped[str] = mapped_column(Code)
     source_id: Mapped[str] = mapped_column(Code)
     meter_code: Mapped[str] = mapped_column(ForeignKey("meters.code"))
+    variant: Mapped[str] = mapped_column(Code, default="")
+    mode: Mapped[str] = mapped_column(Code, default="on_demand")
     start_at: Mapped[datetime] = mapped_column(Instant)
     end_at: Mapped[datetime] = mapped_column(Instant)
     quantity_base: Mapped[int] = mapped_column(Quantity)
@@ -102,6 +107,10 @@ class UsageRecord(Base):
     project_id: Mapped[str | None] = mapped_column(ForeignKey("projects.id"))
     member_id: Mapped[str | None] = mapped_column(ForeignKey("members.id"))
     resource: Mapped[str] = mapped_column(Code)
+    route: Mapped[str | None] = mapped_column(Code)  # of managed ingress: "api.example/v1/chat"
+    route_kind: Mapped[str | None] = mapped_column(Code)  # api_bearer, browser
+    reseller_id: Mapped[str | None] = mapped_column(ForeignKey("billing_accounts.id"))
+    corrects_id: Mapped[str | None] = mapped_column(ForeignKey("usage_records.id"))
     tags: Mapped[dict[str, Any]] = mapped_column(Json)
     correlation_id: Mapped[str | None] = mapped_column(Code)
     content_hash: Mapped[str] = mapped_column(Hash)  # of what the source said
@@ -115,6 +124,7 @@ class UsageRecord(Base):
         CheckConstraint("end_at >= start_at", name="end"),
         Index("ix_usage_records_window", "billing_account_id", "start_at"),
         Index("ix_usage_records_allocation_id", "allocation_id"),
+        Index("ix_usage_records_corrects_id", "corrects_id"),
         guard=APPEND_ONLY,
     )
 
@@ -155,3 +165,67 @@ class UsageReject(Base):
     rejected_at: Mapped[datetime] = mapped_column(Instant)
 
     __table_args__ = table_args(Index("ix_usage_rejects_import_id", "import_id", "line_number"), guard=APPEND_ONLY)
+
+
+class CounterReading(Base):
+    """One reading of a counter that only rises until it starts again at zero; what it added to usage is its record's quantity."""
+
+    __tablename__ = "counter_readings"
+
+    id: Mapped[str] = mapped_column(Ident, primary_key=True)
+    billing_account_id: Mapped[str] = mapped_column(ForeignKey("billing_accounts.id"))
+    source: Mapped[str] = mapped_column(Code)
+    source_id: Mapped[str] = mapped_column(Code)  # of the event that told it
+    series: Mapped[str] = mapped_column(Code)  # which counter: "node-7/eth0"
+    meter_code: Mapped[str] = mapped_column(ForeignKey("meters.code"))
+    read_at: Mapped[datetime] = mapped_column(Instant)
+    value_base: Mapped[int] = mapped_column(Quantity)
+    content_hash: Mapped[str] = mapped_column(Hash)
+    recorded_at: Mapped[datetime] = mapped_column(Instant)
+
+    __table_args__ = table_args(
+        UniqueConstraint("source", "source_id"),
+        UniqueConstraint("source", "series", "meter_code", "read_at"),
+        Index("ix_counter_readings_billing_account_id", "billing_account_id"),
+        guard=APPEND_ONLY,
+    )
+
+
+class InboxEvent(Base):
+    """An event that was taken over from its sender and is kept until it has become usage, or was refused for a reason."""
+
+    __tablename__ = "usage_inbox"
+
+    id: Mapped[str] = mapped_column(Ident, primary_key=True)
+    billing_account_id: Mapped[str] = mapped_column(ForeignKey("billing_accounts.id"))
+    source: Mapped[str] = mapped_column(Code)
+    source_id: Mapped[str] = mapped_column(Code)
+    content_hash: Mapped[str] = mapped_column(Hash)
+    payload: Mapped[dict[str, Any]] = mapped_column(Json)
+    state: Mapped[str] = mapped_column(Code)
+    reason: Mapped[str | None] = mapped_column(Code)
+    detail: Mapped[str | None] = mapped_column(Words)
+    received_at: Mapped[datetime] = mapped_column(Instant)
+    consumed_at: Mapped[datetime | None] = mapped_column(Instant)
+
+    __table_args__ = table_args(
+        UniqueConstraint("source", "source_id"),
+        CheckConstraint("state IN ('waiting', 'consumed', 'refused')", name="state"),
+        Index("ix_usage_inbox_state", "state", "received_at"),
+    )
+
+
+class ReservedHour(Base):
+    """How far one hour of a reservation has been matched, in base units: what was used in it, and what of that was booked."""
+
+    __tablename__ = "reserved_hours"
+
+    reservation_id: Mapped[str] = mapped_column(ForeignKey("reservations.id"), primary_key=True)
+    hour_at: Mapped[datetime] = mapped_column(Instant, primary_key=True)
+    billing_account_id: Mapped[str] = mapped_column(ForeignKey("billing_accounts.id"))
+    used_base: Mapped[int] = mapped_column(Quantity)
+    reserved_base: Mapped[int] = mapped_column(Quantity)
+    unused_base: Mapped[int] = mapped_column(Quantity)
+    revision: Mapped[int] = mapped_column(Count)
+
+    __table_args__ = table_args(Index("ix_reserved_hours_billing_account_id", "billing_account_id"))

@@ -98,6 +98,8 @@ class AllocationRow:
     ended_at: datetime | None
     accrued_at: datetime
     rates: dict[str, int]
+    variant: str
+    mode: str
     outcome: str | None
     project_code: str | None
     is_live: bool
@@ -204,6 +206,8 @@ def list_allocations(
             ended_at=allocation.ended_at,
             accrued_at=allocation.accrued_at,
             rates={meter: int(rate) for meter, rate in allocation.shape.items()},
+            variant=allocation.variant,
+            mode=allocation.mode,
             outcome=allocation.outcome,
             project_code=project_code,
             is_live=allocation.is_live,

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from billing.accounts import heads
 from billing.accounts.tables import AccountHead, BillingAccount
+from billing.catalog.items import Item
 from billing.catalog.prices import PriceTable
 from billing.kernel.money import MAX_MINOR
 from billing.kernel.rounding import half_up
@@ -27,7 +28,7 @@ from billing.rating.worksheet import Slot, Worksheet
 from billing.storage import bulk
 from billing.storage.columns import micros
 
-SlotFinder = Callable[[str, int], Slot]
+SlotFinder = Callable[[Item, int], Slot]
 
 _MAX_MICRO = MAX_MINOR * MICRO_PER_MINOR
 _LINES = cast(Table, RatedLine.__table__)
@@ -96,16 +97,17 @@ def rate_account(session: Session, *, now: datetime, account_id: str, limit: int
 def rate(find_slot: SlotFinder, usage: Iterable[Usage], *, account_id: str, line_seq: int, now: datetime) -> Batch:
     """Rate usage in the given order; lines are numbered after `line_seq`. Pure but for the counters it moves on.
 
-    `find_slot` gives, for a meter and an instant in microseconds, the slot that counts its usage.
+    `find_slot` gives, for an item and an instant in microseconds, the slot that counts its usage.
     """
     batch = Batch()
     add_line = batch.lines.append
     rated_at_micros = micros(now)
-    slots: dict[str, Slot] = {}
-    for usage_id, _, meter_code, start_micros, quantity, project_id, record_hash in usage:
-        slot = slots.get(meter_code)
+    slots: dict[tuple[str, str, str], Slot] = {}
+    for usage_id, _, meter_code, variant, mode, start_micros, quantity, project_id, record_hash in usage:
+        used = (meter_code, variant, mode)
+        slot = slots.get(used)
         if slot is None or not slot.start_micros <= start_micros < slot.end_micros:
-            slot = slots[meter_code] = find_slot(meter_code, start_micros)
+            slot = slots[used] = find_slot(Item(*used), start_micros)
         counter = slot.counter
         if counter is None:
             batch.waiting.append((usage_id, slot.reason))

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from billing.accounts.tables import AccountHead
+from billing.catalog.items import Item
 from billing.catalog.meters import METERS
 from billing.catalog.prices import Price, PriceTable
 from billing.metering import usage
@@ -67,7 +68,7 @@ def list_running(
             parts.append(
                 Part(meter_code=meter_code, unit=meter.unit, units_per_hour=Fraction(hourly_base, meter.base_per_unit))
             )
-            price = prices.price_at(account_id, meter_code, now) if prices else None
+            price = prices.price_at(account_id, Item(meter_code, row.variant, row.mode), now) if prices else None
             if price is None:
                 is_priced = False
             else:

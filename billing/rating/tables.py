@@ -1,6 +1,6 @@
 """Tables of what usage costs: billing periods, counters, charges, rated lines, postings."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
@@ -11,6 +11,7 @@ from billing.storage.columns import (
     Base,
     Code,
     Count,
+    Day,
     Hash,
     Ident,
     Instant,
@@ -155,3 +156,62 @@ class Posting(Base):
         Index("ix_postings_transaction_id", "transaction_id"),
         guard=APPEND_ONLY,
     )
+
+
+class CounterRescale(Base):
+    """A counter whose share of its period changed after lines were rated: from this line on, its curve has the new bounds (Law 1).
+
+    The line has quantity 0 and adds the new curve minus the old one at the counter's quantity.
+    """
+
+    __tablename__ = "counter_rescales"
+
+    id: Mapped[str] = mapped_column(Ident, primary_key=True)
+    billing_account_id: Mapped[str] = mapped_column(ForeignKey("billing_accounts.id"))
+    counter_id: Mapped[str] = mapped_column(ForeignKey("counters.id"))
+    counter_seq: Mapped[int] = mapped_column(Count)
+    line_seq: Mapped[int] = mapped_column(Count)
+    old_scale: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    new_scale: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    rescaled_at: Mapped[datetime] = mapped_column(Instant)
+
+    __table_args__ = table_args(
+        UniqueConstraint("counter_id", "counter_seq"),
+        Index("ix_counter_rescales_billing_account_id", "billing_account_id"),
+        guard=APPEND_ONLY,
+    )
+
+
+class RatedDay(Base):
+    """What one UTC day cost an account by SKU, project, resource, route and tags: sums of its rated lines, which any of them can be rebuilt from.
+
+    `amount_micro` is for charts and comparisons; what is owed is the ledger's. A line over several days is shared out by time.
+    """
+
+    __tablename__ = "rated_days"
+
+    billing_account_id: Mapped[str] = mapped_column(ForeignKey("billing_accounts.id"), primary_key=True)
+    day: Mapped[date] = mapped_column(Day, primary_key=True)
+    key: Mapped[str] = mapped_column(Hash, primary_key=True)  # of the columns that follow, up to tags
+    currency: Mapped[str] = mapped_column(Code)
+    sku_code: Mapped[str] = mapped_column(ForeignKey("sku_catalog.code"))
+    project_id: Mapped[str | None] = mapped_column(ForeignKey("projects.id"))
+    resource: Mapped[str] = mapped_column(Code)
+    route: Mapped[str | None] = mapped_column(Code)
+    tags: Mapped[dict[str, Any]] = mapped_column(Json)
+    quantity_base: Mapped[int] = mapped_column(Quantity)
+    amount_micro: Mapped[int] = mapped_column(Quantity)
+    line_count: Mapped[int] = mapped_column(Count)
+
+    __table_args__ = table_args()
+
+
+class RatedDayMark(Base):
+    """The last rated line of an account that its days hold."""
+
+    __tablename__ = "rated_day_marks"
+
+    billing_account_id: Mapped[str] = mapped_column(ForeignKey("billing_accounts.id"), primary_key=True)
+    line_seq: Mapped[int] = mapped_column(Count)
+
+    __table_args__ = table_args()

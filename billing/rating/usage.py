@@ -19,13 +19,15 @@ class Usage(NamedTuple):
     id: str
     usage_seq: int
     meter_code: str
+    variant: str
+    mode: str
     start_micros: int
     quantity_base: str
     project_id: str | None
     record_hash: str
 
 
-Rows = Select[str, int, str, int, str, str | None, str]
+Rows = Select[str, int, str, str, str, int, str, str | None, str]
 
 
 def query(session: Session) -> Rows:
@@ -34,6 +36,8 @@ def query(session: Session) -> Rows:
         UsageRecord.id,
         UsageRecord.usage_seq,
         UsageRecord.meter_code,
+        UsageRecord.variant,
+        UsageRecord.mode,
         plain.micros(session, UsageRecord.start_at),
         plain.integer_text(session, UsageRecord.quantity_base),
         UsageRecord.project_id,

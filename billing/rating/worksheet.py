@@ -14,6 +14,7 @@ from sqlalchemy import Table, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from billing.accounts.tables import BillingAccount
+from billing.catalog.items import Item
 from billing.catalog.prices import Price, PriceTable
 from billing.kernel import clock
 from billing.kernel.ids import new_id
@@ -86,7 +87,7 @@ class OpenCounter:
 
 @dataclass(slots=True, kw_only=True)
 class Slot:
-    """The stretch of time in which one meter's usage goes to one counter, or to none for the reason given."""
+    """The stretch of time in which one item's usage goes to one counter, or to none for the reason given."""
 
     start_micros: int
     end_micros: int
@@ -101,16 +102,16 @@ class Worksheet:
         self._session = session
         self._account = account
         self._prices = prices
-        self._slots: dict[str, list[Slot]] = {}
+        self._slots: dict[Item, list[Slot]] = {}
         self._counters: list[OpenCounter] = []
 
-    def slot(self, meter_code: str, start_micros: int) -> Slot:
-        """Where usage of a meter that starts at the instant (microseconds since 1970) is counted."""
-        slots = self._slots.setdefault(meter_code, [])
+    def slot(self, item: Item, start_micros: int) -> Slot:
+        """Where usage of an item that starts at the instant (microseconds since 1970) is counted."""
+        slots = self._slots.setdefault(item, [])
         for slot in slots:
             if slot.start_micros <= start_micros < slot.end_micros:
                 return slot
-        slot = self._make_slot(meter_code, usage.instant(start_micros))
+        slot = self._make_slot(item, usage.instant(start_micros))
         slots.append(slot)
         return slot
 
@@ -134,14 +135,14 @@ class Worksheet:
         if quantities:
             self._session.connection().execute(_UPDATE_CHARGE, quantities)
 
-    def _make_slot(self, meter_code: str, start_at: datetime) -> Slot:
+    def _make_slot(self, item: Item, start_at: datetime) -> Slot:
         period = periods.period_at(self._session, self._account, start_at)
-        edges = self._prices.edges(self._account.id, meter_code, period.start_at, period.end_at)
+        edges = self._prices.edges(self._account.id, item, period.start_at, period.end_at)
         borders = [period.start_at, *(edge for edge in edges if period.start_at < edge < period.end_at), period.end_at]
         index = bisect_right(borders, start_at) - 1
         start = borders[index]
         start_micros, end_micros = micros(start), micros(borders[index + 1])
-        price = self._prices.price_at(self._account.id, meter_code, start_at)
+        price = self._prices.price_at(self._account.id, item, start_at)
         if price is None:
             return Slot(start_micros=start_micros, end_micros=end_micros, counter=None, reason="no_price")
         lengths_ms = tuple(clock.millis_between(*pair) for pair in itertools.pairwise(borders))

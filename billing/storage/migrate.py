@@ -1,13 +1,15 @@
 """Bring a database to the present schema: migrations, then guards, then grants, in that order, as the owner."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from sqlalchemy import make_url, text
+from sqlalchemy import Connection, make_url, text
 
 from billing.storage.database import DatabaseUrls, owner_engine
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from alembic.config import Config
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -24,10 +26,15 @@ def upgrade(urls: DatabaseUrls, revision: str = "head") -> None:
     _prepare_sqlite_folder(urls)
     engine = owner_engine(urls)
     try:
-        with engine.begin() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
-            command.upgrade(alembic_config(connection=connection, urls=urls), revision)
+        with engine.connect() as connection:
+            if connection.dialect.name == "sqlite":
+                # A table that is written anew is dropped for a moment; what refers to it is proven below.
+                cast("sqlite3.Connection", connection.connection.dbapi_connection).execute("PRAGMA foreign_keys=OFF")
+            with connection.begin():
+                if connection.dialect.name == "postgresql":
+                    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+                command.upgrade(alembic_config(connection=connection, urls=urls), revision)
+                _require_references(connection)
     finally:
         engine.dispose()
 
@@ -73,6 +80,13 @@ def alembic_config(**attributes: object) -> "Config":
 def role_names(urls: DatabaseUrls) -> tuple[str | None, str | None]:
     """(web, jobs) user names of the PostgreSQL URLs."""
     return make_url(urls.web).username, make_url(urls.jobs or urls.web).username
+
+
+def _require_references(connection: Connection) -> None:
+    if connection.dialect.name == "sqlite":
+        broken = connection.execute(text("PRAGMA foreign_key_check")).all()
+        if broken:
+            raise RuntimeError(f"the migration left {len(broken)} rows that refer to nothing, first in {broken[0][0]}")
 
 
 def _prepare_sqlite_folder(urls: DatabaseUrls) -> None:

@@ -24,8 +24,7 @@ OPEN = frozenset(
         "ledger_accounts",
         "meters",
         "number_series",
-        "price_books",
-        "price_versions",
+        "price_book_activations",
         "pricing_plan_versions",
         "pricing_plans",
         "rate_limits",
@@ -34,6 +33,7 @@ OPEN = frozenset(
         "sellers",
         "settings",
         "sign_in_attempts",
+        "signed_roots",
         "signing_keys",
         "sku_catalog",
         "totp_devices",
@@ -42,13 +42,27 @@ OPEN = frozenset(
     }
 )
 # Rows of many tenants at once, which only operators and jobs work with.
-STAFF = frozenset({"invoice_batch_items", "invoice_batches", "stripe_events", "usage_imports", "works"})
+STAFF = frozenset(
+    {
+        "billing_reconciliation_findings",
+        "billing_reconciliation_runs",
+        "invoice_batch_items",
+        "invoice_batches",
+        "price_trials",
+        "stripe_events",
+        "usage_imports",
+        "works",
+    }
+)
+# Everybody's rows, and among them some that are one account's own.
+SHARED = frozenset({"price_books", "price_versions"})
 # What any tenant's request may leave behind and only operators read: an event that was refused names no account.
 LETTERBOXES = frozenset({"usage_rejects"})
 # Parts of a parent's row: table -> (its column, the parent).
 PARTS = {
     "allocation_changes": ("allocation_id", "allocations"),
     "budget_events": ("policy_id", "budget_policies"),
+    "invoice_allowances": ("invoice_id", "invoice_headers"),
     "invoice_documents": ("invoice_id", "invoice_headers"),
     "invoice_events": ("invoice_id", "invoice_headers"),
     "invoice_lines": ("invoice_id", "invoice_headers"),
@@ -138,6 +152,8 @@ def _wall(table: Table) -> tuple[str, str] | None:
 
 def _by_column(table: Table, column: str, setting: str) -> tuple[str, str]:
     sees = f"{_is_everything(setting)} OR {column} = ANY ((SELECT string_to_array(current_setting('plumbline.{setting}', true), ','))::text[])"
+    if table.name in SHARED:
+        return f"{sees} OR {column} IS NULL", sees
     # Rows of nobody in particular (a sign-in's audit row) may be written by everybody and are read by operators alone.
     writes = f"{sees} OR {column} IS NULL" if table.columns[column].nullable else sees
     return sees, writes

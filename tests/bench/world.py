@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from billing.accounts import directory, heads
 from billing.accounts.attribution import Attributor
 from billing.catalog import bootstrap, onboarding
+from billing.catalog.items import Item
 from billing.catalog.meters import METERS
 from billing.metering import records
 from billing.rating import rater
@@ -100,4 +101,4 @@ def _pieces(
             import_id=None,
         )
         window = (start_at, start_at + timedelta(seconds=length_s))
-        yield records.Piece(origin, meter, window, length_s * METERS[meter].base_per_unit // 3_600)
+        yield records.Piece(origin, Item(meter), window, length_s * METERS[meter].base_per_unit // 3_600)

@@ -32,6 +32,12 @@ _HASHED = [
     "member_id",
     "resource",
     "tags",
+    "variant",
+    "mode",
+    "route",
+    "route_kind",
+    "reseller_id",
+    "corrects_id",
 ]
 
 
@@ -105,4 +111,10 @@ def _hash(row: Any) -> str:
         row.member_id,
         row.resource,
         canonical.dumps(row.tags),
+        row.variant,
+        row.mode,
+        row.route,
+        row.route_kind,
+        row.reseller_id,
+        row.corrects_id,
     )

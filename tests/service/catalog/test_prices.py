@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from billing.accounts.tables import BillingAccount
 from billing.catalog import bootstrap, onboarding, plans, prices, subscriptions
 from billing.catalog.errors import PlanExists, PriceExists, SubscriptionExists
+from billing.catalog.items import Item
 from billing.catalog.prices import PriceTable
 from billing.catalog.tables import Meter, PriceBook, PriceVersion, Sku
 from billing.kernel.errors import NotFound
@@ -47,7 +48,7 @@ def table_of(database: Database, *account_ids: str) -> PriceTable:
 
 
 def unit_price(table: PriceTable, account_id: str, meter: str, at: datetime) -> str | None:
-    price = table.price_at(account_id, meter, at)
+    price = table.price_at(account_id, Item(meter), at)
     return None if price is None else str(price.parameters["unit_price"])
 
 
@@ -67,8 +68,8 @@ def test_an_empty_database_has_the_default_prices_for_ever(database: Database) -
     }
     for at in (datetime(1970, 1, 1, tzinfo=UTC), NOW, datetime(2099, 1, 1, tzinfo=UTC)):
         assert {meter: unit_price(table, account.id, meter, at) for meter in expected} == expected
-    assert table.edges(account.id, "cpu_hour", NOW, LATER) == []
-    price = table.price_at(account.id, "cpu_hour", NOW)
+    assert table.edges(account.id, Item("cpu_hour"), NOW, LATER) == []
+    price = table.price_at(account.id, Item("cpu_hour"), NOW)
     assert price is not None
     assert (price.sku_code, price.family, price.base_per_unit) == ("compute/cpu_hour", "compute", 3_600_000)
 
@@ -96,10 +97,10 @@ def test_a_new_price_takes_over_at_its_instant_and_cuts_windows_there(database: 
     table = table_of(database, account.id)
     assert unit_price(table, account.id, "cpu_hour", CHANGE - timedelta(milliseconds=1)) == "0.50"
     assert unit_price(table, account.id, "cpu_hour", CHANGE) == "0.60"
-    assert table.edges(account.id, "cpu_hour", NOW, LATER) == [CHANGE]
-    assert table.edges(account.id, "cpu_hour", CHANGE, LATER) == []
-    assert table.edges(account.id, "cpu_hour", NOW, CHANGE) == []
-    assert table.edges(account.id, "gpu_hour", NOW, LATER) == []
+    assert table.edges(account.id, Item("cpu_hour"), NOW, LATER) == [CHANGE]
+    assert table.edges(account.id, Item("cpu_hour"), CHANGE, LATER) == []
+    assert table.edges(account.id, Item("cpu_hour"), NOW, CHANGE) == []
+    assert table.edges(account.id, Item("gpu_hour"), NOW, LATER) == []
 
 
 def test_the_same_content_again_gives_the_same_book(database: Database) -> None:
@@ -168,10 +169,10 @@ def test_a_change_of_plan_changes_the_price_from_its_instant_on(database: Databa
     table = table_of(database, account.id)
     assert unit_price(table, account.id, "cpu_hour", CHANGE - timedelta(seconds=1)) == "0.50"
     assert unit_price(table, account.id, "cpu_hour", CHANGE) == "0.40"
-    assert table.edges(account.id, "cpu_hour", NOW, LATER) == [CHANGE]
+    assert table.edges(account.id, Item("cpu_hour"), NOW, LATER) == [CHANGE]
     # The new plan's book has no price for GPUs: none is charged from there on, and the window is cut.
     assert unit_price(table, account.id, "gpu_hour", CHANGE) is None
-    assert table.edges(account.id, "gpu_hour", NOW, LATER) == [CHANGE]
+    assert table.edges(account.id, Item("gpu_hour"), NOW, LATER) == [CHANGE]
 
 
 def test_a_change_to_a_plan_with_the_same_price_is_no_edge(database: Database) -> None:
@@ -179,7 +180,7 @@ def test_a_change_to_a_plan_with_the_same_price_is_no_edge(database: Database) -
     with database.transaction("jobs") as session:
         plans.create_plan(session, now=NOW, code="twin", name="Twin", book_code="default")
         subscriptions.subscribe(session, now=NOW, account_id=account.id, plan_code="twin", valid_from=CHANGE)
-    assert table_of(database, account.id).edges(account.id, "cpu_hour", NOW, LATER) == []
+    assert table_of(database, account.id).edges(account.id, Item("cpu_hour"), NOW, LATER) == []
 
 
 def test_a_plans_new_version_brings_another_book(database: Database) -> None:
@@ -197,7 +198,7 @@ def test_a_plans_new_version_brings_another_book(database: Database) -> None:
     table = table_of(database, account.id)
     instants = (NOW, CHANGE, LATER)
     assert [unit_price(table, account.id, "cpu_hour", at) for at in instants] == ["0.50", "0.40", "0.30"]
-    assert table.edges(account.id, "cpu_hour", NOW, LATER + timedelta(days=1)) == [CHANGE, LATER]
+    assert table.edges(account.id, Item("cpu_hour"), NOW, LATER + timedelta(days=1)) == [CHANGE, LATER]
 
 
 def test_before_a_plan_or_price_begins_there_is_none(database: Database) -> None:
@@ -209,8 +210,8 @@ def test_before_a_plan_or_price_begins_there_is_none(database: Database) -> None
     table = table_of(database, account.id)
     instants = (NOW - timedelta(seconds=1), NOW, CHANGE, LATER)
     assert [unit_price(table, account.id, "cpu_hour", at) for at in instants] == ["0.50", None, None, "0.40"]
-    assert table.price_at(account.id, "cpu_hour", datetime(1969, 12, 31, tzinfo=UTC)) is None
-    assert table.edges(account.id, "cpu_hour", datetime(1960, 1, 1, tzinfo=UTC), LATER)[1:] == [NOW]
+    assert table.price_at(account.id, Item("cpu_hour"), datetime(1969, 12, 31, tzinfo=UTC)) is None
+    assert table.edges(account.id, Item("cpu_hour"), datetime(1960, 1, 1, tzinfo=UTC), LATER)[1:] == [NOW]
 
 
 def test_prices_of_an_unknown_account_are_refused(database: Database) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from billing.accounts import heads
 from billing.accounts.attribution import Attributor
 from billing.catalog import onboarding, plans, prices
+from billing.catalog.items import Item
 from billing.kernel.ids import new_id
 from billing.metering import records
 from billing.rating import postings, rater
@@ -101,7 +102,7 @@ def use(database: Database, account_id: str, *uses: Use) -> list[str]:
                 content_hash="0" * 64,
                 import_id=None,
             )
-            pieces.append(records.Piece(origin, one.meter, (one.at, one.at), one.quantity_base))
+            pieces.append(records.Piece(origin, Item(one.meter), (one.at, one.at), one.quantity_base))
         made = records.rows(head, pieces, now=NOW)
         records.insert(session, made)
         return [str(row[0]) for row in made]

@@ -10,6 +10,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from billing.catalog.items import Item
 from billing.catalog.prices import Price
 from billing.kernel.ids import new_id
 from billing.kernel.money import MAX_MINOR
@@ -32,7 +33,7 @@ def price_of(model: str, parameters: dict[str, Any], *, meter: str = "query") ->
         id=f"prc_{model}",
         sku_code="analytics/query",
         family="analytics",
-        meter_code=meter,
+        item=Item(meter),
         currency="USD",
         model=model,
         parameters=parameters,
@@ -58,6 +59,8 @@ def usage_of(quantities: Sequence[int], projects: Sequence[str | None]) -> list[
             id=new_id("usg"),
             usage_seq=seq,
             meter_code="query",
+            variant="",
+            mode="on_demand",
             start_micros=micros(NOVEMBER) + seq,
             quantity_base=str(quantity),
             project_id=project,
