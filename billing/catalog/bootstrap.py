@@ -65,13 +65,21 @@ def _install_meters(session: Session) -> None:
     stored = {meter.code: meter for meter in session.scalars(select(Meter))}
     for code, facts in METERS.items():
         if code not in stored:
-            session.add(Meter(**vars(facts)))
+            columns = {name: value for name, value in vars(facts).items() if name != "kind"}
+            session.add(Meter(**columns))
         elif stored[code].base_per_unit != facts.base_per_unit:
             raise Conflict(meter=code, stored=stored[code].base_per_unit, expected=facts.base_per_unit)
     session.flush()  # SKUs refer to them
     sold = set(session.scalars(select(Sku.code)))
     session.add_all(
-        Sku(code=code, meter_code=facts.meter_code, family=facts.family, name=facts.name)
+        Sku(
+            code=code,
+            meter_code=facts.meter_code,
+            variant=facts.variant,
+            mode=facts.mode,
+            family=facts.family,
+            name=facts.name,
+        )
         for code, facts in SKUS.items()
         if code not in sold
     )

@@ -1,6 +1,7 @@
 """The meters: what is counted, as integers of a base unit, and the exact divisor to the unit that is priced and shown.
 
 A meter's divisor never changes: quantities at rest would mean something else. Data only; `bootstrap` installs it.
+Fees and closing charges are counted too, by meters of their own kind, so that each of their lines stands on a usage record.
 """
 
 from dataclasses import dataclass
@@ -13,17 +14,28 @@ _HOUR_S = 3_600
 _GIB = 2**30
 # A GPU is 21,000 shares, so that thousandths, thirds, sevenths and eighths of one are whole.
 GPU_SHARES = 21_000
+# An amount meter counts money in millionths of a minor unit of the account's currency, as rated lines do.
+MICRO_PER_MINOR = 1_000_000
+
+USAGE, FEE, CLOSING = "usage", "fee", "closing"
+# Who counts: `opening` records fees as a period opens, `closing` what a period's other charges lead to.
+USAGE, FEE, CLOSING = "usage", "fee", "closing"
+# Amounts are counted in millionths of a minor unit of the account's currency, so that shares of them stay exact.
+_MICRO = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class MeterFacts:
-    """One meter. `base_per_unit` base units are one priced unit."""
+    """One meter. `base_per_unit` base units are one priced unit. `kind` says who counts: tenants' usage, or the system's own
+    recurring fees and closing charges.
+    """
 
     code: str
     unit: str
     base_unit: str
     base_per_unit: int
     description: str
+    kind: str = USAGE
 
     def to_units(self, quantity_base: int) -> Fraction:
         """A quantity in priced units, exact."""
@@ -69,6 +81,30 @@ _ALL = (
     MeterFacts(code="wpk_review", unit="review", base_unit="review", base_per_unit=1, description="Packages reviewed"),
     MeterFacts(code="query", unit="query", base_unit="query", base_per_unit=1, description="Analytics queries run"),
     MeterFacts(code="report", unit="report", base_unit="report", base_per_unit=1, description="Analytics reports made"),
+    MeterFacts(
+        code="plan_fee",
+        unit="period",
+        base_unit="period",
+        base_per_unit=1,
+        description="Recurring fees of a plan, by name",
+        kind=FEE,
+    ),
+    MeterFacts(
+        code="charged_amount",
+        unit="minor unit",
+        base_unit="millionth of a minor unit",
+        base_per_unit=_MICRO,
+        description="Other charges of a period, of which a percentage is taken",
+        kind=CLOSING,
+    ),
+    MeterFacts(
+        code="minimum_shortfall",
+        unit="minor unit",
+        base_unit="millionth of a minor unit",
+        base_per_unit=_MICRO,
+        description="What a period's charges lack to its minimum spend",
+        kind=CLOSING,
+    ),
 )
 
 METERS: dict[str, MeterFacts] = {meter.code: meter for meter in _ALL}
@@ -80,3 +116,9 @@ def get_meter(code: str) -> MeterFacts:
         return METERS[code]
     except KeyError:
         raise Invalid(field="meter", value=ascii(code[:40]), reason="unknown_meter") from None
+
+
+def kind_of(code: str) -> str:
+    """What a meter counts: USAGE, FEE or CLOSING. A stored meter that this code does not know counts usage."""
+    facts = METERS.get(code)
+    return USAGE if facts is None else facts.kind

@@ -2,14 +2,23 @@
 
 from dataclasses import dataclass
 
+from billing.catalog.items import ON_DEMAND, Item
+
 
 @dataclass(frozen=True, kw_only=True)
 class SkuFacts:
-    """One thing that is sold. Its revenue stands in `revenue:{family}`."""
+    """One thing that is sold; an item is sold once. Its revenue stands in `revenue:{family}`."""
 
     code: str
     meter_code: str
     name: str
+    variant: str = ""
+    mode: str = ON_DEMAND
+
+    @property
+    def item(self) -> Item:
+        """What it prices."""
+        return Item(self.meter_code, self.variant, self.mode)
 
     @property
     def family(self) -> str:

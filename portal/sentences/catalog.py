@@ -27,6 +27,13 @@ REASONS: dict[str, Sentence] = {
     "not_a_list_of_tiers": lambda fields: f"Tiers are a list of tables with unit_price and up_to{_where(fields)}.",
     "only_the_last_tier_is_open": lambda fields: f"Every tier but the last needs up_to{_where(fields)}.",
     "bounds_must_rise": lambda fields: f"The bounds of tiers must rise{_where(fields)}.",
+    "not_a_percentage": lambda fields: f"{_what(fields)} is not a percentage: write a plain number such as 2.5.",
+    "not_text": lambda fields: f"{fields.get('field')} must be text{_where(fields)}.",
+    "not_a_list": lambda fields: f"{fields.get('field')} is a list of at most {fields.get('limit')} entries.",
+    "not_a_table": lambda fields: f"{fields.get('field')} is a table of names and values.",
+    "not_true_or_false": lambda fields: f"{fields.get('field')} is true or false.",
+    "twice": lambda fields: f"{_what(fields)} is written twice in {fields.get('field')}.",
+    "ends_before_it_begins": "The time must end after it begins.",
     "not_exact": lambda fields: f"The figure cannot be kept exactly{_where(fields)}.",
 }
 CODES: dict[str, Sentence] = {

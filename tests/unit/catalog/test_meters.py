@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from billing.catalog.meters import GPU_SHARES, METERS, get_meter
+from billing.catalog.meters import GPU_SHARES, METERS, USAGE, get_meter
 from billing.catalog.skus import SKUS
 from billing.kernel.errors import Invalid
 
@@ -36,10 +36,15 @@ def test_four_gpus_for_half_an_hour_then_one_for_twenty_minutes() -> None:
     assert get_meter("gpu_hour").to_units(base) == Fraction(7, 3)
 
 
-def test_every_sku_sells_one_meter_and_no_meter_is_sold_twice() -> None:
-    meters = [sku.meter_code for sku in SKUS.values()]
-    assert len(set(meters)) == len(meters)
-    assert set(meters) == set(METERS)
+def test_every_sku_sells_a_meter_that_exists_and_no_item_is_sold_twice() -> None:
+    items = [sku.item for sku in SKUS.values()]
+    assert len(set(items)) == len(items)
+    assert {item.meter_code for item in items} <= set(METERS)
+
+
+def test_every_meter_of_usage_is_sold_and_only_plans_sell_fees_and_closing_charges() -> None:
+    sold = {sku.meter_code for sku in SKUS.values() if not sku.variant and sku.mode == "on_demand"}
+    assert {code for code, meter in METERS.items() if meter.kind == USAGE} <= sold
 
 
 def test_an_unknown_meter_is_refused() -> None:
