@@ -14,10 +14,6 @@ _HOUR_S = 3_600
 _GIB = 2**30
 # A GPU is 21,000 shares, so that thousandths, thirds, sevenths and eighths of one are whole.
 GPU_SHARES = 21_000
-# An amount meter counts money in millionths of a minor unit of the account's currency, as rated lines do.
-MICRO_PER_MINOR = 1_000_000
-
-USAGE, FEE, CLOSING = "usage", "fee", "closing"
 # Who counts: `opening` records fees as a period opens, `closing` what a period's other charges lead to.
 USAGE, FEE, CLOSING = "usage", "fee", "closing"
 # Amounts are counted in millionths of a minor unit of the account's currency, so that shares of them stay exact.
