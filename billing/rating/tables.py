@@ -183,9 +183,10 @@ class CounterRescale(Base):
 
 
 class RatedDay(Base):
-    """What one UTC day cost an account by SKU, project, resource, route and tags: sums of its rated lines, which any of them can be rebuilt from.
+    """What one day of an account's zone cost it by SKU, project, resource, route, submitter and tags: sums of its rated lines.
 
-    `amount_micro` is for charts and comparisons; what is owed is the ledger's. A line over several days is shared out by time.
+    They can be rebuilt from the lines at any time. `amount_micro` is for charts and comparisons; what is owed is the ledger's. A
+    line over several days is shared out by time, and counted in the first of them. An account in UTC has UTC days.
     """
 
     __tablename__ = "rated_days"
@@ -198,6 +199,7 @@ class RatedDay(Base):
     project_id: Mapped[str | None] = mapped_column(ForeignKey("projects.id"))
     resource: Mapped[str] = mapped_column(Code)
     route: Mapped[str | None] = mapped_column(Code)
+    member_id: Mapped[str | None] = mapped_column(ForeignKey("members.id"))
     tags: Mapped[dict[str, Any]] = mapped_column(Json)
     quantity_base: Mapped[int] = mapped_column(Quantity)
     amount_micro: Mapped[int] = mapped_column(Quantity)
@@ -207,11 +209,12 @@ class RatedDay(Base):
 
 
 class RatedDayMark(Base):
-    """The last rated line of an account that its days hold."""
+    """The last rated line of an account that its days hold, and the zone that they are days of."""
 
     __tablename__ = "rated_day_marks"
 
     billing_account_id: Mapped[str] = mapped_column(ForeignKey("billing_accounts.id"), primary_key=True)
     line_seq: Mapped[int] = mapped_column(Count)
+    zone: Mapped[str] = mapped_column(Code, default="UTC")
 
     __table_args__ = table_args()
