@@ -129,6 +129,7 @@ def _adjustment(session: Session, now: datetime, row: ApprovalRow, allowed: Allo
         amount=_amount(row),
         reason=row.reason,
         allowed=allowed,
+        expires_at=adjustments.expiry_of(row.content),
     )
 
 
@@ -151,7 +152,9 @@ ROOMS: dict[str, Room] = {
     "refund.card": _REFUND,
     "refund.credit": _REFUND,
     "account.credit": Room(
-        content=lambda _, row: adjustments.content_of(row.subject_id, row.content["pair"], _amount(row)),
+        content=lambda _, row: adjustments.content_of(
+            row.subject_id, row.content["pair"], _amount(row), adjustments.expiry_of(row.content)
+        ),
         perform=_adjustment,
     ),
     "ledger.reverse": Room(

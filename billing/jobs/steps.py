@@ -17,7 +17,7 @@ from billing.invoicing.documents import render
 from billing.jobs import works
 from billing.jobs.context import JobContext, each_account
 from billing.kernel.errors import Refusal
-from billing.ledger import balances
+from billing.ledger import balances, promos
 from billing.metering import accrual
 from billing.notices import relay, sending
 from billing.payments import acts, apply, recovery
@@ -175,6 +175,17 @@ def checkpoints(context: JobContext) -> int:
         context,
         account_ids,
         lambda session, account_id: balances.write_checkpoints(session, now=context.now, account_id=account_id),
+    )
+
+
+def expire_gifts(context: JobContext) -> int:
+    """End what is left of gifts whose time is over. Counts grants."""
+    with context.database.reading("jobs") as session:
+        account_ids = promos.accounts_with_expired(session, now=context.now)
+    return each_account(
+        context,
+        account_ids,
+        lambda session, account_id: promos.expire(session, now=context.now, account_id=account_id),
     )
 
 

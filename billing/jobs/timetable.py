@@ -59,6 +59,7 @@ TIMETABLE: tuple[Job, ...] = (
     ),
     Job(name="seal-audit", words="Chain the audit log", every=timedelta(seconds=20), run=steps.seal_audit),
     Job(name="checkpoints", words="Shorten the way to each balance", every=timedelta(hours=1), run=steps.checkpoints),
+    Job(name="gifts", words="End gifts whose time is over", every=timedelta(hours=1), run=steps.expire_gifts),
     Job(
         name="self-check",
         words="Prove the books against themselves",

@@ -34,3 +34,9 @@ class AboveHeld(Conflict):
     """More is to be taken from a book account of the tenant than stands there; `limit_minor` is what does."""
 
     code = "above_held"
+
+
+class GrantSpent(Conflict):
+    """Less is left of a promo grant than is to be used or taken back. Fields: grant_id (or none), amount_minor, limit_minor, currency."""
+
+    code = "grant_spent"

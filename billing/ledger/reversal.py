@@ -14,7 +14,7 @@ from billing.accounts.access_tables import Approval
 from billing.accounts.approvals import Allowed
 from billing.kernel.errors import NotFound
 from billing.kernel.money import Money
-from billing.ledger import book, entries
+from billing.ledger import book, entries, promos
 from billing.ledger.book import Posted
 from billing.ledger.entries import Entry
 from billing.ledger.errors import NotReversible
@@ -135,6 +135,21 @@ def _require_reversible(session: Session, original: LedgerTransaction, moved: li
         for name in (entry.debit, entry.credit):
             if entries.base_of(name) in HELD_ELSEWHERE:
                 raise NotReversible(transaction_id=original.id, reason="held_elsewhere", ledger_account=name)
+    _require_gift_unused(session, original, moved)
+
+
+def _require_gift_unused(session: Session, original: LedgerTransaction, moved: list[Entry]) -> None:
+    """A gift can be mirrored while all of it is left: what was used stands on documents."""
+    taken: dict[str, int] = {}
+    for entry in moved:
+        if entry.credit == "promo" and "grant_id" in entry.detail:
+            grant_id = str(entry.detail["grant_id"])
+            taken[grant_id] = taken.get(grant_id, 0) + entry.amount.minor
+    if taken:
+        left = promos.remaining_of(session, original.billing_account_id, taken)
+        for grant_id, minor in taken.items():
+            if left.get(grant_id, 0) < minor:
+                raise NotReversible(transaction_id=original.id, reason="gift_used", grant_id=grant_id)
 
 
 def _entries_of(session: Session, transaction_id: str) -> list[Entry]:

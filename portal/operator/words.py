@@ -38,6 +38,7 @@ _ACTS: dict[str, tuple[str, str | None]] = {
     "approval.withdraw": ("Withdrawn", None),
     "approval.expire": ("Nobody decided in time", "warn"),
     "account.credit": ("Credit or debit by hand", "warn"),
+    "promo.expire": ("Gift expired", None),
     "ledger.period.close": ("Books closed", None),
     "ledger.period.reopen": ("Books opened again", "warn"),
     "budget.create": ("Budget set", None),

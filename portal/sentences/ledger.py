@@ -15,6 +15,9 @@ REASONS: dict[str, Sentence] = {
         "correct it there, by correction usage, a credit note or a refund."
     ),
     "unknown_pair": "Choose what to give or to take.",
+    "only_gifts_expire": "Only a gift can have an end.",
+    "in_the_past": "Choose a time that is still to come.",
+    "gift_used": "Some of this gift is used: take back what is left of it instead.",
     "unknown_sort": "The list cannot be sorted by that.",
     "out_of_range": lambda fields: f"The {fields.get('field', 'value')} is out of range.",
     "unknown_account": lambda fields: f"There is no ledger account of the name {fields.get('name')}.",
@@ -23,6 +26,9 @@ REASONS: dict[str, Sentence] = {
 CODES: dict[str, Sentence] = {
     "above_held": lambda fields: (
         f"The amount is too large: {fields.get('limit', fields.get('limit_minor'))} stands in the {fields.get('ledger_account')}."
+    ),
+    "grant_spent": lambda fields: (
+        f"Less is left of the gift than that: {fields.get('limit', fields.get('limit_minor'))}."
     ),
     "ledger_conflict": lambda fields: (
         f"This was posted before with other content, as transaction {fields.get('transaction_id')}."
