@@ -97,7 +97,8 @@ class PriceVersion(Base):
     billing_account_id: Mapped[str | None] = mapped_column(ForeignKey("billing_accounts.id"))  # as its book's
 
     __table_args__ = table_args(
-        UniqueConstraint("book_code", "sku_code", "currency", "valid_from"),
+        UniqueConstraint("price_book_id", "sku_code", "currency", "valid_from"),
+        Index("ix_price_versions_book_code", "book_code", "sku_code", "currency", "valid_from"),
         Index("ix_price_versions_price_book_id", "price_book_id"),
         Index("ix_price_versions_billing_account_id", "billing_account_id"),
         guard=APPEND_ONLY,
