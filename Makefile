@@ -30,6 +30,13 @@ bench: ## measure against the limits (CASE=, SCALE=)
 	@scripts/bootstrap.sh test
 	@$(BIN)/plumbline bench $(CASE) $(if $(SCALE),--scale $(SCALE))
 
+.PHONY: bench-peers
+bench-peers: ## posting beside django-hordak and pgledger (DATABASE_URL of a server, PLUMBLINE_PGLEDGER_SQL)
+	@scripts/bootstrap.sh test
+	@test -x .venv-bench/bin/python || $(BIN)/uv venv --quiet .venv-bench
+	@$(BIN)/uv pip install --quiet --python .venv-bench/bin/python --require-hashes -r requirements/bench.txt
+	@$(BIN)/plumbline bench --peers $(if $(SCALE),--scale $(SCALE))
+
 .PHONY: confidence
 confidence: ## one tier of proof with its evidence (TIER=pr-fast|merge-medium|release-heavy RUN_ID=...)
 	@scripts/bootstrap.sh test

@@ -4,6 +4,7 @@ import json
 import sys
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -12,7 +13,11 @@ from portal.cli import Failed
 from portal.config import database_urls
 
 _ROOT = Path(__file__).resolve().parents[2]
-NAMES = ("import", "rating", "posting", "balance", "page", "export", "start", "import-memory")
+NAMES = (
+    *("ingest", "ingest-duplicate", "import", "rating", "posting", "balance", "verify", "replay"),
+    *("page", "export", "start", "import-memory"),
+)
+PEERS = ("django-hordak", "pgledger")
 
 
 @click.command()
@@ -28,40 +33,66 @@ NAMES = ("import", "rating", "posting", "balance", "page", "export", "start", "i
     help="Rounds of each case; odd, 5 or 9 when it is inconclusive.",
 )
 @click.option("--prepare", is_flag=True, help="Only fill the databases that cases read, and keep them for later runs.")
-def bench(names: tuple[str, ...], scale: float, rounds: int, prepare: bool) -> None:
+@click.option(
+    "--sizes", is_flag=True, help="A quarter, a half and the whole of each size, and how the cost of a unit grows."
+)
+@click.option("--peers", is_flag=True, help="Posting beside django-hordak and pgledger, on PostgreSQL.")
+def bench(names: tuple[str, ...], scale: float, rounds: int, prepare: bool, sizes: bool, peers: bool) -> None:
     """Measure NAMES (all, if none is named) and print one JSON object a line.
 
     On SQLite, or on the PostgreSQL server that DATABASE_URL names: in databases of its own, never in yours. There the owner role
     must be allowed to create databases (or PLUMBLINE_BENCH_ADMIN_URL names one that is); otherwise it starts a server of its own.
     Exit 1 when a case misses its goal; "inconclusive" is no failure: repeat it with more rounds on a quiet machine.
     """
-    cases, scratch, measure = _load()
+    room = _load()
     missed = []
-    with scratch.Scratch(urls=database_urls()) as made:
-        for name in names or NAMES:
+    with room.scratch.Scratch(urls=database_urls()) as made:
+        for name in names or (() if peers else NAMES):
             try:
-                if prepare:
-                    kept = cases.prepare(name, made, scale=scale)
-                    line = {"case": name, "engine": made.engine, "size": cases.size_of(name, scale), "prepared": kept}
-                    click.echo(json.dumps(line))
-                    continue
-                result = cases.run(name, made, scale=scale, rounds=rounds)
-            except measure.WrongWork as wrong:
+                results = _measure(room, made, name, scale=scale, rounds=rounds, prepare=prepare, sizes=sizes)
+            except room.measure.WrongWork as wrong:
                 raise Failed(f"{name} did the wrong work: {wrong}.") from None
+            missed += [name] if any(result.verdict == "fail" for result in results) else []
+        for peer in PEERS if peers else ():
+            try:
+                result = room.peers.run(peer, made, size=max(1, round(room.peers.SIZE * scale)), rounds=rounds)
+            except (room.peers.PeerMissing, room.measure.WrongWork) as fault:
+                raise Failed(f"{fault}.") from None
             click.echo(result.as_json())
-            if result.verdict == "fail":
-                missed.append(name)
+            missed += [result.case] if result.verdict == "fail" else []
     if missed:
         raise Failed(f"missed its goal: {', '.join(missed)}.")
 
 
-def _load() -> tuple[Any, Any, Any]:
+def _measure(
+    room: SimpleNamespace, made: Any, name: str, *, scale: float, rounds: int, prepare: bool, sizes: bool
+) -> list[Any]:
+    """The results of one case, each printed as it comes."""
+    if prepare:
+        kept = room.cases.prepare(name, made, scale=scale)
+        size = room.cases.size_of(name, scale)
+        click.echo(json.dumps({"case": name, "engine": made.engine, "size": size, "prepared": kept}))
+        return []
+    if not sizes:
+        results = [room.cases.run(name, made, scale=scale, rounds=rounds)]
+        click.echo(results[0].as_json())
+        return results
+    results, slope = room.cases.run_sizes(name, made, scale=scale, rounds=rounds)
+    for result in results:
+        click.echo(result.as_json())
+    click.echo(
+        json.dumps({"case": name, "engine": made.engine, "sizes": [one.size for one in results], "slope": slope})
+    )
+    return results
+
+
+def _load() -> SimpleNamespace:
     if not (_ROOT / "tests" / "bench").is_dir():
         raise Failed("bench runs in a source checkout only: the cases are not installed.")
     if str(_ROOT) not in sys.path:
         sys.path.insert(0, str(_ROOT))
+    modules = ("cases", "scratch", "measure", "peers")
     try:
-        cases, scratch, measure = (import_module(f"tests.bench.{name}") for name in ("cases", "scratch", "measure"))
+        return SimpleNamespace(**{name: import_module(f"tests.bench.{name}") for name in modules})
     except ModuleNotFoundError as missing:
         raise Failed(f"{missing.name} is missing: `make bench` installs what benchmarks need.") from None
-    return cases, scratch, measure

@@ -2,12 +2,29 @@
 
 from types import ModuleType
 
-from tests.bench import balance, exporting, import_memory, importing, page, posting, rating, start
-from tests.bench.measure import Result
+from tests.bench import (
+    balance,
+    exporting,
+    import_memory,
+    importing,
+    ingest,
+    ingest_repeats,
+    page,
+    posting,
+    rating,
+    replaying,
+    start,
+    verifying,
+)
+from tests.bench.measure import Result, slope
 from tests.bench.scratch import Scratch
 
 CASES: dict[str, ModuleType] = {
-    case.NAME: case for case in (importing, rating, posting, balance, page, exporting, start, import_memory)
+    case.NAME: case
+    for case in (
+        *(ingest, ingest_repeats, importing, rating, posting, balance, verifying, replaying),
+        *(page, exporting, start, import_memory),
+    )
 }
 
 
@@ -15,6 +32,12 @@ def run(name: str, scratch: Scratch, *, scale: float, rounds: int) -> Result:
     """Measure one case at `scale` times its own size. Raises WrongWork when what was done is not what was asked."""
     result: Result = CASES[name].run(scratch, size=size_of(name, scale), rounds=rounds)
     return result
+
+
+def run_sizes(name: str, scratch: Scratch, *, scale: float, rounds: int) -> tuple[list[Result], float]:
+    """The case at a quarter, a half and the whole of its size, and how the cost of a unit grows from one to the next."""
+    results = [run(name, scratch, scale=scale * part, rounds=rounds) for part in (0.25, 0.5, 1)]
+    return results, slope(results, is_rate=CASES[name].UNIT.endswith("/s"))
 
 
 def prepare(name: str, scratch: Scratch, *, scale: float) -> str | None:

@@ -32,7 +32,7 @@ def run(scratch: Scratch, *, size: int, rounds: int) -> Result:
         take_in(database, size)
     owner = owner_engine(scratch.urls_of(full))
     with owner.begin() as connection:
-        rows = {name: _read(connection, name) for name in _TWINS}
+        rows = {name: read_rows(connection, name) for name in _TWINS}
 
     def limit() -> float:
         with owner.begin() as connection:
@@ -40,7 +40,7 @@ def run(scratch: Scratch, *, size: int, rounds: int) -> Result:
         start = time.perf_counter()
         with owner.begin() as connection:
             for name in _TWINS:
-                _write(connection, name, rows[name])
+                write_rows(connection, name, rows[name])
         elapsed_s = time.perf_counter() - start
         with owner.begin() as connection:
             require("rows written", _count(connection, twin.PREFIX), (size, record_count))
@@ -92,7 +92,7 @@ def _columns(name: str) -> list[str]:
     return [column.name for column in schema.metadata.tables[name].columns]
 
 
-def _read(connection: Connection, name: str) -> Any:
+def read_rows(connection: Connection, name: str) -> Any:
     """The table's rows as the driver takes them: bytes of COPY, or tuples."""
     columns = ", ".join(_columns(name))
     if connection.dialect.name == "sqlite":
@@ -104,7 +104,8 @@ def _read(connection: Connection, name: str) -> Any:
     return data.getvalue()
 
 
-def _write(connection: Connection, name: str, rows: Any) -> None:
+def write_rows(connection: Connection, name: str, rows: Any) -> None:
+    """Insert rows of `read_rows` into the twin of the table."""
     columns = _columns(name)
     target = f"{twin.PREFIX}{name} ({', '.join(columns)})"
     if connection.dialect.name == "sqlite":

@@ -1,6 +1,7 @@
 """Comparing a figure with its limit: interleaved rounds, medians, an A/A control, and a verdict that may be "inconclusive"."""
 
 import json
+import math
 import resource
 import statistics
 import sys
@@ -8,6 +9,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from billing.storage.columns import Base
 
 Verdict = Literal["pass", "fail", "inconclusive"]
 
@@ -106,6 +112,21 @@ def require(what: str, found: object, expected: object) -> None:
     """Raise WrongWork unless the work is the right work."""
     if found != expected:
         raise WrongWork(f"{what}: found {found}, expected {expected}")
+
+
+def count_of(session: Session, model: type[Base]) -> int:
+    """How many rows a table has."""
+    return int(session.execute(select(func.count()).select_from(model)).scalar_one())
+
+
+def slope(results: list[Result], *, is_rate: bool) -> float:
+    """How the cost of one unit of work grows with the size: the exponent of a power law through the results, 0 when it does not.
+
+    `is_rate`: the figure is work a second, so that it falls where the cost rises.
+    """
+    points = [(math.log(result.size), math.log(result.figure)) for result in results]
+    found = statistics.linear_regression(*zip(*points, strict=True)).slope
+    return round(-found if is_rate else found, 3)
 
 
 def percentile(values: list[float], percent: int) -> float:

@@ -36,7 +36,7 @@ def run(scratch: Scratch, *, size: int, rounds: int) -> Result:
     require("charges to post", charge_count, size)
     posted = scratch.copy(fresh)
     with scratch.opened(posted) as database:
-        _post_all(database, accounts)
+        post_all(database, accounts)
         owed_minor = _check(database, accounts, size)
     owner = owner_engine(scratch.urls_of(posted))
 
@@ -63,7 +63,7 @@ def run(scratch: Scratch, *, size: int, rounds: int) -> Result:
     def figure() -> float:
         with scratch.copied(fresh) as database:
             start = time.perf_counter()
-            _post_all(database, accounts)
+            post_all(database, accounts)
             elapsed_s = time.perf_counter() - start
             require("owed after posting", _check(database, accounts, size), owed_minor)
         return size / elapsed_s
@@ -83,7 +83,8 @@ def run(scratch: Scratch, *, size: int, rounds: int) -> Result:
         owner.dispose()
 
 
-def _post_all(database: Database, accounts: list[str]) -> None:
+def post_all(database: Database, accounts: list[str]) -> None:
+    """Post everything as the job does, one transaction an account."""
     for account_id in accounts:
         with database.transaction("jobs") as session:
             postings.post_account(session, now=world.NOW, account_id=account_id)

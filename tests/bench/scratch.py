@@ -65,6 +65,10 @@ class Scratch:
         migrate.upgrade(self.urls_of(name))
         return name
 
+    def empty(self) -> str:
+        """A new database with nothing in it; its name."""
+        return self._create(None, None)
+
     def copy(self, template: str) -> str:
         """A new database with all of `template`, which nobody is connected to; its name."""
         return self._create(None, template)

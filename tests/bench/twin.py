@@ -25,7 +25,12 @@ def create(connection: Connection, names: Sequence[str]) -> None:
 
 def fill(connection: Connection, name: str, condition: str = "1 = 1") -> int:
     """Copy the rows that meet the condition into the twin by one statement; how many."""
-    result = connection.execute(text(f"INSERT INTO {PREFIX}{name} SELECT * FROM {name} WHERE {condition}"))
+    columns = ", ".join(
+        column.name for column in schema.metadata.tables[name].columns
+    )  # a migrated table orders them otherwise
+    result = connection.execute(
+        text(f"INSERT INTO {PREFIX}{name} ({columns}) SELECT {columns} FROM {name} WHERE {condition}")
+    )
     return int(result.rowcount)
 
 

@@ -84,3 +84,31 @@ def test_a_made_log_streams_as_many_jobs_as_asked() -> None:
     assert len({line.split("|")[0] for line in lines}) == 1000
     # two meters each, and GPUs for every fourth
     assert joblog.records_of(1000) == sum(3 if "gres/gpu=" in line else 2 for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("figures", "is_rate", "slope"),
+    [
+        ([100.0, 100.0, 100.0], True, 0.0),  # as many a second at any size: a unit costs the same
+        ([100.0, 50.0, 25.0], True, 1.0),  # each doubling halves the rate: a unit costs as much more as there are
+        ([1.0, 2.0, 4.0], False, 1.0),
+        ([8.0, 8.0, 8.0], False, 0.0),
+    ],
+)
+def test_the_slope_says_how_the_cost_of_a_unit_grows(figures: list[float], is_rate: bool, slope: float) -> None:
+    results = [
+        measure.Result(
+            case="x",
+            engine="sqlite",
+            size=size,
+            figure=figure,
+            unit="",
+            limit=1,
+            ratio=1,
+            peak_mb=1,
+            aa_ratio=1,
+            verdict="pass",
+        )
+        for size, figure in zip((1_000, 2_000, 4_000), figures, strict=True)
+    ]
+    assert measure.slope(results, is_rate=is_rate) == pytest.approx(slope, abs=0.001)
