@@ -3,8 +3,8 @@
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Select, func, select
@@ -32,6 +32,7 @@ from billing.storage import audit, locks
 from billing.storage.columns import micros
 
 _CHUNK = 1_000
+_FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +129,25 @@ class PriceTable:
         starts = (self._schedules.get((account_id, item)) or self._resolve(account_id, item)).starts
         first = bisect_right(starts, start_at)
         return [start for start in starts[first:] if start < end_at]
+
+    def tried_with(self, candidates: Iterable[Price], *, book_code: str | None) -> "PriceTable":
+        """The same accounts, plans and overrides, where each candidate price is in force over all time: for shadow rating.
+
+        The candidates take the place of the same item's prices in that book; without a book, in every plan's.
+        """
+        named = {version[1] for versions in self._plans.values() for version in versions}
+        prices = dict(self._prices)
+        for price in candidates:
+            always = replace(price, valid_from=_FIRST)
+            for code in named if book_code is None else (book_code,):
+                prices[code, price.item, price.currency] = [always]
+        return PriceTable(
+            currencies=self._currencies,
+            subscriptions=self._subscriptions,
+            plans=self._plans,
+            prices=prices,
+            overrides=self._overrides,
+        )
 
     def _resolve(self, account_id: str, item: Item) -> _Schedule:
         currency = self._currencies[account_id]
