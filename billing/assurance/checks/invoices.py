@@ -11,6 +11,7 @@ from billing.assurance import streams
 from billing.assurance.report import Tally, count
 from billing.invoicing.documents import model
 from billing.invoicing.tables import (
+    InvoiceAllowance,
     InvoiceDocument,
     InvoiceHeader,
     InvoiceLine,
@@ -27,8 +28,10 @@ NAME = "invoice"
 _SOURCES = {"invoice": ("issue", "invoice"), "credit_note": ("credit_note", "credit_note")}
 _HEADER_FIELDS = (
     *("id", "kind", "number", "issued_on", "due_on", "currency", "reason"),
-    *("net_minor", "tax_minor", "total_minor", "prepaid_minor", "rounding_minor"),
+    *("allowance_minor", "net_minor", "tax_minor", "total_minor", "prepaid_minor", "rounding_minor"),
 )
+# Said since there are allowances; a document from before them took nothing off.
+_SINCE = {"allowance_minor": 0}
 _SETTLING = {
     "wallet": ("wallet_apply",),
     "payment": ("stripe_credit", "bank_credit"),
@@ -55,8 +58,14 @@ def _check_headers(session: Session, tally: Tally) -> None:
             session, select(func.sum(InvoiceLine.amount_minor)).where(InvoiceLine.invoice_id == header.id)
         )
         tax_minor = _sum(session, select(func.sum(InvoiceTax.tax_minor)).where(InvoiceTax.invoice_id == header.id))
-        if (lines_minor, tax_minor) != (header.net_minor, header.tax_minor):
-            sentence = f"says net {header.net_minor}, tax {header.tax_minor}; its lines sum to {lines_minor}, its taxes {tax_minor}"
+        allowed = select(func.sum(InvoiceAllowance.amount_minor)).where(InvoiceAllowance.invoice_id == header.id)
+        allowance_minor = _sum(session, allowed)
+        found = (lines_minor - allowance_minor, allowance_minor, tax_minor)
+        if found != (header.net_minor, header.allowance_minor, header.tax_minor):
+            sentence = (
+                f"says net {header.net_minor} after allowances of {header.allowance_minor}, tax {header.tax_minor}; its lines "
+                f"sum to {lines_minor}, its allowances to {allowance_minor}, its taxes to {tax_minor}"
+            )
             tally.differ(header.id, sentence, number=header.number)
         _check_snapshot(tally, header)
         _check_transaction(session, tally, header)
@@ -76,8 +85,9 @@ def _check_snapshot(tally: Tally, header: Any) -> None:
     for name in _HEADER_FIELDS:
         value = getattr(header, name)
         shown = value.isoformat() if isinstance(value, date) else value
-        if shown != snapshot[name]:
-            tally.differ(header.id, f"its {name} is {shown}, the document says {snapshot[name]}", number=header.number)
+        said = snapshot.get(name, _SINCE[name]) if name in _SINCE else snapshot[name]
+        if shown != said:
+            tally.differ(header.id, f"its {name} is {shown}, the document says {said}", number=header.number)
 
 
 def _check_transaction(session: Session, tally: Tally, header: Any) -> None:

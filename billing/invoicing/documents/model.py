@@ -4,7 +4,7 @@ A document that contradicts itself cannot be built: DocumentInvalid names the ru
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import date, datetime
 from typing import Any
 
@@ -50,6 +50,24 @@ class Line:
     tax_rate_bp: int
     charge_id: str | None = None
     project_code: str | None = None
+    family: str | None = None  # what its charge belongs to; None on lines of documents older than this field
+    contract_id: str | None = None  # the commitment that this line sells or draws down
+    covers: Mapping[str, int] = field(
+        default_factory=dict
+    )  # a drawdown: minor units it takes off each family's charges
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allowance:
+    """What is taken off one VAT group before tax (BG-20): `kind` promo, naming its grant, or discount; above zero."""
+
+    seq: int
+    kind: str
+    grant_id: str | None
+    reason: str
+    tax_category: str
+    tax_rate_bp: int
+    amount_minor: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,25 +114,29 @@ class InvoiceDocument:
     due_minor: int
     to_receivable_minor: int
     to_wallet_minor: int
+    allowances: tuple[Allowance, ...] = ()
+    allowance_minor: int = 0  # BT-107
 
     def __post_init__(self) -> None:
         exponent(self.currency)
         _require("BR-16", bool(self.lines))
-        _require("BR-CO-10", self.net_minor == sum(line.amount_minor for line in self.lines))
+        _require("BR-CO-11", self.allowance_minor == sum(allowance.amount_minor for allowance in self.allowances))
+        _require("BR-CO-13", self.net_minor == self.lines_minor - self.allowance_minor)
+        _require("BR-31", all(allowance.amount_minor > 0 for allowance in self.allowances))
         _require("BR-CO-14", self.tax_minor == sum(group.tax_minor for group in self.taxes))
         _require("BR-CO-15", self.total_minor == self.net_minor + self.tax_minor)
         _require("BR-CO-16", self.due_minor == self.total_minor - self.prepaid_minor + self.rounding_minor)
         _require("BT-113", 0 <= self.prepaid_minor <= max(0, self.total_minor))
         for group in self.taxes:
             key = (group.category, group.rate_bp)
-            inside = [line.amount_minor for line in self.lines if (line.tax_category, line.tax_rate_bp) == key]
-            _require("BR-S-08", group.taxable_minor == sum(inside))
+            _require("BR-S-08", group.taxable_minor == self.taxable_minor(*key))
             # A credit note's VAT is a difference of two rounded sums (credits.py), so only an invoice's can be redone alone.
             expected = tax.tax_of(group.taxable_minor, group.rate_bp)
             _require("BR-CO-17", abs(group.tax_minor - expected) <= (1 if self.kind == "credit_note" else 0))
         _require(
             "BR-CO-18",
-            {(g.category, g.rate_bp) for g in self.taxes} == {(x.tax_category, x.tax_rate_bp) for x in self.lines},
+            {(g.category, g.rate_bp) for g in self.taxes}
+            == {(x.tax_category, x.tax_rate_bp) for x in (*self.lines, *self.allowances)},
         )
         if self.kind == "credit_note":
             _require("BR-55", bool(self.corrects_number))
@@ -124,6 +146,17 @@ class InvoiceDocument:
         for party in (self.seller, self.buyer):
             _require("BR-06", bool(party.name.strip()) and len(party.country) == 2)
 
+    @property
+    def lines_minor(self) -> int:
+        """The sum of the lines before allowances (BT-106)."""
+        return sum(line.amount_minor for line in self.lines)
+
+    def taxable_minor(self, category: str, rate_bp: int) -> int:
+        """Lines less allowances of one VAT group (BT-116)."""
+        signed = [(line.tax_category, line.tax_rate_bp, line.amount_minor) for line in self.lines]
+        signed += [(one.tax_category, one.tax_rate_bp, -one.amount_minor) for one in self.allowances]
+        return sum(amount for *key, amount in signed if key == [category, rate_bp])
+
     def to_snapshot(self) -> dict[str, Any]:
         """Plain JSON values, from which `from_snapshot` builds the equal document again."""
         plain = asdict(self)
@@ -131,13 +164,14 @@ class InvoiceDocument:
             plain[name] = plain[name] and plain[name].isoformat()
         for name in ("period_start_at", "period_end_at"):
             plain[name] = plain[name] and to_rfc3339(plain[name])
-        plain["lines"], plain["taxes"] = list(plain["lines"]), list(plain["taxes"])
+        for name in ("lines", "taxes", "allowances"):
+            plain[name] = list(plain[name])
         return plain
 
 
 def from_snapshot(snapshot: Mapping[str, Any]) -> InvoiceDocument:
     """The document as it was issued. Raises DocumentInvalid when the snapshot contradicts itself."""
-    values = {field.name: snapshot[field.name] for field in fields(InvoiceDocument)}
+    values = {each.name: snapshot[each.name] for each in fields(InvoiceDocument) if each.name in snapshot}
     for name in ("issued_on", "due_on", "corrects_on"):
         values[name] = values[name] and date.fromisoformat(values[name])
     for name in ("period_start_at", "period_end_at"):
@@ -145,6 +179,7 @@ def from_snapshot(snapshot: Mapping[str, Any]) -> InvoiceDocument:
     values["seller"], values["buyer"] = Party(**values["seller"]), Party(**values["buyer"])
     values["lines"] = tuple(Line(**line) for line in values["lines"])
     values["taxes"] = tuple(Tax(**group) for group in values["taxes"])
+    values["allowances"] = tuple(Allowance(**one) for one in values.get("allowances", ()))
     return InvoiceDocument(**values)
 
 

@@ -100,7 +100,7 @@ def _print(printer: worker.Printer, document: InvoiceDocument) -> pypdf.PdfReade
 @pytest.mark.parametrize(
     ("rule", "changes"),
     [
-        ("BR-CO-10", {"net_minor": 1_999, "total_minor": 2_459, "due_minor": 2_459}),
+        ("BR-CO-13", {"net_minor": 1_999, "total_minor": 2_459, "due_minor": 2_459}),
         ("BR-CO-14", {"tax_minor": 461, "total_minor": 2_461, "due_minor": 2_461}),
         ("BR-CO-15", {"total_minor": 2_461, "due_minor": 2_461}),
         ("BR-CO-16", {"due_minor": 2_459}),
