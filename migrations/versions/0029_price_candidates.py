@@ -38,7 +38,7 @@ def _rebuild(unique: str) -> None:
     op.execute(
         "CREATE TABLE price_versions_new (id TEXT NOT NULL, price_book_id TEXT NOT NULL, book_code TEXT NOT NULL,"
         " sku_code TEXT NOT NULL, currency TEXT NOT NULL, model TEXT NOT NULL, parameters TEXT NOT NULL,"
-        " valid_from TEXT NOT NULL, price_hash TEXT NOT NULL, billing_account_id TEXT,"
+        " valid_from INTEGER NOT NULL, price_hash TEXT NOT NULL, billing_account_id TEXT,"
         " CONSTRAINT pk_price_versions PRIMARY KEY (id),"
         " CONSTRAINT fk_price_versions_price_book_id FOREIGN KEY(price_book_id) REFERENCES price_books (id),"
         " CONSTRAINT fk_price_versions_sku_code FOREIGN KEY(sku_code) REFERENCES sku_catalog (code),"
