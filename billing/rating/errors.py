@@ -13,3 +13,9 @@ class ChargeClosed(Conflict):
     """The charge already belongs to another draft or invoice."""
 
     code = "charge_closed"
+
+
+class AlreadyRated(Conflict):
+    """Usage that starts in the new price's time was rated with the old one: begin later, or correct by credit note."""
+
+    code = "already_rated"

@@ -37,5 +37,9 @@ CODES: dict[str, Sentence] = {
     "not_reversible": "The transaction cannot be reversed.",
     "accounting_period": "The accounting period cannot be closed or reopened now.",
     "unposted_lines": "Some rated usage is not in the ledger yet: try again in a minute.",
+    "already_rated": lambda fields: (
+        f"{fields.get('sku')} of {fields.get('account')} was rated with the price in force up to {fields.get('rated_until')}: "
+        f"the change cannot begin at {fields.get('valid_from')}. Let it begin later, or correct by credit note."
+    ),
     "charge_closed": "The charge belongs to another draft or invoice already.",
 }
