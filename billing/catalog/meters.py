@@ -33,6 +33,11 @@ class MeterFacts:
     description: str
     kind: str = USAGE
 
+    @property
+    def is_amount(self) -> bool:
+        """Whether what it counts is money, of which a percentage can be taken."""
+        return self.kind == CLOSING
+
     def to_units(self, quantity_base: int) -> Fraction:
         """A quantity in priced units, exact."""
         return Fraction(quantity_base, self.base_per_unit)
@@ -78,6 +83,26 @@ _ALL = (
     MeterFacts(code="query", unit="query", base_unit="query", base_per_unit=1, description="Analytics queries run"),
     MeterFacts(code="report", unit="report", base_unit="report", base_per_unit=1, description="Analytics reports made"),
     MeterFacts(
+        code="egress_gib", unit="GiB", base_unit="byte", base_per_unit=_GIB, description="Data sent out of the network"
+    ),
+    MeterFacts(
+        code="ingress_gib", unit="GiB", base_unit="byte", base_per_unit=_GIB, description="Data through managed routes"
+    ),
+    MeterFacts(
+        code="ingress_request",
+        unit="request",
+        base_unit="request",
+        base_per_unit=1,
+        description="Requests through managed routes",
+    ),
+    MeterFacts(
+        code="app_instance_hour",
+        unit="instance-hour",
+        base_unit="instance x millisecond",
+        base_per_unit=_HOUR_MS,
+        description="App instances running, by time",
+    ),
+    MeterFacts(
         code="plan_fee",
         unit="period",
         base_unit="period",
@@ -86,19 +111,11 @@ _ALL = (
         kind=FEE,
     ),
     MeterFacts(
-        code="charged_amount",
+        code="closing_amount",
         unit="minor unit",
         base_unit="millionth of a minor unit",
         base_per_unit=_MICRO,
-        description="Other charges of a period, of which a percentage is taken",
-        kind=CLOSING,
-    ),
-    MeterFacts(
-        code="minimum_shortfall",
-        unit="minor unit",
-        base_unit="millionth of a minor unit",
-        base_per_unit=_MICRO,
-        description="What a period's charges lack to its minimum spend",
+        description="What a period's other charges lead to: what is lacking to a minimum, a percentage of them",
         kind=CLOSING,
     ),
 )

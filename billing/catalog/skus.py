@@ -37,6 +37,10 @@ _ALL = (
     SkuFacts(code="compute/gpu_hour", meter_code="gpu_hour", name="GPU time"),
     SkuFacts(code="inference/token_input", meter_code="token_input", name="Input tokens"),
     SkuFacts(code="inference/token_output", meter_code="token_output", name="Output tokens"),
+    SkuFacts(code="network/egress_gib", meter_code="egress_gib", name="Network egress"),
+    SkuFacts(code="network/ingress_gib", meter_code="ingress_gib", name="Managed ingress, data"),
+    SkuFacts(code="network/ingress_request", meter_code="ingress_request", name="Managed ingress, requests"),
+    SkuFacts(code="compute/app_instance_hour", meter_code="app_instance_hour", name="App instances"),
 )
 
 SKUS: dict[str, SkuFacts] = {sku.code: sku for sku in _ALL}
