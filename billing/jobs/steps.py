@@ -21,6 +21,7 @@ from billing.ledger import balances, promos
 from billing.metering import accrual
 from billing.notices import relay, sending
 from billing.payments import acts, apply, recovery
+from billing.rating import days as day_sums
 from billing.rating import periods, postings, rater
 from billing.storage import audit_chain, limits
 from billing.storage.tables import JobRun
@@ -67,6 +68,23 @@ def post(context: JobContext) -> int:
         account_ids,
         lambda session, account_id: postings.post_account(session, now=context.now, account_id=account_id),
     )
+
+
+def days(context: JobContext) -> int:
+    """Sum rated lines by day, in batches of one transaction each. Counts lines."""
+    with context.database.reading("jobs") as session:
+        account_ids = day_sums.accounts_behind(session)
+    total = 0
+    while account_ids:
+        done: dict[str, int] = {}
+
+        def act(session: Session, account_id: str, done: dict[str, int] = done) -> int:
+            done[account_id] = day_sums.roll(session, account_id)
+            return done[account_id]
+
+        total += each_account(context, account_ids, act)
+        account_ids = [account_id for account_id, count in done.items() if count >= day_sums.BATCH]
+    return total
 
 
 def payments(context: JobContext) -> int:

@@ -27,6 +27,7 @@ TIMETABLE: tuple[Job, ...] = (
     Job(name="accrue", words="Extend running allocations to now", every=timedelta(minutes=15), run=steps.accrue),
     Job(name="rate", words="Give usage its price", every=timedelta(seconds=20), run=steps.rate),
     Job(name="post", words="Bring rated usage into the ledger", every=timedelta(seconds=20), run=steps.post),
+    Job(name="days", words="Sum what each day cost", every=timedelta(minutes=1), run=steps.days),
     Job(
         name="payments",
         words="Apply provider events, look up unknown outcomes",
