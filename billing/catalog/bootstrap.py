@@ -8,14 +8,13 @@ from sqlalchemy.orm import Session
 
 from billing.accounts import directory
 from billing.accounts.directory import SellerFacts
-from billing.catalog import plans, prices
+from billing.catalog import activations, plans
 from billing.catalog.meters import METERS
 from billing.catalog.skus import SKUS
 from billing.catalog.tables import Meter, PriceBook, Sku
 from billing.kernel.errors import Conflict
 from billing.storage import locks
 
-ORIGIN = "bootstrap"
 ACTOR = "bootstrap"
 
 # An invented company: number and bank account pass their check digits and belong to nobody.
@@ -49,7 +48,7 @@ def install(session: Session, *, now: datetime) -> None:
         directory.create_seller(session, now=now, facts=SELLER, actor=ACTOR)
     if session.scalar(select(PriceBook.id).where(PriceBook.code == plans.DEFAULT_CODE).limit(1)) is None:
         text = resources.files("billing.catalog").joinpath("books/default.toml").read_text(encoding="utf-8")
-        prices.load_book(session, text, now=now, origin=ORIGIN, actor=ACTOR)
+        activations.install(session, text, now=now, actor=ACTOR)
     if plans.find_plan(session, plans.DEFAULT_CODE) is None:
         plans.create_plan(
             session,

@@ -14,7 +14,9 @@ from billing.kernel import money
 from billing.kernel.errors import Invalid
 
 _PLAIN_DECIMAL = re.compile(r"[0-9]{1,18}(\.[0-9]{1,12})?")
+_PERCENT_MAX = 10_000
 _TIERS_MAX = 100
+PERCENTAGE = "percentage"
 
 Parameters = dict[str, Any]
 
@@ -64,6 +66,15 @@ def _allowance(given: Mapping[str, Any], currency: str, base_per_unit: int) -> P
     return {"free": _bound(given, "free", base_per_unit), "unit_price": _price(given, "unit_price", currency)}
 
 
+def _percentage(given: Mapping[str, Any], _currency: str, _base_per_unit: int) -> Parameters:
+    """`{"percent": "2.5"}` of an amount meter."""
+    _only(given, "percent")
+    percent = _decimal(given, "percent")
+    if Fraction(percent) > _PERCENT_MAX:
+        raise Invalid(field="percent", value=percent, limit=_PERCENT_MAX, reason="too_large")
+    return {"percent": percent}
+
+
 def _tiered(given: Mapping[str, Any], currency: str, base_per_unit: int) -> Parameters:
     _only(given, "tiers")
     rows = given["tiers"]
@@ -91,6 +102,7 @@ _MODELS: dict[str, Callable[[Mapping[str, Any], str, int], Parameters]] = {
     "graduated": _tiered,
     "volume": _tiered,
     "allowance": _allowance,
+    PERCENTAGE: _percentage,
 }
 
 MODELS = tuple(_MODELS)

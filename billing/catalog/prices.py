@@ -1,4 +1,4 @@
-"""Prices: loading books, and the price of a billing account's meter at an instant."""
+"""The price of a billing account's usage at an instant: plans, books in force, and the account's own prices over them."""
 
 from bisect import bisect_right
 from collections import defaultdict
@@ -7,17 +7,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from billing.accounts.tables import BillingAccount
-from billing.catalog import book_files
-from billing.catalog.errors import PriceExists
 from billing.catalog.items import Item
 from billing.catalog.tables import (
     Meter,
     PlanVersion,
-    PriceBook,
     PriceBookActivation,
     PriceOverride,
     PriceVersion,
@@ -25,10 +22,7 @@ from billing.catalog.tables import (
     Subscription,
 )
 from billing.kernel import canonical
-from billing.kernel.clock import to_rfc3339
 from billing.kernel.errors import NotFound
-from billing.kernel.ids import new_id
-from billing.storage import audit, locks
 from billing.storage.columns import micros
 
 _CHUNK = 1_000
@@ -185,109 +179,22 @@ class PriceTable:
         return _changes(at)
 
 
-def load_book(session: Session, text: str, *, now: datetime, origin: str, actor: str) -> PriceBook:
-    """Store a price book (TOML, see `book_files`) and give back its version; the same content again gives the same version.
-
-    A book's prices add up over its versions: a change is a new price with a later start, and what an earlier version said stays
-    in force until then. Raises PriceExists where another price of the SKU begins at the same instant, Invalid for the text.
-    """
-    divisors = session.execute(select(Sku.code, Meter.base_per_unit).join(Meter, Meter.code == Sku.meter_code))
-    facts = book_files.read(text, base_per_unit_of=dict(divisors.all()))
-    locks.take(session, f"price_book:{facts.code}")
-    same = select(PriceBook).where(PriceBook.code == facts.code, PriceBook.content_hash == facts.content_hash)
-    found = session.scalar(same)
-    if found is not None:
-        return found
-    new = _without_stored(session, facts)
-    version = session.scalar(select(func.max(PriceBook.version)).where(PriceBook.code == facts.code)) or 0
-    book = PriceBook(
-        id=new_id("pbk"),
-        code=facts.code,
-        version=version + 1,
-        name=facts.name,
-        origin=origin,
-        content_hash=facts.content_hash,
-        created_at=now,
-    )
-    session.add(book)
-    session.flush()  # its prices refer to it
-    session.add_all(_version_of(book, price) for price in new)
-    session.add(PriceBookActivation(price_book_id=book.id, gate="bootstrap", actor=actor, activated_at=now))
-    audit.record(
-        session,
-        now=now,
-        actor=actor,
-        act="prices.load",
-        subject_type="price_book",
-        subject_id=book.id,
-        facts={"code": book.code, "version": book.version, "new": len(new), "content_hash": book.content_hash},
-    )
-    session.flush()  # whoever rates next in this act must find them
-    return book
-
-
 def list_prices(session: Session, book_code: str | None = None) -> list[Price]:
-    """All price versions, or those of one book: by book, SKU, currency and start."""
-    statement = _price_rows().order_by(
-        PriceVersion.book_code, PriceVersion.sku_code, PriceVersion.currency, PriceVersion.valid_from
+    """The prices that are or will be in force, of all books or of one: by book, SKU, currency and start."""
+    key = (PriceVersion.book_code, PriceVersion.sku_code, PriceVersion.currency, PriceVersion.valid_from)
+    statement = (
+        query()
+        .join(PriceBookActivation, PriceBookActivation.price_book_id == PriceVersion.price_book_id)
+        .where(PriceVersion.billing_account_id.is_(None))
+        .order_by(*key, PriceBookActivation.activated_at, PriceVersion.id)
     )
     if book_code is not None:
         statement = statement.where(PriceVersion.book_code == book_code)
-    return [_price_of(*row) for row in session.execute(statement)]
-
-
-def list_books(session: Session) -> Sequence[PriceBook]:
-    """All versions of all books."""
-    return session.scalars(select(PriceBook).order_by(PriceBook.code, PriceBook.version)).all()
-
-
-def _without_stored(session: Session, facts: book_files.BookFacts) -> list[book_files.PriceFacts]:
-    """The prices that no earlier version of the book has brought."""
-    stored = {
-        price.key: price
-        for price in map(_facts_of, session.scalars(select(PriceVersion).where(PriceVersion.book_code == facts.code)))
-    }
-    new = []
-    for price in facts.prices:
-        earlier = stored.get(price.key)
-        if earlier is None:
-            new.append(price)
-        elif earlier.content != price.content:
-            raise PriceExists(
-                book=facts.code, sku=price.sku_code, currency=price.currency, valid_from=to_rfc3339(price.valid_from)
-            )
-    return new
-
-
-def _facts_of(version: PriceVersion) -> book_files.PriceFacts:
-    return book_files.PriceFacts(
-        sku_code=version.sku_code,
-        currency=version.currency,
-        model=version.model,
-        parameters=version.parameters,
-        valid_from=version.valid_from,
-    )
-
-
-def _version_of(book: PriceBook, price: book_files.PriceFacts) -> PriceVersion:
-    return PriceVersion(
-        id=new_id("prc"),
-        price_book_id=book.id,
-        book_code=book.code,
-        sku_code=price.sku_code,
-        currency=price.currency,
-        model=price.model,
-        parameters=price.parameters,
-        valid_from=price.valid_from,
-        price_hash=price_hash(
-            book_code=book.code,
-            sku_code=price.sku_code,
-            currency=price.currency,
-            model=price.model,
-            parameters=price.parameters,
-            valid_from=price.valid_from,
-        ),
-    )
+    first: dict[tuple[str, str, str, datetime], Price] = {}
+    for version, sku, base_per_unit in session.execute(statement):
+        name = (version.book_code, version.sku_code, version.currency, version.valid_from)
+        first.setdefault(name, price_of(version, sku, base_per_unit))
+    return list(first.values())
 
 
 def price_hash(
@@ -299,7 +206,8 @@ def price_hash(
     )
 
 
-def _price_rows() -> Select[PriceVersion, Sku, int]:
+def query() -> Select[PriceVersion, Sku, int]:
+    """A query of price versions with what makes a `Price` of each: (PriceVersion, Sku, base units per priced unit)."""
     return (
         select(PriceVersion, Sku, Meter.base_per_unit)
         .join(Sku, Sku.code == PriceVersion.sku_code)
@@ -307,7 +215,8 @@ def _price_rows() -> Select[PriceVersion, Sku, int]:
     )
 
 
-def _price_of(version: PriceVersion, sku: Sku, base_per_unit: int) -> Price:
+def price_of(version: PriceVersion, sku: Sku, base_per_unit: int) -> Price:
+    """One row of `query` as a price."""
     return Price(
         id=version.id,
         sku_code=sku.code,
@@ -337,14 +246,17 @@ def _read_plans(session: Session, plan_ids: set[str]) -> dict[str, tuple[tuple[d
 def _read_prices(session: Session, books: set[str], currencies: set[str]) -> dict[tuple[str, Item, str], list[Price]]:
     prices: defaultdict[tuple[str, Item, str], list[Price]] = defaultdict(list)
     rows = session.execute(
-        _price_rows()
+        query()
         .join(PriceBookActivation, PriceBookActivation.price_book_id == PriceVersion.price_book_id)
         .where(PriceVersion.book_code.in_(books), PriceVersion.currency.in_(currencies))
-        .order_by(PriceVersion.valid_from)
+        .order_by(PriceVersion.valid_from, PriceBookActivation.activated_at, PriceVersion.id)
     )
     for version, sku, base_per_unit in rows:
-        price = _price_of(version, sku, base_per_unit)
-        prices[version.book_code, price.item, price.currency].append(price)
+        known = prices[version.book_code, Item(sku.meter_code, sku.variant, sku.mode), version.currency]
+        if (
+            not known or known[-1].valid_from != version.valid_from
+        ):  # a later version that says the same changes nothing
+            known.append(price_of(version, sku, base_per_unit))
     return prices
 
 
@@ -364,7 +276,7 @@ def _read_overrides(
         )
         for account_id, valid_from, found_version, sku, base_per_unit in rows:
             version: PriceVersion | None = found_version
-            price = _price_of(version, sku, base_per_unit) if version is not None else None
+            price = price_of(version, sku, base_per_unit) if version is not None else None
             if price is None or price.currency == currencies[account_id]:
                 found[account_id, Item(sku.meter_code, sku.variant, sku.mode)].append((valid_from, price))
     return found

@@ -84,9 +84,9 @@ def subscribe(
 def change_plan(
     session: Session, *, now: datetime, code: str, book_code: str, valid_from: datetime, actor: str
 ) -> PlanVersion:
-    """Give a plan another book from an instant on, as `catalog.plans.change_book` does. Raises AlreadyRated too."""
+    """Give a plan another book from an instant on, as `catalog.plans.change` does. Raises AlreadyRated too."""
     with guarded(session, accounts_on_plan(session, code)):
-        return plans.change_book(session, now=now, code=code, book_code=book_code, valid_from=valid_from, actor=actor)
+        return plans.change(session, now=now, code=code, book_code=book_code, valid_from=valid_from, actor=actor)
 
 
 def _subscribed(session: Session, plan_ids: Any) -> list[str]:

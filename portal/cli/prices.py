@@ -4,6 +4,7 @@ from typing import BinaryIO
 
 import click
 
+from billing.catalog import books as book_room
 from billing.catalog import prices as price_room
 from billing.kernel import clock
 from portal.cli import Failed, context
@@ -21,7 +22,7 @@ def prices() -> None:
 def show(book_code: str | None, form: str) -> None:
     """Every price version with its book, SKU, model and start."""
     with context.database().reading("jobs") as session:
-        books = {book.id: book.code for book in price_room.list_books(session)}
+        books = {book.id: book.code for book in book_room.list_books(session)}
         if book_code is not None and book_code not in books.values():
             raise Failed(f"There is no price book {book_code}; there are: {', '.join(sorted(set(books.values())))}.")
         rows = [
@@ -48,5 +49,5 @@ def load(file: BinaryIO) -> None:
     except UnicodeDecodeError:
         raise Failed("The file is not UTF-8 text.") from None
     with context.database().transaction("jobs") as session:
-        book = price_room.load_book(session, text, now=context.now(), origin="file", actor=context.actor())
+        book = book_room.load(session, text, now=context.now(), origin="file", actor=context.actor())
         click.echo(f"{book.code} version {book.version}")

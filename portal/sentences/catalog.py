@@ -6,7 +6,23 @@ from portal.sentences.words import Sentence
 
 
 def _where(fields: dict[str, Any]) -> str:
-    return f" in price {fields['price']}" if "price" in fields else ""
+    place = next((name for name in ("price", "product") if name in fields), None)
+    return "" if place is None else f" in {place} {fields[place]}"
+
+
+_GATE = {
+    "no_trial": "no shadow rating of it was made",
+    "not_fresh": "its shadow rating is older than 24 hours",
+    "not_whole": "its shadow rating stopped before it had seen all usage",
+    "some_accounts_only": "its shadow rating looked at some accounts only",
+    "looked_at_nothing": "its shadow rating met no usage",
+    "outside_limits": "its shadow rating moves charges beyond the limits",
+}
+
+
+def _gate(fields: dict[str, Any]) -> str:
+    why = _GATE.get(str(fields.get("fault")), "nothing speaks for it")
+    return f"{fields.get('book')} version {fields.get('version')} stays a candidate: {why}. Try it anew, or ask a second person."
 
 
 def _what(fields: dict[str, Any]) -> str:
@@ -27,6 +43,16 @@ REASONS: dict[str, Sentence] = {
     "not_a_list_of_tiers": lambda fields: f"Tiers are a list of tables with unit_price and up_to{_where(fields)}.",
     "only_the_last_tier_is_open": lambda fields: f"Every tier but the last needs up_to{_where(fields)}.",
     "bounds_must_rise": lambda fields: f"The bounds of tiers must rise{_where(fields)}.",
+    "not_an_amount": lambda fields: (
+        f"A percentage can be taken of an amount only, not of {fields.get('meter')}{_where(fields)}."
+    ),
+    "unknown_mode": lambda fields: (
+        f"There is no mode {_what(fields)}{_where(fields)}: on_demand, spot, reserved or unused."
+    ),
+    "not_a_sku": lambda fields: f"{_what(fields)} is not a SKU{_where(fields)}: write family/name, such as gpu/h100.",
+    "sold_twice": lambda fields: f"The book sells {_what(fields)}, or what it stands for, twice{_where(fields)}.",
+    "unknown_fee": lambda fields: f"The price book {fields.get('book')} has no price for the fee {_what(fields)}.",
+    "an_overrides_book": "This is an account's own price: it comes into force by its own request.",
     "not_a_percentage": lambda fields: f"{_what(fields)} is not a percentage: write a plain number such as 2.5.",
     "not_text": lambda fields: f"{fields.get('field')} must be text{_where(fields)}.",
     "not_a_list": lambda fields: f"{fields.get('field')} is a list of at most {fields.get('limit')} entries.",
@@ -38,6 +64,11 @@ REASONS: dict[str, Sentence] = {
 }
 CODES: dict[str, Sentence] = {
     "price_exists": "The book has another price from the same instant on: give the new one a later start.",
-    "plan_exists": "There is a plan of this name with another price book.",
+    "product_exists": lambda fields: (
+        f"{fields.get('sku')} cannot be sold as written: {fields.get('sold_as')} is sold as something else already."
+    ),
+    "gate_closed": _gate,
+    "override_exists": "The account has another price of its own for that SKU from the same instant on.",
+    "plan_exists": "The plan has another version from the same instant on: give the new one a later start.",
     "subscription_exists": "The account changes to another plan at that instant already.",
 }

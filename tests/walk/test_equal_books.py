@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from billing.accounts import heads
 from billing.assurance import equality, selfcheck
 from billing.assurance.equality import Books
-from billing.catalog import onboarding, plans, prices
+from billing.catalog import activations, onboarding, plans
 from billing.kernel.money import Money
 from billing.ledger import book
 from billing.ledger.entries import Entry
@@ -58,7 +58,7 @@ def fresh(engine: str) -> Iterator[Database]:
     """A database in which one tenant has bent prices."""
     with databases.fresh(engine, run_dir()) as urls, databases.opened(urls) as database:
         with database.transaction("jobs") as session:
-            loaded = prices.load_book(session, BENT, now=steps.NOW, origin="file", actor="test")
+            loaded = activations.install(session, BENT, now=steps.NOW, actor="test")
             plans.create_plan(
                 session, now=steps.NOW, code="bent", name="Bent", book_code=loaded.code, valid_from=plans.ALWAYS
             )

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import func, select
 
 from billing.accounts.tables import BillingAccount
-from billing.catalog import bootstrap, onboarding, plans, prices, subscriptions
+from billing.catalog import activations, books, bootstrap, onboarding, plans, prices, subscriptions
 from billing.catalog.errors import PlanExists, PriceExists, SubscriptionExists
 from billing.catalog.items import Item
 from billing.catalog.meters import METERS
@@ -36,7 +36,7 @@ EVER = "1970-01-01T00:00:00Z"
 
 def load(database: Database, text: str) -> PriceBook:
     with database.transaction("jobs") as session:
-        return prices.load_book(session, text, now=NOW, origin="file", actor="cli:test")
+        return activations.install(session, text, now=NOW, actor="cli:test")
 
 
 def open_account(database: Database, code: str = "calla", **facts: str) -> BillingAccount:
@@ -129,7 +129,7 @@ def test_a_price_that_stands_cannot_be_given_another_amount(database: Database) 
         load(database, book("default", ("analytics/query", "9", EVER), ("compute/cpu_hour", "0.51", EVER)))
     assert refusal.value.fields["sku"] == "analytics/query"
     with database.reading() as session:
-        assert len(prices.list_books(session)) == 1
+        assert len(books.list_books(session)) == 1
 
 
 def test_a_price_hash_covers_what_the_price_says(database: Database) -> None:
@@ -191,12 +191,12 @@ def test_a_plans_new_version_brings_another_book(database: Database) -> None:
         database, book("acme", ("compute/cpu_hour", "0.40", EVER), ("compute/cpu_hour", "0.30", "2017-01-01T00:00:00Z"))
     )
     with database.transaction("jobs") as session:
-        plans.change_book(session, now=NOW, code="default", book_code="acme", valid_from=CHANGE)
-        plans.change_book(session, now=NOW, code="default", book_code="acme", valid_from=CHANGE)
+        plans.change(session, now=NOW, code="default", book_code="acme", valid_from=CHANGE)
+        plans.change(session, now=NOW, code="default", book_code="acme", valid_from=CHANGE)
         with pytest.raises(PlanExists):
-            plans.change_book(session, now=NOW, code="default", book_code="default", valid_from=CHANGE)
+            plans.change(session, now=NOW, code="default", book_code="default", valid_from=CHANGE)
         with pytest.raises(NotFound):
-            plans.change_book(session, now=NOW, code="default", book_code="nowhere", valid_from=LATER)
+            plans.change(session, now=NOW, code="default", book_code="nowhere", valid_from=LATER)
     table = table_of(database, account.id)
     instants = (NOW, CHANGE, LATER)
     assert [unit_price(table, account.id, "cpu_hour", at) for at in instants] == ["0.50", "0.40", "0.30"]

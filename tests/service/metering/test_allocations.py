@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from billing.accounts import directory
-from billing.catalog import onboarding, prices
+from billing.catalog import activations, onboarding
 from billing.kernel.errors import Conflict, Invalid, NotFound
 from billing.ledger import balances
 from billing.metering import accrual, allocations, records, summaries
@@ -257,7 +257,7 @@ valid_from = 2026-10-31T22:20:00Z
 """
     with database.transaction("jobs") as session:
         berlin = onboarding.open_account(session, now=NOON, code="berlin", zone="Europe/Berlin").id
-        prices.load_book(session, book, now=NOON, origin="file", actor="test")
+        activations.install(session, book, now=NOON, actor="test")
     start, end = datetime(2026, 10, 31, 22, 10, tzinfo=UTC), datetime(2026, 10, 31, 23, 30, tzinfo=UTC)
     opened(database, berlin, at=start)
     released(database, berlin, at=end)

@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 
 from billing.accounts import directory
 from billing.accounts.tables import AccountHead, BillingAccount, Member, Project
-from billing.catalog import onboarding, prices
+from billing.catalog import activations, onboarding
 from billing.kernel.errors import Invalid, NotFound
 from billing.metering import imports, records, summaries
 from billing.metering.errors import BrokenInput, UnknownSource
@@ -158,7 +158,7 @@ valid_from = 2026-03-10T00:00:00Z
 """
     with database.transaction("jobs") as session:
         onboarding.open_account(session, now=NOW, code="berlin", zone="Europe/Berlin")
-        prices.load_book(session, book, now=NOW, origin="file", actor="test")
+        activations.install(session, book, now=NOW, actor="test")
     run(
         database,
         [

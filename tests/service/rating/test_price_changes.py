@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from billing.catalog import plans, prices
+from billing.catalog import activations, plans, prices
 from billing.kernel.clock import to_rfc3339
 from billing.rating import price_changes
 from billing.rating.errors import AlreadyRated
@@ -17,7 +17,7 @@ THIRD, SIXTEENTH = NOVEMBER + timedelta(days=2), NOVEMBER + timedelta(days=15)
 
 def load(database: Database, text: str, code: str = "own") -> None:
     with database.transaction("jobs") as session, price_changes.guarded(session, accounts_of(session, code)):
-        prices.load_book(session, text, now=NOW, origin="file", actor="test")
+        activations.install(session, text, now=NOW, actor="test")
 
 
 def accounts_of(session: object, code: str) -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from billing.accounts.tables import AccountHead, BillingAccount
-from billing.catalog import prices
+from billing.catalog import activations
 from billing.catalog.tables import PriceVersion
 from billing.metering.tables import UsageRecord
 from billing.rating import lines, periods, rater, unrated
@@ -74,7 +74,7 @@ def test_usage_takes_the_price_of_its_own_start(database: Database) -> None:
     account_id = world.open_account(database, book=world.book("per_unit", unit_price="1"))
     with database.transaction("jobs") as session:
         dearer = world.book("per_unit", unit_price="2", valid_from="2026-11-16T00:00:00Z")
-        prices.load_book(session, dearer, now=NOW, origin="file", actor="test")
+        activations.install(session, dearer, now=NOW, actor="test")
     edge = datetime(2026, 11, 16, tzinfo=UTC)
     world.use(database, account_id, Use(1, at=edge - timedelta(milliseconds=1)), Use(1, at=edge))
     world.rate(database, account_id)
@@ -126,7 +126,7 @@ def test_usage_before_any_price_waits_and_is_rated_once_there_is_one(database: D
     assert world.rate(database, account_id) == 0
     with database.transaction("jobs") as session:
         earlier = world.book("per_unit", unit_price="5", valid_from="2026-10-01T00:00:00Z")
-        prices.load_book(session, earlier, now=NOW, origin="file", actor="test")
+        activations.install(session, earlier, now=NOW, actor="test")
     with database.reading() as session:
         assert rater.accounts_with_unrated(session) == [account_id]
     assert world.rate(database, account_id) == 1
@@ -143,7 +143,7 @@ def test_a_price_change_that_was_not_known_keeps_bounded_usage_waiting(database:
     world.rate(database, account_id)
     with database.transaction("jobs") as session:
         changed = world.tiered("graduated", ("1000", "2.00"), (None, "0.50"), starts=("2026-11-16T00:00:00Z",))
-        prices.load_book(session, changed, now=NOW, origin="file", actor="test")
+        activations.install(session, changed, now=NOW, actor="test")
     world.use(database, account_id, Use(800, at=NOVEMBER + timedelta(days=18)))
     world.rate(database, account_id)
     with database.reading() as session:

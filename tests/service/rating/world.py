@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from billing.accounts import heads
 from billing.accounts.attribution import Attributor
-from billing.catalog import onboarding, plans, prices
+from billing.catalog import activations, onboarding, plans
 from billing.catalog.items import Item
 from billing.kernel.ids import new_id
 from billing.metering import records
@@ -44,7 +44,7 @@ def open_account(
     with database.transaction("jobs") as session:
         plan = plans.DEFAULT_CODE
         if book is not None:
-            loaded = prices.load_book(session, book, now=NOW, origin="file", actor="test")
+            loaded = activations.install(session, book, now=NOW, actor="test")
             plan = f"{loaded.code}-plan"
             if plans.find_plan(session, plan) is None:
                 plans.create_plan(session, now=NOW, code=plan, name=plan, book_code=loaded.code, valid_from=plan_from)

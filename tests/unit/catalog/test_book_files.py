@@ -5,13 +5,12 @@ from datetime import UTC, datetime
 import pytest
 
 from billing.catalog import book_files
-from billing.catalog.meters import METERS
 from billing.catalog.skus import SKUS
 from billing.kernel.errors import Invalid
 from billing.rating import curves
 from billing.rating.curves.terms import Terms
 
-DIVISORS = {code: METERS[sku.meter_code].base_per_unit for code, sku in SKUS.items()}
+METER_OF = {code: sku.meter_code for code, sku in SKUS.items()}
 HEADER = 'code = "acme"\nname = "Acme"\ncurrency = "USD"\nvalid_from = 2026-01-01T00:00:00Z\n'
 
 
@@ -20,7 +19,7 @@ def book(price: str, header: str = HEADER) -> str:
 
 
 def read(text: str) -> book_files.BookFacts:
-    return book_files.read(text, base_per_unit_of=DIVISORS)
+    return book_files.read(text, meter_of=METER_OF)
 
 
 def reason_of(text: str) -> str:
