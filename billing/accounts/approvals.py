@@ -97,6 +97,21 @@ ACTS: dict[str, Act] = {
             checker="ledger.approve",
             lasts=timedelta(days=3),
         ),
+        Act(
+            code="prices.activate",
+            words="Activation of prices",
+            maker="prices.change",
+            checker="prices.approve",
+            lasts=timedelta(days=14),
+        ),
+        Act(
+            code="prices.override",
+            words="Price of an account's own",
+            maker="prices.change",
+            checker="prices.approve",
+            lasts=timedelta(days=14),
+            is_single=False,
+        ),
     )
 }
 """Everything that needs two people. An act that is not here cannot be asked for."""

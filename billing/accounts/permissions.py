@@ -60,6 +60,12 @@ STAFF_PERMISSIONS = (
     ),
     Permission(name="refund.request", words="Ask for refunds of any account", roles=("maker", "admin")),
     Permission(name="ledger.correct", words="Ask for corrections of the ledger", roles=("maker", "admin")),
+    Permission(
+        name="prices.change",
+        words="Load prices, change plans and subscriptions, ask for prices to come into force",
+        roles=("maker", "admin"),
+    ),
+    Permission(name="prices.approve", words="Allow or refuse prices", roles=("approver", "admin")),
     Permission(name="jobs.run", words="Start jobs by hand", roles=("maker", "admin")),
     Permission(name="refund.approve", words="Allow or refuse refunds", roles=("approver", "admin")),
     Permission(name="ledger.approve", words="Allow or refuse corrections of the ledger", roles=("approver", "admin")),

@@ -15,10 +15,12 @@ from billing.accounts.access_tables import Approval
 from billing.accounts.approval_list import ApprovalRow
 from billing.accounts.approvals import Allowed
 from billing.accounts.errors import ContentChanged
+from billing.catalog import activations, overrides
 from billing.kernel.errors import Refusal
 from billing.kernel.money import Money
 from billing.ledger import adjustments, periods, reversal
 from billing.payments import refund_decisions, refunds
+from billing.rating import price_changes
 
 _JOB = "job:approvals"
 
@@ -148,6 +150,17 @@ def _amount(row: ApprovalRow) -> Money:
 _REFUND = Room(
     content=lambda session, row: refunds.get_content(session, row.subject_id), perform=_refund, drop=_no_refund
 )
+
+
+def _activation(session: Session, now: datetime, row: ApprovalRow, allowed: Allowed, _note: str | None) -> object:
+    return price_changes.activate(session, now=now, book_id=row.subject_id, actor=allowed.maker, allowed=allowed)
+
+
+def _override(session: Session, now: datetime, row: ApprovalRow, allowed: Allowed, _note: str | None) -> object:
+    wanted = overrides.of_content(session, row.content)
+    return price_changes.override(session, now=now, wanted=wanted, reason=row.reason, allowed=allowed)
+
+
 ROOMS: dict[str, Room] = {
     "refund.card": _REFUND,
     "refund.credit": _REFUND,
@@ -162,5 +175,11 @@ ROOMS: dict[str, Room] = {
     ),
     "ledger.reopen_period": Room(
         content=lambda session, row: periods.content_of(session, row.subject_id), perform=_reopening
+    ),
+    activations.ACT: Room(
+        content=lambda session, row: activations.content_of(session, row.subject_id), perform=_activation
+    ),
+    overrides.ACT: Room(
+        content=lambda session, row: overrides.of_content(session, row.content).content, perform=_override
     ),
 }

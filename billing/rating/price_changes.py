@@ -16,11 +16,22 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from billing.accounts import heads
+from billing.accounts.approvals import Allowed
 from billing.accounts.tables import BillingAccount
-from billing.catalog import plans, subscriptions
+from billing.catalog import activations, books, overrides, plan_files, plans, subscriptions
 from billing.catalog.items import Item
+from billing.catalog.overrides import Wanted
 from billing.catalog.prices import PriceTable
-from billing.catalog.tables import Plan, PlanVersion, PriceVersion, Sku, Subscription
+from billing.catalog.tables import (
+    Plan,
+    PlanVersion,
+    PriceBookActivation,
+    PriceOverride,
+    PriceVersion,
+    Sku,
+    Subscription,
+)
+from billing.catalog.terms import NONE, PlanTerms
 from billing.kernel.clock import to_rfc3339
 from billing.metering.tables import Allocation, UsageRecord
 from billing.rating import price_locks
@@ -82,11 +93,41 @@ def subscribe(
 
 
 def change_plan(
-    session: Session, *, now: datetime, code: str, book_code: str, valid_from: datetime, actor: str
+    session: Session,
+    *,
+    now: datetime,
+    code: str,
+    book_code: str,
+    valid_from: datetime,
+    actor: str,
+    terms: PlanTerms = NONE,
 ) -> PlanVersion:
-    """Give a plan another book from an instant on, as `catalog.plans.change` does. Raises AlreadyRated too."""
+    """Give a plan another book and terms from an instant on, as `catalog.plans.change` does. Raises AlreadyRated too."""
     with guarded(session, accounts_on_plan(session, code)):
-        return plans.change(session, now=now, code=code, book_code=book_code, valid_from=valid_from, actor=actor)
+        return plans.change(
+            session, now=now, code=code, book_code=book_code, valid_from=valid_from, terms=terms, actor=actor
+        )
+
+
+def load_plan(session: Session, text: str, *, now: datetime, actor: str) -> PlanVersion:
+    """Store a plan or its new version, as `catalog.plans.load` does. Raises AlreadyRated too."""
+    with guarded(session, accounts_on_plan(session, plan_files.read(text).code)):
+        return plans.load(session, text, now=now, actor=actor)
+
+
+def activate(
+    session: Session, *, now: datetime, book_id: str, actor: str, allowed: Allowed | None = None
+) -> PriceBookActivation:
+    """Let a candidate's prices come into force, as `catalog.activations.activate` does. Raises AlreadyRated too."""
+    book = books.get_book(session, book_id)
+    with guarded(session, accounts_on_book(session, book.code)):
+        return activations.activate(session, now=now, book_id=book_id, actor=actor, allowed=allowed)
+
+
+def override(session: Session, *, now: datetime, wanted: Wanted, reason: str, allowed: Allowed) -> PriceOverride:
+    """Give an account a price of its own, as `catalog.overrides.put` does. Raises AlreadyRated too."""
+    with guarded(session, [wanted.account_id]):
+        return overrides.put(session, now=now, wanted=wanted, reason=reason, allowed=allowed)
 
 
 def _subscribed(session: Session, plan_ids: Any) -> list[str]:
