@@ -1,17 +1,26 @@
-"""What every source gives: facts of one job or one event, or the reason why there are none.
+"""What every source declares and gives: facts of one job or one event, or the reason why there are none.
 
-Facts are named tuples: an import makes a million of them.
+Facts are named tuples: an import makes a million of them. A source of events is one file that names itself, the meters it makes,
+the types of CloudEvents it understands, the attributes it needs (`data`, a msgspec struct: what has no default is required, what
+it does not name is refused), and turns one event into facts.
 """
 
+from collections.abc import Iterator
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Any, BinaryIO, NamedTuple, Protocol
+
+from msgspec import Struct
+from msgspec.structs import fields
+
+from billing.catalog.items import ON_DEMAND
 
 
 class JobFacts(NamedTuple):
     """One job as a scheduler's log tells it. `end_at` is None while it runs.
 
     `opening_hash` covers what a job may not change while it runs, `closing_hash` all that was said at its end.
-    `rates` are base units per millisecond and meter, `shape_json` the same as canonical JSON of decimal text.
+    `rates` are base units per millisecond and meter, `shape_json` the same as canonical JSON of decimal text; `variant` is the
+    model of its GPUs where it has only one.
     """
 
     source_id: str
@@ -28,10 +37,16 @@ class JobFacts(NamedTuple):
     tags_json: str
     opening_hash: str
     closing_hash: str | None
+    variant: str = ""
 
 
 class EventFacts(NamedTuple):
-    """One counted event (`start_at` = `end_at`) or one window of one meter. `source` and `source_id` name it for ever."""
+    """One counted event (`start_at` = `end_at`) or one window. `source` and `source_id` name it for ever.
+
+    `also` are further meters that it counted: (meter, base units). `corrects` is the id of the earlier event of the same source
+    whose item and window it changes by its quantity, which may then be negative. With `series` the quantity is a reading of that
+    counter, and usage is what it rose by.
+    """
 
     source: str
     source_id: str
@@ -45,6 +60,24 @@ class EventFacts(NamedTuple):
     resource: str = ""
     tags: tuple[tuple[str, str], ...] = ()
     correlation_id: str | None = None
+    variant: str = ""
+    mode: str = ON_DEMAND
+    route: str | None = None
+    route_kind: str | None = None
+    also: tuple[tuple[str, int], ...] = ()
+    corrects: str | None = None
+    series: str | None = None
+
+
+class EventLine(NamedTuple):
+    """One line of a file of events. Its facts get their account, and the account's part of their source, when it is looked up.
+
+    `account_code` is None where the file names none. An open line says that the usage has not ended: it is told again later.
+    """
+
+    account_code: str | None
+    facts: EventFacts
+    is_open: bool = False
 
 
 class Reject(NamedTuple):
@@ -57,15 +90,70 @@ class Reject(NamedTuple):
     raw: str
 
 
-class Source(Protocol):
-    """A log of jobs, read line by line."""
+class Refused(Exception):
+    """Why an event gives no facts: a stable reason and the fact behind it. Becomes a rejected result at the door."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(reason)
+        self.reason, self.detail = reason, detail
+
+
+class Told(NamedTuple):
+    """What stands around an event's data. `at` is the event's own time, aware, or None."""
+
+    source: str
+    id: str
+    account_id: str
+    at: datetime | None
+    correlation_id: str | None
+
+
+class Attribution(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """What the data of every event may say about whose work it was. The submitter is an opaque handle, no person's name."""
+
+    project: str | None = None
+    submitter: str | None = None
+    resource: str = ""
+    tags: dict[str, str] = {}
+
+
+class Windowed(Attribution, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Data that may cover a window, both ends with their zone; without one the event's time is the instant."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+class EventSource(Protocol):
+    """A source of events. `data` holds what it needs; `is_deferred`: its events wait in the inbox until a job takes them."""
+
+    name: str
+    meters: tuple[str, ...]
+    event_types: tuple[str, ...]
+    data: type[Attribution]
+    is_deferred: bool
+
+    def facts(self, told: Told, data: Any) -> EventFacts:
+        """The facts of one event whose data has the shape of `data`. Raises Refused."""
+        ...
+
+
+Parsed = tuple[int, str, JobFacts | EventLine | Reject]
+
+
+class FileSource(Protocol):
+    """A source that is read from a file, plain or gzip."""
 
     name: str
 
-    def is_header(self, line: str) -> bool:
-        """Whether the line only names the fields."""
+    def read(self, stream: BinaryIO) -> Iterator[Parsed]:
+        """(number of the line from 1, its text, what it says), one after the other, in memory that does not grow.
+
+        Never raises for a bad line: it is told as a Reject. Raises BrokenInput where the file itself breaks off.
+        """
         ...
 
-    def parse(self, line_number: int, line: str) -> JobFacts | Reject:
-        """The facts of one line without its line end. Never raises for bad content: it is told as a Reject."""
-        ...
+
+def required(source: EventSource) -> tuple[str, ...]:
+    """The attributes that the data of a source's events must have."""
+    return tuple(field.name for field in fields(source.data) if field.required)
