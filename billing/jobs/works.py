@@ -1,4 +1,4 @@
-"""What can be asked for as a long work, and how one is done: the proofs of the books, for now."""
+"""What can be asked for as a long work, and how one is done: proofs of the books, and shadow ratings."""
 
 import logging
 import threading
@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from billing.assurance import replay, selfcheck
 from billing.assurance.report import Report
+from billing.jobs import shadow_works
 from billing.jobs.context import JobContext
 from billing.kernel import clock, periods
 from billing.kernel.errors import Invalid, Refusal
@@ -28,12 +29,16 @@ _LISTED_MAX = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """One kind of work: what it is called, and what it does in one snapshot of the database."""
+    """One kind of work: what it is called, what it does in one snapshot of the database, and how its answer is kept.
+
+    `keep` makes the stored result of what `run` found, in the transaction that ends the work: what it writes is written once.
+    """
 
     name: str
     words: str
     noun: str
-    run: Callable[[Session, JobContext, dict[str, Any], Progress], Report]
+    run: Callable[[Session, JobContext, dict[str, Any], Progress], Any]
+    keep: Callable[[Session, WorkRow, Any, datetime], dict[str, Any]]
 
 
 def _self_check(session: Session, context: JobContext, _facts: dict[str, Any], progress: Progress) -> Report:
@@ -48,14 +53,35 @@ def _replay(session: Session, _context: JobContext, facts: dict[str, Any], _prog
     return replay.replay(session, facts.get("period"))
 
 
-KINDS = {
+def _keep_report(_session: Session, _work: WorkRow, report: Report, _now: datetime) -> dict[str, Any]:
+    listed = [
+        {"check": found.check, "subject_id": found.subject_id, "sentence": found.sentence}
+        for found in report.differences[:_LISTED_MAX]
+    ]
+    return {
+        "checked": report.checked,
+        "by_check": report.by_check,
+        "difference_count": len(report.differences),
+        "differences": listed,
+    }
+
+
+PROOFS = {
     kind.name: kind
     for kind in (
-        Kind(name="self-check", words="Check of the books", noun="checks", run=_self_check),
-        Kind(name="audit-verify", words="Check of the audit log", noun="rows", run=_audit),
-        Kind(name="replay", words="Replay of a month", noun="rows", run=_replay),
+        Kind(name="self-check", words="Check of the books", noun="checks", run=_self_check, keep=_keep_report),
+        Kind(name="audit-verify", words="Check of the audit log", noun="rows", run=_audit, keep=_keep_report),
+        Kind(name="replay", words="Replay of a month", noun="rows", run=_replay, keep=_keep_report),
     )
 }
+SHADOW_RATING = Kind(
+    name="shadow-rating",
+    words="Shadow rating",
+    noun="rows compared",
+    run=shadow_works.run,
+    keep=shadow_works.keep,
+)
+KINDS = {**PROOFS, SHADOW_RATING.name: SHADOW_RATING}
 
 
 def ask(session: Session, *, now: datetime, kind: str, facts: dict[str, Any], form_key: str, actor: str) -> str:
@@ -64,6 +90,8 @@ def ask(session: Session, *, now: datetime, kind: str, facts: dict[str, Any], fo
         raise Invalid(field="kind", value=kind[:60], reason="unknown_work")
     if kind == "replay":
         periods.month(str(facts.get("period", "")), "UTC")
+    if kind == SHADOW_RATING.name:
+        shadow_works.question(session, facts)
     return works.ask(session, now=now, kind=kind, facts=facts, form_key=form_key, actor=actor)
 
 
@@ -81,17 +109,20 @@ def do_waiting(context: JobContext) -> int:
 
 
 def _do(context: JobContext, work: WorkRow) -> None:
+    kind = KINDS[work.kind]
     try:
         with _heartbeat(context.database, work.id), context.database.reading("jobs") as session:
-            result = _as_result(KINDS[work.kind].run(session, context, work.facts, _teller(context.database, work.id)))
+            found = kind.run(session, context, work.facts, _teller(context.database, work.id))
     except Exception as error:
         if not isinstance(error, Refusal):
             _log.exception("work failed", extra={"work_id": work.id})
         with context.database.transaction("jobs") as session:
             works.fail(session, work_id=work.id, now=clock.utc_now(), failure=f"{type(error).__name__}: {error}")
         return
+    now = clock.utc_now()
     with context.database.transaction("jobs") as session:
-        works.succeed(session, work_id=work.id, now=clock.utc_now(), result=result)
+        if works.is_running(session, work_id=work.id):
+            works.succeed(session, work_id=work.id, now=now, result=kind.keep(session, work, found, now))
 
 
 @contextmanager
@@ -126,16 +157,3 @@ def _teller(database: Database, work_id: str) -> Progress:
             works.move(session, work_id=work_id, now=clock.utc_now(), done=done, total=total)
 
     return tell
-
-
-def _as_result(report: Report) -> dict[str, Any]:
-    listed = [
-        {"check": found.check, "subject_id": found.subject_id, "sentence": found.sentence}
-        for found in report.differences[:_LISTED_MAX]
-    ]
-    return {
-        "checked": report.checked,
-        "by_check": report.by_check,
-        "difference_count": len(report.differences),
-        "differences": listed,
-    }

@@ -107,6 +107,12 @@ def beat(session: Session, *, work_id: str, now: datetime) -> None:
     session.execute(update(Work).where(Work.id == work_id, Work.state == "running").values(moved_at=now))
 
 
+def is_running(session: Session, *, work_id: str) -> bool:
+    """Whether the work still goes on, held until the transaction ends: of two processes that did it only the first keeps what it found."""
+    query = select(Work.id).where(Work.id == work_id, Work.state == "running").with_for_update()
+    return session.execute(query).first() is not None
+
+
 def succeed(session: Session, *, work_id: str, now: datetime, result: dict[str, Any]) -> None:
     """Keep the answer of a running work; of two processes that both did it the first one's stands."""
     _end(session, work_id, {"state": "succeeded", "ended_at": now, "moved_at": now, "result": result})

@@ -1,6 +1,6 @@
 """Integrity: have the books proven now, and read what earlier proofs found. A proof is a long work with a page of its own."""
 
-from flask import render_template, request, url_for
+from flask import abort, render_template, request, url_for
 from werkzeug.wrappers import Response
 from wtforms import HiddenField
 
@@ -58,11 +58,13 @@ def integrity_work(work_id: str) -> Response:
         work = work_rows.get(session, path_key(work_id))
         leader = leadership.find_leader(session, now=now)
         asker = people.names_of(session, {work.requested_by}).get(work.requested_by)
+    if work.kind not in works.PROOFS:
+        abort(404)
     return htmx.render(
         "operator/integrity/work.html",
         "operator/integrity/_work.html",
         work=work,
-        kind=works.KINDS.get(work.kind),
+        kind=works.PROOFS.get(work.kind),
         asker=asker,
         leader=leader,
         every=None if work.is_ended else htmx.poll_pace((now - work.requested_at).total_seconds()),
@@ -72,18 +74,18 @@ def integrity_work(work_id: str) -> Response:
 def _page(refusals: tuple[str, ...]) -> str:
     now = services.now()
     with services.database().reading() as session:
-        rows = work_rows.list_works(session, kinds=tuple(works.KINDS), limit=_LISTED)
+        rows = work_rows.list_works(session, kinds=tuple(works.PROOFS), limit=_LISTED)
         leader = leadership.find_leader(session, now=now)
     forms = {}
-    for kind in works.KINDS:
+    for kind in works.PROOFS:
         form = ProofForm(formdata=None)
         form.ensure_key()
         forms[kind] = form
     return render_template(
         "operator/integrity/index.html",
-        rows=[(row, works.KINDS[row.kind]) for row in rows],
+        rows=[(row, works.PROOFS[row.kind]) for row in rows],
         forms=forms,
-        kinds=works.KINDS,
+        kinds=works.PROOFS,
         refusals=refusals,
         leader=leader,
         period=request.form.get("period") or f"{now:%Y-%m}",

@@ -63,7 +63,9 @@ def test_a_work_that_fails_says_why_and_the_next_goes_on(database: Database, mon
         raise RuntimeError("no more paper")
 
     kind = works.KINDS["replay"]
-    monkeypatch.setitem(works.KINDS, "replay", works.Kind(name="replay", words=kind.words, noun="rows", run=broken))  # type: ignore[arg-type]
+    monkeypatch.setitem(
+        works.KINDS, "replay", works.Kind(name="replay", words=kind.words, noun="rows", run=broken, keep=kind.keep)
+    )  # type: ignore[arg-type]
     first, second = ask(database, form_key="1", period="2026-10"), ask(database, form_key="2")
     assert works.do_waiting(JobContext(database=database, providers={}, now=NOW)) == 2
     assert (get(database, first).state, get(database, first).failure) == ("failed", "RuntimeError: no more paper")
