@@ -11,7 +11,9 @@ app = create_app()
 
 _services: Services = app.extensions["plumbline"]
 _scheduler = (
-    Scheduler(_services.database, _services.providers, mail=_services.mail) if _services.config.runs_scheduler else None
+    Scheduler(_services.database, _services.providers, mail=_services.mail, keeping=_services.config.keeping)
+    if _services.config.runs_scheduler
+    else None
 )
 if _scheduler is not None:
     _scheduler.start()

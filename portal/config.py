@@ -7,12 +7,16 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from billing.accounts import names
 from billing.kernel.errors import Invalid
 from billing.notices.channels import smtp
 from billing.storage.database import DatabaseUrls
+
+if TYPE_CHECKING:
+    from billing.ledger.root_files import Keeping
 
 INSTANCE = Path(__file__).resolve().parents[1] / "instance"
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
@@ -50,6 +54,7 @@ class PortalConfig:
     mail_folder: Path | None = None
     smtp_timeout_s: int = 10
     signing_key_file: Path | None = None  # 64 hex digits; outside production made at first use in `instance/`
+    roots_dir: Path | None = None  # where signed roots are written as files; by default `roots` beside the signing key
     # An issuer of bearer tokens for the API: its name, what its tokens call us, and where its keys are (a URL or a file).
     jwt_issuer: str | None = None
     jwt_audience: str | None = None
@@ -127,6 +132,13 @@ class PortalConfig:
         signing.make_file(path)
         return path
 
+    def keeping(self) -> "Keeping":
+        """Where the signing key and the files of signed roots are."""
+        from billing.ledger.root_files import Keeping  # loads the tables, which a start can do without
+
+        key_path = self.signing_key_path
+        return Keeping(key_path=key_path, folder=self.roots_dir or key_path.parent / "roots")
+
     @property
     def hosts(self) -> tuple[str, ...]:
         """Host names the portal answers to; any other Host header is refused."""
@@ -190,6 +202,7 @@ def from_environment(environ: Mapping[str, str] | None = None) -> PortalConfig:
         mail_folder=_mail_folder(mail, has_server=smtp_url is not None, is_production=is_production),
         smtp_timeout_s=_number(environ, "PLUMBLINE_SMTP_TIMEOUT_S", default=10),
         signing_key_file=Path(path) if (path := environ.get("PLUMBLINE_SIGNING_KEY_FILE")) else None,
+        roots_dir=Path(path) if (path := environ.get("PLUMBLINE_ROOTS_DIR")) else None,
         jwt_issuer=environ.get("PLUMBLINE_JWT_ISSUER") or None,
         jwt_audience=environ.get("PLUMBLINE_JWT_AUDIENCE") or None,
         jwt_jwks=environ.get("PLUMBLINE_JWT_JWKS") or None,

@@ -18,6 +18,7 @@ from billing.assurance.checks import (
     payments,
     postings,
     prices,
+    roots,
     usage,
 )
 from billing.assurance.report import Report
@@ -36,6 +37,7 @@ def run(
         (guarding.check, guarding.NAME),
         (chains.check_accounts, chains.NAME),
         (chains.check, chains.NAME),
+        (roots.check, roots.NAME),
         (balances.check, balances.NAME),
         (prices.check, prices.NAME),
         (usage.check, usage.NAME),

@@ -1,9 +1,11 @@
 """Verification of the chain (Law 4): everything a hash covers is hashed again, from usage and prices up to the last transaction."""
 
+from pathlib import Path
+
 from sqlalchemy.orm import Session
 
 from billing.assurance import report, streams
-from billing.assurance.checks import chains, lines, postings, prices, usage
+from billing.assurance.checks import chains, lines, postings, prices, roots, usage
 from billing.assurance.report import Report, Tally
 
 
@@ -19,8 +21,14 @@ def verify_chain(session: Session, account_id: str | None = None) -> Report:
             report.carry_out(lines.check, lines.NAME, session, account_id),
             report.carry_out(usage.check, usage.NAME, session, account_id),
             report.carry_out(prices.check, prices.NAME, session),
+            report.carry_out(roots.check, roots.NAME, session),
         ]
     )
+
+
+def verify_roots(session: Session, folder: Path | None = None) -> Report:
+    """Verify the signed roots alone: against the chains and, with `folder`, against their files."""
+    return report.of([report.carry_out(roots.check, roots.NAME, session, folder)])
 
 
 def _check_anchors(session: Session, tally: Tally, account_id: str | None) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from billing.kernel.errors import Refusal
+from billing.ledger.root_files import Keeping
 from billing.notices.mail import Mailer
 from billing.payments.providers.port import Provider
 from billing.storage.database import Database
@@ -19,13 +20,15 @@ _log = logging.getLogger("billing.jobs")
 class JobContext:
     """One run of one step: the database, the payment providers by name, the instant the run stands for, and what sends mail.
 
-    Without `mail` notices are shown in the portal only.
+    Without `mail` notices are shown in the portal only; without `keeping`, which says where the signing key and the roots' files
+    are, no root is signed.
     """
 
     database: Database
     providers: Mapping[str, Provider]
     now: datetime
     mail: Mailer | None = None
+    keeping: Callable[[], Keeping] | None = None
 
 
 class SomeFailed(Exception):

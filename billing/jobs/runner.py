@@ -4,7 +4,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from billing.jobs.context import JobContext
 from billing.jobs.timetable import TIMETABLE, Job, get_job
 from billing.kernel.ids import new_id
+from billing.ledger.root_files import Keeping
 from billing.notices.mail import Mailer
 from billing.payments.providers.port import Provider
 from billing.storage import audit, correlation
@@ -44,6 +45,7 @@ def run_due_jobs(
     only: str | None = None,
     holder: str | None = None,
     mail: Mailer | None = None,
+    keeping: Callable[[], Keeping] | None = None,
     long_ones: bool | None = None,
 ) -> list[Outcome]:
     """Run, in the timetable's order, every job whose last start is at least its interval before `now`.
@@ -69,6 +71,7 @@ def run_due_jobs(
             holder=holder,
             asked_id=asked.get(job.name),
             mail=mail,
+            keeping=keeping,
         )
         for job in due
     ]
@@ -82,9 +85,10 @@ def run_job(
     now: datetime,
     trigger: str = "manual",
     mail: Mailer | None = None,
+    keeping: Callable[[], Keeping] | None = None,
 ) -> Outcome:
     """Run one job now. Raises Invalid for an unknown name; a failure of the job itself is an outcome."""
-    return _run(database, providers, get_job(name), now=now, trigger=trigger, mail=mail)
+    return _run(database, providers, get_job(name), now=now, trigger=trigger, mail=mail, keeping=keeping)
 
 
 def ask_for(session: Session, *, now: datetime, name: str, actor: str) -> str:
@@ -127,6 +131,7 @@ def _run(
     holder: str | None = None,
     asked_id: str | None = None,
     mail: Mailer | None = None,
+    keeping: Callable[[], Keeping] | None = None,
 ) -> Outcome:
     run_id = asked_id or new_id("job")
     with correlation.scope(run_id):
@@ -142,7 +147,7 @@ def _run(
         started = time.monotonic()
         try:
             done, result, detail = (
-                job.run(JobContext(database=database, providers=providers, now=now, mail=mail)),
+                job.run(JobContext(database=database, providers=providers, now=now, mail=mail, keeping=keeping)),
                 "succeeded",
                 None,
             )

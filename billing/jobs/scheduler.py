@@ -2,13 +2,14 @@
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from billing.jobs import leadership, runner
 from billing.kernel import clock
+from billing.ledger.root_files import Keeping
 from billing.notices.mail import Mailer
 from billing.payments.providers.port import Provider
 from billing.storage.database import Database
@@ -27,8 +28,10 @@ class Scheduler:
         *,
         only: str | None = None,
         mail: Mailer | None = None,
+        keeping: Callable[[], Keeping] | None = None,
     ) -> None:
         self._database, self._providers, self._only, self._mail = database, providers, only, mail
+        self._keeping = keeping
         self._lease = leadership.SCHEDULER if only is None else f"{leadership.SCHEDULER}:{only}"
         self._is_leader = threading.Event()
         self._thread = BackgroundScheduler(timezone="UTC", daemon=True)
@@ -77,6 +80,7 @@ class Scheduler:
                 now=clock.utc_now(),
                 only=self._only,
                 mail=self._mail,
+                keeping=self._keeping,
                 long_ones=long_ones,
             )
         except Exception:

@@ -14,7 +14,7 @@ from billing.controls import budgets as budget_room
 from billing.controls import second_person
 from billing.invoicing import batches, drafts
 from billing.invoicing.documents import render
-from billing.jobs import works
+from billing.jobs import sealing, works
 from billing.jobs.context import JobContext, each_account
 from billing.kernel.errors import Refusal
 from billing.ledger import balances, promos
@@ -205,6 +205,13 @@ def expire_gifts(context: JobContext) -> int:
         account_ids,
         lambda session, account_id: promos.expire(session, now=context.now, account_id=account_id),
     )
+
+
+def roots(context: JobContext) -> int:
+    """Sign a root over all chains where one moved, and write the files of new roots. Counts roots signed."""
+    if context.keeping is None:
+        return 0
+    return int(sealing.sign_root(context.database, context.keeping(), now=context.now, actor="job:roots") is not None)
 
 
 def self_check(context: JobContext) -> int:

@@ -62,6 +62,12 @@ TIMETABLE: tuple[Job, ...] = (
     Job(name="checkpoints", words="Shorten the way to each balance", every=timedelta(hours=1), run=steps.checkpoints),
     Job(name="gifts", words="End gifts whose time is over", every=timedelta(hours=1), run=steps.expire_gifts),
     Job(
+        name="roots",
+        words="Sign a root over all chains, and write it outside the database",
+        every=timedelta(hours=1),
+        run=steps.roots,
+    ),
+    Job(
         name="self-check",
         words="Prove the books against themselves",
         every=timedelta(hours=6),

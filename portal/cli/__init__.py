@@ -35,6 +35,7 @@ COMMANDS = {
     "openapi": ("openapi", "openapi"),
     "prices": ("prices", "prices"),
     "replay": ("assurance", "replay"),
+    "roots": ("roots", "roots"),
     "run": ("server", "run"),
     "self-check": ("assurance", "self_check"),
     "smoke": ("smoke", "smoke"),

@@ -45,11 +45,11 @@ def run(name: str | None, due: bool, at: str | None, form: str) -> None:
     if (name is None) == (not due):
         raise click.UsageError("give either a job's name or --due")
     now: datetime = clock.parse_instant(at, field="now") if at else context.now()
-    database, providers = context.database(), context.providers()
+    database, providers, keeping = context.database(), context.providers(), context.config().keeping
     if name is None:
-        outcomes = runner.run_due_jobs(database, providers, now=now, mail=context.mailer())
+        outcomes = runner.run_due_jobs(database, providers, now=now, mail=context.mailer(), keeping=keeping)
     else:
-        outcomes = [runner.run_job(database, providers, name, now=now, mail=context.mailer())]
+        outcomes = [runner.run_job(database, providers, name, now=now, mail=context.mailer(), keeping=keeping)]
     emit([vars_of(outcome) for outcome in outcomes], form, columns=("job", "result", "done_count", "detail"))
     failed = [outcome.job for outcome in outcomes if outcome.result == "failed"]
     if failed:

@@ -64,7 +64,9 @@ def worker(only: str | None) -> None:
     if only is not None:
         timetable.get_job(only)
     _require_schema()
-    scheduler = Scheduler(context.database(), context.providers(), only=only, mail=context.mailer())
+    scheduler = Scheduler(
+        context.database(), context.providers(), only=only, mail=context.mailer(), keeping=context.config().keeping
+    )
     ended = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: ended.set())

@@ -33,6 +33,8 @@ def test_all_checks_look_at_every_row_and_find_nothing(database: Database) -> No
             *(
                 "guard",
                 "chain",
+                "root",
+                "rated_day",
                 "balance",
                 "price",
                 "usage",

@@ -65,14 +65,14 @@ def _tampering(database: Database, urls: DatabaseUrls) -> Iterator[Tampered]:
     engine = owner_engine(urls)
     try:
         with engine.connect() as connection:
-            _put_guards_aside(connection)
+            put_guards_aside(connection)
             yield Tampered(connection=connection, walk=found)
             connection.rollback()
     finally:
         engine.dispose()
 
 
-def _put_guards_aside(connection: Connection) -> None:
+def put_guards_aside(connection: Connection) -> None:
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("ROLLBACK")
         connection.exec_driver_sql("PRAGMA foreign_keys = OFF")

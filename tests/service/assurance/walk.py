@@ -1,4 +1,5 @@
-"""Books in which everything has happened: usage, rated lines, postings, an invoice, a payment, a refund, a credit note."""
+"""Books in which everything has happened: usage, rated lines, postings, an invoice, a payment, a refund, a credit note, signed
+roots."""
 
 import hashlib
 from dataclasses import dataclass
@@ -6,14 +7,17 @@ from datetime import timedelta
 
 from billing.invoicing import credit_notes
 from billing.invoicing.tables import InvoiceDocument
-from billing.ledger import balances
+from billing.ledger import balances, roots
+from billing.rating import days
 from billing.storage.database import Database
+from billing.storage.signing import Signer
 from tests import staff
 from tests.service.invoicing import world as invoicing_world
 from tests.service.payments.world import ASKER, DECIDER, SandboxCustomer, World
 from tests.service.rating import world as rating_world
 from tests.service.rating.world import Use
 
+SIGNER = Signer(bytes(range(32)))
 LATER = invoicing_world.NOW + timedelta(hours=1)
 
 
@@ -34,6 +38,7 @@ def walk(database: Database) -> Walk:
     with database.transaction() as session:
         staff.hire(session, ASKER, DECIDER)
     payment = payer.top_up(5_000)
+    _sign_root(database)
     invoicing_world.used(database, account_id, Use(3_000, "red"), Use(2_000, "blue"), Use(1_234, "red"))
     invoicing_world.used(database, account_id, Use(77, "red"), Use(1, None))
     invoice = invoicing_world.issued(database, account_id)
@@ -56,7 +61,16 @@ def walk(database: Database) -> Walk:
     rating_world.use(database, other_id, Use(33, "a"), Use(5, meter="token_input"), Use(1))
     rating_world.rate(database, other_id)
     rating_world.use(database, other_id, Use(8, "b"))
+    with database.transaction("jobs") as session:
+        for each in days.accounts_behind(session):
+            days.roll(session, each)
+    _sign_root(database)
     return Walk(account_id=account_id, other_id=other_id, invoice_id=invoice.id, payment_id=payment.id)
+
+
+def _sign_root(database: Database) -> None:
+    with database.transaction("jobs") as session:
+        assert roots.sign(session, SIGNER, now=LATER, actor="test") is not None
 
 
 def _store_pdf(database: Database, invoice_id: str) -> None:
