@@ -25,6 +25,7 @@ LABEL_MAX = 80
 # For how many days a key is good; None: until it is revoked.
 LIVES_DAYS: tuple[int | None, ...] = (30, 90, 365, None)
 _USE_EVERY = timedelta(hours=1)
+_SERVICE = permissions.SERVICE_SCOPES | permissions.STAFF_SCOPES
 _SHAPE = re.compile(r"plk_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 
 
@@ -62,12 +63,13 @@ def create_key(
     """A new key and its plain text, which cannot be read again. Ask `find_made` first where a form may come twice.
 
     `within` is what its maker may do, `days` how long it is good (one of LIVES_DAYS); `tenant_ids` are the tenants that a service
-    key (no `tenant_id`) may name. Raises Invalid for scopes, expiry or tenants that cannot be, KeyAboveMaker, NotFound for a tenant.
+    key (no `tenant_id`) may name: none where all its scopes are the operator's own. Raises Invalid for scopes, expiry or tenants that cannot be, KeyAboveMaker, NotFound for a tenant.
     """
-    wanted = _require_scopes(scopes, within, permissions.SCOPES if tenant_id else permissions.SERVICE_SCOPES)
+    wanted = _require_scopes(scopes, within, permissions.SCOPES if tenant_id else _SERVICE)
     if days not in LIVES_DAYS:
         raise Invalid(field="expiry", value=days, reason="unknown_expiry")
-    listed = _require_tenants(session, tenant_id, tenant_ids)
+    is_everyones = tenant_id is None and permissions.STAFF_SCOPES.issuperset(wanted)
+    listed = [] if is_everyones and not tenant_ids else _require_tenants(session, tenant_id, tenant_ids)
     label = names.require_name(label, "label", max_length=LABEL_MAX)
     prefix = secrets.token_hex(6)
     plaintext = f"plk_{prefix}_{secrets.token_urlsafe(32)}"

@@ -77,14 +77,18 @@ STAFF_PERMISSIONS = (
 MEMBER_ROLES = tuple(role.name for role in MEMBER_TABLE)
 STAFF_ROLES = tuple(role.name for role in STAFF_TABLE)
 
-# What an API key may be given, in words. Nothing of finance: those acts need a person.
+# What an API key may be given, in words. Nothing that moves money of finance: those acts need a person.
 SCOPE_WORDS: Mapping[str, str] = {
     "billing.read": "Read usage, costs, balance, invoices and refunds",
     "billing.write": "Start payments",
     "refund.request": "Ask for refunds",
     "usage.write": "Report usage and allocations",
+    "finance.read": "Read every account's trials of prices and reconciliations",
+    "finance.run": "Start shadow ratings and reconciliations",
 }
-SCOPES = frozenset(SCOPE_WORDS)
+# Of the operator's own machines: such a key names no tenants and sees every account's rows.
+STAFF_SCOPES = frozenset({"finance.read", "finance.run"})
+SCOPES = frozenset(SCOPE_WORDS) - STAFF_SCOPES
 # What a key without a tenant may be given: it speaks for several of them.
 SERVICE_SCOPES = frozenset({"billing.read", "usage.write"})
 

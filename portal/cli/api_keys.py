@@ -27,13 +27,14 @@ def apikey() -> None:
     "--tenant", "tenants", multiple=True, help="A tenant that a service key may name, by code; again for more."
 )
 @click.option("--label", required=True, help="What the key is for.")
-@click.option("--scope", "scopes", multiple=True, required=True, type=click.Choice(sorted(permissions.SCOPES)))
+@click.option("--scope", "scopes", multiple=True, required=True, type=click.Choice(sorted(permissions.SCOPE_WORDS)))
 @click.option(
     "--days", type=click.Choice(list(_LIVES)), default="never", show_default=True, help="How long it is good."
 )
 def create(code: str | None, tenants: tuple[str, ...], label: str, scopes: tuple[str, ...], days: str) -> None:
     """Make a key and print it once; only its hash is kept."""
-    if (code is None) == (not tenants):
+    is_everyones = code is None and not tenants and permissions.STAFF_SCOPES.issuperset(scopes)
+    if (code is None) == (not tenants) and not is_everyones:
         raise click.UsageError("give either --account, or --tenant for a service key")
     with context.database().transaction("jobs") as session:
         _, plaintext = keys.create_key(

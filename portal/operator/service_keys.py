@@ -3,7 +3,6 @@
 from flask import Response, flash, make_response, render_template, url_for
 from flask_wtf import FlaskForm
 from wtforms import TextAreaField
-from wtforms.validators import InputRequired
 
 from billing.accounts import directory, keys, permissions
 from billing.kernel.errors import NotFound, Refusal
@@ -17,7 +16,7 @@ _MAX_TENANTS = 500
 class ServiceKeyForm(KeyForm):
     """The same with the tenants that the key may name."""
 
-    tenants = TextAreaField("Tenants", [InputRequired("Name at least one tenant.")])
+    tenants = TextAreaField("Tenants")
 
 
 @access.requires_staff("admin")
@@ -33,7 +32,7 @@ def service_keys() -> str:
 def service_keys_new() -> Response:
     """The form; its answer is the page with the key, which reloading does not show again."""
     form, actor = ServiceKeyForm(), access.current_principal().id
-    key_forms.prepare(form, permissions.SERVICE_SCOPES)
+    key_forms.prepare(form, permissions.SERVICE_SCOPES | permissions.STAFF_SCOPES)
     if not form.validate_on_submit():
         return _form_page(form, 422 if form.is_submitted() else 200)
     tenant_ids = _tenant_ids(form)
@@ -78,8 +77,10 @@ def service_keys_revoke(key_id: str) -> Response:
 
 
 def _tenant_ids(form: ServiceKeyForm) -> list[str] | None:
-    """The tenants that were named, one a line; None after saying at the field which are none."""
+    """The tenants that were named, one a line; None after saying at the field which are none. The operator's own keys need none."""
     named = [line.strip() for line in (form.tenants.data or "").splitlines() if line.strip()]
+    if not named and permissions.STAFF_SCOPES.issuperset(form.scopes.data or []):
+        return []
     if not 0 < len(named) <= _MAX_TENANTS:
         form.tenants.errors = [f"Name at most {_MAX_TENANTS} tenants." if named else "Name at least one tenant."]
         return None

@@ -85,7 +85,7 @@ def test_every_permission_and_scope_opens_a_route(stops: list[Stop]) -> None:
     """A permission that no route asks for is a word without effect."""
     asked = {stop.access for stop in stops}
     members = frozenset().union(*map(permissions.of_member, permissions.MEMBER_ROLES))
-    unused = {f"key:{scope}" for scope in permissions.SCOPES} - asked
+    unused = {f"key:{scope}" for scope in permissions.SCOPE_WORDS} - asked
     assert not unused
     assert members - asked - permissions.SCOPES == set()
     assert walking.EVERYBODY

@@ -28,7 +28,7 @@ EVERYBODY = (
     "stranger",
     *permissions.MEMBER_ROLES,
     *(f"staff:{role}" for role in permissions.STAFF_ROLES),
-    *(f"key:{scope}" for scope in sorted(permissions.SCOPES)),
+    *(f"key:{scope}" for scope in sorted(permissions.SCOPE_WORDS)),
     "key:stranger",
 )
 
@@ -59,6 +59,11 @@ class Stop:
     def is_machine(self) -> bool:
         """Whether programs call it: keys or signatures, no session, no form token."""
         return self.access == "key" or self.access.startswith("key:")
+
+    @property
+    def is_of_staff_keys(self) -> bool:
+        """Whether only the operator's own machines call it: a tenant's key is refused whatever it names."""
+        return self.access.removeprefix("key:") in permissions.STAFF_SCOPES and self.is_machine
 
     @property
     def owner(self) -> str:
@@ -102,7 +107,7 @@ def may(who: str, access: str) -> bool:
     if access.startswith("staff:"):
         return kind == "staff" and access.removeprefix("staff:") in permissions.of_staff(name)
     if access.startswith("key:"):
-        return kind == "key" and (name == "stranger" or who == access)
+        return who == access or (who == "key:stranger" and access.removeprefix("key:") in permissions.SCOPES)
     if who == "stranger":
         return access in permissions.of_member("owner")
     return who in permissions.MEMBER_ROLES and access in permissions.of_member(who)

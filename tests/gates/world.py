@@ -217,6 +217,7 @@ def _keys(database: Database) -> dict[str, str]:
         wanted = chain(
             ((scope, tenant_id, [scope]) for scope in sorted(permissions.SCOPES)),
             [("stranger", stranger_id, sorted(permissions.SCOPES))],
+            ((scope, None, [scope]) for scope in sorted(permissions.STAFF_SCOPES)),
         )
         for name, owner_id, scopes in wanted:
             key, plaintext = keys.create_key(session, now=NOW, tenant_id=owner_id, label=name, scopes=scopes)
