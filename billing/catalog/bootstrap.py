@@ -1,4 +1,4 @@
-"""What an empty database needs to be usable: meters, SKUs, a seller with its house account, the default prices and plan."""
+"""What an empty database needs to be usable: meters, SKUs, a seller with its house account, the standard price books and plans."""
 
 from datetime import datetime
 from importlib import resources
@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from billing.accounts import directory
 from billing.accounts.directory import SellerFacts
 from billing.catalog import activations, plans
+from billing.catalog.items import Item
 from billing.catalog.meters import METERS
 from billing.catalog.skus import SKUS
 from billing.catalog.tables import Meter, PriceBook, Sku
@@ -16,6 +17,8 @@ from billing.kernel.errors import Conflict
 from billing.storage import locks
 
 ACTOR = "bootstrap"
+BOOKS = ("default", "gpu-cloud")
+PLANS = ("default", "gpu-cloud", "gpu-cloud-committed")
 
 # An invented company: number and bank account pass their check digits and belong to nobody.
 SELLER = SellerFacts(
@@ -46,18 +49,16 @@ def install(session: Session, *, now: datetime) -> None:
     _install_meters(session)
     if directory.find_seller_by_code(session, SELLER.code) is None:
         directory.create_seller(session, now=now, facts=SELLER, actor=ACTOR)
-    if session.scalar(select(PriceBook.id).where(PriceBook.code == plans.DEFAULT_CODE).limit(1)) is None:
-        text = resources.files("billing.catalog").joinpath("books/default.toml").read_text(encoding="utf-8")
-        activations.install(session, text, now=now, actor=ACTOR)
-    if plans.find_plan(session, plans.DEFAULT_CODE) is None:
-        plans.create_plan(
-            session,
-            now=now,
-            code=plans.DEFAULT_CODE,
-            name="Default plan",
-            book_code=plans.DEFAULT_CODE,
-            actor=ACTOR,
-        )
+    for code in BOOKS:
+        if session.scalar(select(PriceBook.id).where(PriceBook.code == code).limit(1)) is None:
+            activations.install(session, _text(f"books/{code}.toml"), now=now, actor=ACTOR)
+    for code in PLANS:
+        if plans.find_plan(session, code) is None:
+            plans.load(session, _text(f"plan_library/{code}.toml"), now=now, actor=ACTOR)
+
+
+def _text(path: str) -> str:
+    return resources.files("billing.catalog").joinpath(path).read_text(encoding="utf-8")
 
 
 def _install_meters(session: Session) -> None:
@@ -70,6 +71,7 @@ def _install_meters(session: Session) -> None:
             raise Conflict(meter=code, stored=stored[code].base_per_unit, expected=facts.base_per_unit)
     session.flush()  # SKUs refer to them
     sold = set(session.scalars(select(Sku.code)))
+    items = {Item(*row) for row in session.execute(select(Sku.meter_code, Sku.variant, Sku.mode))}
     session.add_all(
         Sku(
             code=code,
@@ -80,6 +82,6 @@ def _install_meters(session: Session) -> None:
             name=facts.name,
         )
         for code, facts in SKUS.items()
-        if code not in sold
+        if code not in sold and facts.item not in items
     )
     session.flush()  # prices refer to them

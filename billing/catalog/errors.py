@@ -37,3 +37,9 @@ class OverrideExists(Conflict):
     """The account already has another price of its own for that SKU from that instant on."""
 
     code = "override_exists"
+
+
+class CommitmentOverlaps(Conflict):
+    """Another commitment of the account runs at that time for one of the families. Fields: contract_id, name, starts_at, ends_at."""
+
+    code = "commitment_overlaps"

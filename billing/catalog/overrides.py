@@ -74,7 +74,7 @@ def read(
 ) -> Wanted:
     """An override that can be asked for: the price is one of the account's currency, and the SKU is sold.
 
-    Raises NotFound for the account, Invalid: unknown_sku, not_an_amount, ends_before_it_begins, not_whole_seconds, overlapping,
+    Raises NotFound for the account, OverrideExists where another price of its own begins at that instant, Invalid: unknown_sku, not_an_amount, ends_before_it_begins, not_whole_seconds, overlapping,
     and the reasons of `models.read`.
     """
     account = directory.get_account(session, account_id)
@@ -93,8 +93,7 @@ def read(
         if model == models.PERCENTAGE and not meter.is_amount:
             raise Invalid(field="model", value=model, meter=meter.code, reason="not_an_amount")
         checked = models.read(model, parameters, currency=account.currency, base_per_unit=meter.base_per_unit)
-    _refuse_overlap(session, account_id, sku_code, from_at, until_at)
-    return Wanted(
+    wanted = Wanted(
         account_id=account_id,
         sku_code=sku_code,
         model=model,
@@ -102,6 +101,9 @@ def read(
         from_at=from_at,
         until_at=until_at if model is not None else None,
     )
+    _refuse_overlap(session, wanted)
+    _refuse_other(session, wanted)
+    return wanted
 
 
 def of_content(session: Session, content: Mapping[str, Any]) -> Wanted:
@@ -146,12 +148,13 @@ def put(session: Session, *, now: datetime, wanted: Wanted, reason: str, allowed
     """
     head = heads.lock_one(session, wanted.account_id)
     approvals.spend(session, allowed, act=ACT, subject_id=wanted.account_id, content=wanted.content)
+    _refuse_other(session, wanted)
     price_version_id = None
     if wanted.model is not None:
         price_version_id = _price(session, head.billing_account_id, wanted, now, allowed.maker)
     placed = _place(session, wanted, wanted.from_at, price_version_id, now=now, reason=reason, actor=allowed.maker)
     if wanted.until_at is not None:
-        _place(session, wanted, wanted.until_at, None, now=now, reason=reason, actor=allowed.maker, is_end=True)
+        _place(session, wanted, wanted.until_at, None, now=now, reason=reason, actor=allowed.maker)
     audit.record(
         session,
         now=now,
@@ -195,24 +198,32 @@ def list_overrides(session: Session, account_id: str | None = None) -> Sequence[
     ]
 
 
-def _refuse_overlap(
-    session: Session, account_id: str, sku_code: str, from_at: datetime, until_at: datetime | None
-) -> None:
+def _refuse_overlap(session: Session, wanted: Wanted) -> None:
     """Another one that begins inside this one's time would be ended by this one's end."""
-    if until_at is None:
+    if wanted.until_at is None:
         return
     inside = session.scalar(
         select(PriceOverride.valid_from)
         .where(
-            PriceOverride.billing_account_id == account_id,
-            PriceOverride.sku_code == sku_code,
-            PriceOverride.valid_from > from_at,
-            PriceOverride.valid_from < until_at,
+            PriceOverride.billing_account_id == wanted.account_id,
+            PriceOverride.sku_code == wanted.sku_code,
+            PriceOverride.valid_from > wanted.from_at,
+            PriceOverride.valid_from < wanted.until_at,
         )
         .limit(1)
     )
     if inside is not None:
-        raise Invalid(field="until", value=to_rfc3339(inside), sku=sku_code, reason="overlapping")
+        raise Invalid(field="until", value=to_rfc3339(inside), sku=wanted.sku_code, reason="overlapping")
+
+
+def _refuse_other(session: Session, wanted: Wanted) -> None:
+    found = _find(session, wanted, wanted.from_at)
+    if found is None:
+        return
+    price = session.get(PriceVersion, found.price_version_id) if found.price_version_id is not None else None
+    says = None if price is None else [price.model, models.normal(price.parameters)]
+    if says != (None if wanted.model is None else [wanted.model, wanted.parameters]):
+        raise OverrideExists(account_id=wanted.account_id, sku=wanted.sku_code, valid_from=to_rfc3339(wanted.from_at))
 
 
 def _price(session: Session, account_id: str, wanted: Wanted, now: datetime, actor: str) -> str:
@@ -248,19 +259,11 @@ def _place(
     now: datetime,
     reason: str,
     actor: str,
-    is_end: bool = False,
 ) -> PriceOverride:
-    found = session.scalar(
-        select(PriceOverride).where(
-            PriceOverride.billing_account_id == wanted.account_id,
-            PriceOverride.sku_code == wanted.sku_code,
-            PriceOverride.valid_from == at,
-        )
-    )
+    """The row of that instant. Where one begins already it stays: the same price, or another whose start ends this one."""
+    found = _find(session, wanted, at)
     if found is not None:
-        if not is_end and found.price_version_id != price_version_id:
-            raise OverrideExists(account_id=wanted.account_id, sku=wanted.sku_code, valid_from=to_rfc3339(at))
-        return found  # an end at which another one begins already needs no row of its own
+        return found
     row = PriceOverride(
         id=new_id("pov"),
         billing_account_id=wanted.account_id,
@@ -274,3 +277,13 @@ def _place(
     session.add(row)
     session.flush()  # its key must speak here
     return row
+
+
+def _find(session: Session, wanted: Wanted, at: datetime) -> PriceOverride | None:
+    return session.scalar(
+        select(PriceOverride).where(
+            PriceOverride.billing_account_id == wanted.account_id,
+            PriceOverride.sku_code == wanted.sku_code,
+            PriceOverride.valid_from == at,
+        )
+    )

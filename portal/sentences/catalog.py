@@ -36,7 +36,11 @@ REASONS: dict[str, Sentence] = {
     "unknown_sku": lambda fields: f"There is no SKU {_what(fields)}{_where(fields)}.",
     "unknown_model": lambda fields: f"There is no price model {_what(fields)}{_where(fields)}.",
     "not_whole_seconds": lambda fields: f"A price begins at a whole second{_where(fields)}.",
-    "overlapping": lambda fields: f"Two prices of one SKU begin at the same instant{_where(fields)}.",
+    "overlapping": lambda fields: (
+        f"Another price of the account's own begins inside this time, on {fields.get('value')}: end this one there."
+        if fields.get("field") == "until"
+        else f"Two prices of one SKU begin at the same instant{_where(fields)}."
+    ),
     "not_whole_base_units": lambda fields: (
         f"The bound cannot be counted in whole base units of the meter{_where(fields)}."
     ),
