@@ -87,7 +87,7 @@ class BookFacts:
     @property
     def content_hash(self) -> str:
         """The same for the same prices and products in any order and spelling."""
-        contents = sorted(one.content for one in (*self.prices, *self.products))
+        contents = sorted([price.content for price in self.prices] + [product.content for product in self.products])
         return canonical.digest("price-book/1", self.code, self.name, *contents)
 
 

@@ -10,6 +10,7 @@ from billing.accounts import names
 from billing.catalog import book_files, prices
 from billing.catalog.book_files import BookFacts, PriceFacts, ProductFacts
 from billing.catalog.errors import PriceExists, ProductExists
+from billing.catalog.items import Item
 from billing.catalog.tables import PriceBook, PriceBookActivation, PriceVersion, Sku
 from billing.kernel.clock import to_rfc3339
 from billing.kernel.errors import NotFound
@@ -153,15 +154,15 @@ def facts_of(version: PriceVersion) -> PriceFacts:
 def _sell(session: Session, products: Sequence[ProductFacts]) -> None:
     """Add the products that are new. One that is sold already must be the same in all; one item is sold under one SKU only."""
     by_code: dict[str, Row[str, str, str, str, str]] = {}
-    by_item: dict[tuple[str, str, str], str] = {}
+    by_item: dict[Item, str] = {}
     for row in session.execute(select(Sku.code, Sku.meter_code, Sku.variant, Sku.mode, Sku.name)):
         by_code[row.code] = row
-        by_item[row.meter_code, row.variant, row.mode] = row.code
+        by_item[Item(row.meter_code, row.variant, row.mode)] = row.code
     for product in products:
         sold = by_code.get(product.sku_code)
         if sold is not None and tuple(sold) == (product.sku_code, *product.item, product.name):
             continue
-        holder = product.sku_code if sold is not None else by_item.get(tuple(product.item))
+        holder = product.sku_code if sold is not None else by_item.get(product.item)
         if holder is not None:
             raise ProductExists(sku=product.sku_code, sold_as=holder)
         session.add(

@@ -11,7 +11,6 @@ from billing.accounts import names
 from billing.catalog import plan_files, terms
 from billing.catalog.errors import PlanExists
 from billing.catalog.meters import FEE, METERS
-from billing.catalog.plan_files import ALWAYS
 from billing.catalog.tables import Plan, PlanVersion, PriceBook, PriceBookActivation, PriceVersion, Sku
 from billing.catalog.terms import PlanTerms
 from billing.kernel.clock import require_utc, to_rfc3339
@@ -19,6 +18,7 @@ from billing.kernel.errors import Invalid, NotFound
 from billing.kernel.ids import new_id
 from billing.storage import audit, locks
 
+ALWAYS = plan_files.ALWAYS
 DEFAULT_CODE = "default"
 
 

@@ -58,7 +58,8 @@ class Limits:
 
 def is_inside(percent: str, old: Fraction | int, new: Fraction | int) -> bool:
     """Whether `new` differs from `old` by at most so many percent of `old`; from nothing, only nothing is inside."""
-    return abs(Fraction(new) - old) * 100 <= Fraction(percent) * abs(old)
+    moved = abs(Fraction(new) - Fraction(old))
+    return moved * 100 <= Fraction(percent) * abs(Fraction(old))
 
 
 @dataclass(frozen=True, kw_only=True)
