@@ -4,25 +4,35 @@ The credit goes against what is open of the invoice first, the rest to the walle
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from billing.accounts import directory
-from billing.catalog.tables import Sku
-from billing.invoicing import credits, drafts, events, lines, numbers, settlement, tax
+from billing.catalog.tables import CommitContract, Sku
+from billing.invoicing import (
+    contracts,
+    credit_entries,
+    credits,
+    drafts,
+    events,
+    lines,
+    numbers,
+    rows,
+    sales,
+    settlement,
+    tax,
+)
 from billing.invoicing.documents import model, page
 from billing.invoicing.documents.model import InvoiceDocument, Line
 from billing.invoicing.errors import NegativeTotal
-from billing.invoicing.tables import InvoiceHeader, InvoiceLine, InvoiceTax
+from billing.invoicing.tables import InvoiceAllowance, InvoiceHeader, InvoiceLine, InvoiceTax
 from billing.kernel.clock import get_zone
 from billing.kernel.errors import Invalid, NotFound
 from billing.kernel.ids import new_id, new_ids
-from billing.kernel.money import Money
 from billing.ledger import book
-from billing.ledger.entries import Entry
 from billing.storage import outbox
 
 _REASON_MAX = 500
@@ -65,12 +75,14 @@ def credit(
     if header.kind != "invoice" or header.state != "issued" or account_id not in (None, header.billing_account_id):
         raise NotFound(invoice_id=invoice_id[:60])
     invoice = model.from_snapshot(header.snapshot or {})
-    creditable = _creditable(session, header, invoice)
+    contract = sales.find_contract(session, header.id) if header.billing_period_id is None else None
+    creditable = _creditable(session, header, invoice, contract)
     if amount_minor is not None:
         figures = credits.of_amount(creditable, amount_minor)
     else:
         figures = credits.of_rest(creditable) if lines is None else credits.of_lines(creditable, lines)
-    if figures.payable_minor <= 0:
+    gives_back = any(figures.covers.values()) or bool(figures.allowances)
+    if figures.payable_minor < 0 or (figures.payable_minor == 0 and not gives_back):
         raise NegativeTotal(invoice_id=header.id, net_minor=figures.net_minor, currency=header.currency)
     to_receivable = min(figures.payable_minor, settlement.open_minor(session, header.id))
 
@@ -80,7 +92,14 @@ def credit(
     line_ids = dict(zip(figures.lines, new_ids("inl", len(figures.lines)), strict=True))
     tried = numbers.dummy(seller.credit_note_prefix, today)
     page.try_out(_document(note_id, invoice, figures, line_ids, reason, to_receivable, tried))
-    entries = _entries(note_id, figures, _families(session, header.id), to_receivable, header.currency)
+    entries = credit_entries.of(
+        note_id,
+        figures,
+        [_billed(session, line, invoice) for line in invoice.lines if figures.lines.get(line.id)],
+        invoice.allowances,
+        to_receivable_minor=to_receivable,
+        currency=header.currency,
+    )
     taken = numbers.take(session, seller_id=seller.id, prefix=seller.credit_note_prefix, today=today)
     document = _document(note_id, invoice, figures, line_ids, reason, to_receivable, taken)
     digest = model.snapshot_hash(document.to_snapshot())
@@ -126,7 +145,8 @@ def rest_minor(session: Session, invoice_id: str) -> int:
     header = session.get(InvoiceHeader, invoice_id)
     if header is None or header.kind != "invoice" or header.state != "issued":
         raise NotFound(invoice_id=invoice_id[:60])
-    return _creditable(session, header, model.from_snapshot(header.snapshot or {})).rest_minor
+    contract = sales.find_contract(session, header.id) if header.billing_period_id is None else None
+    return _creditable(session, header, model.from_snapshot(header.snapshot or {}), contract).rest_minor
 
 
 def _require_reason(reason: str) -> str:
@@ -136,14 +156,39 @@ def _require_reason(reason: str) -> str:
     return reason
 
 
-def _creditable(session: Session, header: InvoiceHeader, invoice: InvoiceDocument) -> credits.Creditable:
-    """The invoice with what earlier credit notes took back, from their rows."""
+def _creditable(
+    session: Session, header: InvoiceHeader, invoice: InvoiceDocument, contract: CommitContract | None
+) -> credits.Creditable:
+    """The invoice with what earlier credit notes took back, from their rows; of a sale at most what is left of its commitment."""
+    limit = contracts.left_minor(session, contract) if contract is not None else None
     notes = select(InvoiceHeader.id).where(InvoiceHeader.corrects_id == header.id, InvoiceHeader.state == "issued")
     by_line = session.execute(
         select(InvoiceLine.corrects_line_id, func.sum(InvoiceLine.amount_minor))
         .where(InvoiceLine.invoice_id.in_(notes))
         .group_by(InvoiceLine.corrects_line_id)
     ).all()
+    covered: dict[str, dict[str, int]] = {}
+    for snapshot in session.scalars(select(InvoiceHeader.snapshot).where(InvoiceHeader.id.in_(notes))):
+        _add_covers(covered, model.from_snapshot(snapshot or {}), invoice)
+    returned = session.execute(
+        select(
+            InvoiceAllowance.kind,
+            InvoiceAllowance.grant_id,
+            InvoiceAllowance.reason,
+            InvoiceAllowance.tax_category,
+            InvoiceAllowance.tax_rate_bp,
+            func.sum(InvoiceAllowance.amount_minor),
+        )
+        .where(InvoiceAllowance.invoice_id.in_(notes))
+        .group_by(
+            InvoiceAllowance.kind,
+            InvoiceAllowance.grant_id,
+            InvoiceAllowance.reason,
+            InvoiceAllowance.tax_category,
+            InvoiceAllowance.tax_rate_bp,
+        )
+    ).all()
+    back = {tuple(key): int(amount) for *key, amount in returned}
     by_group = session.execute(
         select(InvoiceTax.category, InvoiceTax.rate_bp, func.sum(InvoiceTax.tax_minor))
         .where(InvoiceTax.invoice_id.in_(notes))
@@ -165,8 +210,21 @@ def _creditable(session: Session, header: InvoiceHeader, invoice: InvoiceDocumen
                 treatment=treatments[line.tax_category, line.tax_rate_bp],
                 amount_minor=line.amount_minor,
                 credited_minor=credited.get(line.id, 0),
+                family=line.family or "",
+                covers=line.covers,
+                covers_credited=covered.get(line.id, {}),
+                limit_minor=limit,
             )
             for line in invoice.lines
+        ],
+        allowances=[
+            credits.CreditableAllowance(
+                seq=one.seq,
+                treatment=treatments[one.tax_category, one.tax_rate_bp],
+                amount_minor=one.amount_minor,
+                returned_minor=back.get((one.kind, one.grant_id, one.reason, one.tax_category, one.tax_rate_bp), 0),
+            )
+            for one in invoice.allowances
         ],
         tax_minor={treatments[group.category, group.rate_bp]: group.tax_minor for group in invoice.taxes},
         credited_tax_minor={treatments[category, rate_bp]: int(amount) for category, rate_bp, amount in by_group},
@@ -185,6 +243,10 @@ def _document(
 ) -> InvoiceDocument:
     """Parties and treatments are the invoice's own: a correction speaks of the supply as it was billed."""
     credited = [line for line in invoice.lines if figures.lines.get(line.id)]
+    returned = [
+        replace(one, seq=seq, amount_minor=figures.allowances[one.seq])
+        for seq, one in enumerate((one for one in invoice.allowances if figures.allowances.get(one.seq)), start=1)
+    ]
     return InvoiceDocument(
         id=note_id,
         kind="credit_note",
@@ -205,10 +267,11 @@ def _document(
         corrects_on=invoice.issued_on,
         reason=reason,
         lines=tuple(
-            _line(line, line_ids[line.id], figures.lines[line.id], seq, invoice)
-            for seq, line in enumerate(credited, start=1)
+            _line(line, line_ids[line.id], figures, seq, invoice) for seq, line in enumerate(credited, start=1)
         ),
         taxes=tuple(lines.of_group(group) for group in figures.groups),
+        allowances=tuple(returned),
+        allowance_minor=sum(one.amount_minor for one in returned),
         net_minor=figures.net_minor,
         tax_minor=figures.tax_minor,
         total_minor=figures.net_minor + figures.tax_minor,
@@ -220,8 +283,11 @@ def _document(
     )
 
 
-def _line(billed: Line, line_id: str, amount_minor: int, seq: int, invoice: InvoiceDocument) -> Line:
+def _line(billed: Line, line_id: str, figures: credits.Credit, seq: int, invoice: InvoiceDocument) -> Line:
+    amount_minor = figures.lines[billed.id]
     where = f"Line {billed.seq} of {invoice.number}"
+    if billed.covers:
+        where = f"{where}, given back to the commitment"
     return Line(
         id=line_id,
         seq=seq,
@@ -238,54 +304,33 @@ def _line(billed: Line, line_id: str, amount_minor: int, seq: int, invoice: Invo
         tax_rate_bp=billed.tax_rate_bp,
         charge_id=billed.charge_id,
         project_code=billed.project_code,
+        family=billed.family,
+        period_label=billed.period_label,
+        contract_id=billed.contract_id,
+        covers=dict(figures.covers.get(billed.id, {})),
     )
 
 
-def _families(session: Session, invoice_id: str) -> dict[str, str]:
-    rows = session.execute(
-        select(InvoiceLine.id, Sku.family)
-        .join(Sku, Sku.code == InvoiceLine.sku_code)
-        .where(InvoiceLine.invoice_id == invoice_id)
-    ).all()
-    return {row.id: row.family for row in rows}
+def _add_covers(covered: dict[str, dict[str, int]], note: InvoiceDocument, invoice: InvoiceDocument) -> None:
+    """Add what a credit note gave back of the invoice's drawdowns, by their line and family."""
+    of_contract = {
+        (line.contract_id, line.tax_category, line.tax_rate_bp): line.id for line in invoice.lines if line.covers
+    }
+    for line in note.lines:
+        if line.covers:
+            own = covered.setdefault(of_contract[line.contract_id, line.tax_category, line.tax_rate_bp], {})
+            for family, minor in line.covers.items():
+                own[family] = own.get(family, 0) + minor
 
 
-def _entries(
-    note_id: str, figures: credits.Credit, families: Mapping[str, str], to_receivable_minor: int, currency: str
-) -> list[Entry]:
-    """Revenue by family and tax by country, first against the receivable (credit_note), then to the wallet (refund_credit)."""
-    sources: dict[str, int] = {}
-    for line_id, amount_minor in figures.lines.items():
-        name = f"revenue:{families[line_id]}"
-        sources[name] = sources.get(name, 0) + amount_minor
-    revenue = min(sources)
-    if min(sources.values()) < 0:
-        raise NegativeTotal(net_minor=min(sources.values()), currency=currency)
-    sources[revenue] += figures.rounding_minor
-    for group in figures.groups:
-        name = f"tax:{group.treatment.jurisdiction}"
-        sources[name] = sources.get(name, 0) + group.tax_minor
-    made: list[tuple[str, str, str, int]] = []
-    left = to_receivable_minor
-    for name, amount_minor in sorted(sources.items()):
-        first = min(left, amount_minor)
-        left -= first
-        made.append(("credit_note", name, "receivable", first))
-        made.append(("refund_credit", name, "wallet", amount_minor - first))
-    # The cent that is no net plus its VAT (BT-114) is not revenue.
-    cent = figures.rounding_minor
-    made.append(("rounding", "rounding", revenue, cent) if cent > 0 else ("rounding", revenue, "rounding", -cent))
-    return [
-        Entry(
-            kind=kind,
-            debit=debit,
-            credit=to,
-            amount=Money(minor=amount_minor, currency=currency),
-            detail={"credit_note": note_id},
-        )
-        for kind, debit, to, amount_minor in made
-        if amount_minor > 0
-    ]
+def _billed(session: Session, line: Line, invoice: InvoiceDocument) -> credit_entries.Billed:
+    family = line.family
+    if family is None and line.contract_id is None:  # of an invoice from before lines said so
+        row = select(Sku.family).join(InvoiceLine, InvoiceLine.sku_code == Sku.code).where(InvoiceLine.id == line.id)
+        family = session.scalars(row).one()
+    return credit_entries.Billed(
+        line_id=line.id, family=family, contract_id=line.contract_id, is_drawdown=bool(line.covers)
+    )
 
 
 def _header(
@@ -302,6 +347,7 @@ def _header(
         billing_period_id=invoice.billing_period_id,
         corrects_id=invoice.id,
         currency=document.currency,
+        allowance_minor=document.allowance_minor,
         net_minor=document.net_minor,
         tax_minor=document.tax_minor,
         total_minor=document.total_minor,
@@ -332,6 +378,7 @@ def _store(session: Session, note: InvoiceHeader, document: InvoiceDocument, *, 
                 invoice_id=note.id,
                 seq=line.seq,
                 charge_id=row.charge_id,
+                contract_id=row.contract_id,
                 corrects_line_id=row.id,
                 sku_code=row.sku_code,
                 project_id=row.project_id,
@@ -346,9 +393,13 @@ def _store(session: Session, note: InvoiceHeader, document: InvoiceDocument, *, 
             )
         )
     for group in document.taxes:
-        row_of_group = drafts.tax_row(note, group)
+        row_of_group = rows.of_tax(note, group)
         row_of_group.issued_at = note.issued_at
         session.add(row_of_group)
+    for one in document.allowances:
+        row_of_allowance = rows.of_allowance(note, one)
+        row_of_allowance.issued_at = note.issued_at
+        session.add(row_of_allowance)
     session.flush()  # the next credit note counts them
 
 

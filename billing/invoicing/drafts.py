@@ -1,25 +1,30 @@
 """Drafts: an ended period's charges become lines, tax is added, someone approves. Making one closes its charges."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing.accounts import directory, heads
-from billing.accounts.tables import AccountHead, BillingAccount, BillingProfile, Project, Seller
-from billing.invoicing import events, lines, parties
-from billing.invoicing.documents.model import InvoiceDocument, Line, Tax
-from billing.invoicing.errors import NegativeTotal, NotADraft, PeriodNotEnded
-from billing.invoicing.tables import InvoiceHeader, InvoiceLine, InvoiceTax
+from billing.accounts import directory, heads, names
+from billing.accounts.tables import AccountHead, BillingAccount, Project
+from billing.invoicing import assembling, contracts, deductions, events, lines, parties, rows, sales
+from billing.invoicing.documents import model
+from billing.invoicing.documents.model import InvoiceDocument, Line
+from billing.invoicing.errors import DiscountTooHigh, NegativeTotal, NotADraft, PeriodNotEnded
+from billing.invoicing.tables import InvoiceHeader
+from billing.invoicing.tax import Treatment
 from billing.kernel import periods as calendar
-from billing.kernel.errors import NotFound
+from billing.kernel.errors import Invalid, NotFound
 from billing.kernel.ids import new_id
+from billing.ledger import promos
 from billing.rating import periods
 from billing.rating.periods import ChargeToInvoice
 from billing.rating.tables import BillingPeriod
 
 OPEN_STATES = ("draft", "approved")
+REASON_MAX = 200
 
 
 def generate(
@@ -51,10 +56,10 @@ def generate(
     return next(iter(made or opened.values()), None)
 
 
-def preview(session: Session, *, account_id: str, period_label: str) -> InvoiceDocument | None:
+def preview(session: Session, *, now: datetime, account_id: str, period_label: str) -> InvoiceDocument | None:
     """The document that the period's charges would give now, writing nothing; None where there is nothing to bill.
 
-    It ties to the later invoice: same lines from the same charges. Raises rating.errors.UnpostedLines while postings lag.
+    It ties to the later invoice: same lines from the same charges, what may be taken off them as it stands now. Raises rating.errors.UnpostedLines while postings lag.
     """
     account = directory.get_account(session, account_id)
     period = periods.find_period(session, account_id, period_label)
@@ -62,7 +67,77 @@ def preview(session: Session, *, account_id: str, period_label: str) -> InvoiceD
     charges = [charge for charge in charges if charge.currency == account.currency]
     if period is None or not charges:
         return None
-    return _document(session, "preview", account, period, account.currency, charges)
+    return _document(session, "preview", account, period, account.currency, charges, now)
+
+
+def with_deductions(
+    session: Session,
+    document: InvoiceDocument,
+    *,
+    now: datetime,
+    account_id: str,
+    discounts: Sequence[deductions.Discount] = (),
+) -> InvoiceDocument:
+    """The document with what may be taken off its charges as the books stand now; the equal one where nothing has changed.
+
+    A draft shows it, issue does it again under the account's lock. Drawdowns and allowances that it had are left out first.
+    """
+    charged = [line for line in document.lines if line.charge_id is not None]
+    labels = {line.period_label for line in charged if line.period_label is not None}
+    gifts = promos.list_usable(session, account_id, document.currency, at=now)
+    available = deductions.Available(
+        commitments=contracts.drawable(
+            session, account_id=account_id, currency=document.currency, period_labels=labels
+        ),
+        discounts=discounts,
+        gifts=[
+            deductions.Gift(grant_id=gift.id, reason=gift.reason, left_minor=gift.remaining_minor) for gift in gifts
+        ],
+    )
+    made, allowances = deductions.apply(charged, available, currency=document.currency)
+    if _same(made, document.lines) and allowances == document.allowances:
+        return document
+    treatments = [
+        Treatment(category=one.category, rate_bp=one.rate_bp, jurisdiction=one.jurisdiction, reason=one.reason)
+        for one in document.taxes
+    ]
+    return assembling.with_lines(document, made, allowances, treatments)
+
+
+def _same(made: Sequence[Line], before: Sequence[Line]) -> bool:
+    """Whether the lines say the same; a drawdown made again has another id."""
+    return [replace(line, id="") for line in made] == [replace(line, id="") for line in before]
+
+
+def discount(
+    session: Session, *, now: datetime, draft_id: str, amount_minor: int, reason: str, actor: str
+) -> InvoiceHeader:
+    """Give a discount on a draft, in minor units before tax; it is shared out over the VAT groups. An approved one goes back to draft.
+
+    Zero takes the discount of that reason away. Locks the account's head. Raises NotADraft, Invalid for a negative amount or an empty
+    reason, DiscountTooHigh above what the document has before other allowances.
+    """
+    reason = names.require_name(" ".join(reason.split()), "reason", max_length=REASON_MAX)
+    if amount_minor < 0:
+        raise Invalid(field="amount", amount_minor=amount_minor, reason="not_positive")
+    header = _locked(session, draft_id)
+    document = model.from_snapshot(header.snapshot or {})
+    if document.period_label is None:
+        raise Invalid(field="draft", value=header.id, reason="no_discount_on_a_sale")
+    others = [one for one in deductions.discounts_of(document.allowances) if one.reason != reason]
+    wanted = [deductions.Discount(reason=reason, amount_minor=amount_minor)] if amount_minor else []
+    made = with_deductions(
+        session, document, now=now, account_id=header.billing_account_id, discounts=[*others, *wanted]
+    )
+    given = {one.reason: one.amount_minor for one in deductions.discounts_of(made.allowances)}.get(reason, 0)
+    if given != amount_minor:
+        raise DiscountTooHigh(amount_minor=amount_minor, limit_minor=given, currency=header.currency)
+    rows.replace_deductions(session, header, made)
+    header.state, header.approved_at, header.approved_by = "draft", None, None
+    facts = {"amount_minor": amount_minor, "currency": header.currency, "reason": reason}
+    events.record(session, header, now=now, type="discounted", actor=actor, facts=facts)
+    session.flush()  # whoever approves next reads it
+    return header
 
 
 def approve(session: Session, *, now: datetime, draft_id: str, actor: str) -> InvoiceHeader:
@@ -80,6 +155,7 @@ def void(session: Session, *, now: datetime, draft_id: str, actor: str) -> Invoi
     header = _locked(session, draft_id)
     header.state = "void"
     reopened = periods.reopen(session, header.id)
+    sales.release(session, header)
     events.record(session, header, now=now, type="voided", actor=actor, facts={"charges": reopened})
     session.flush()  # the next draft finds the charges
     return header
@@ -120,27 +196,16 @@ def _draft(
     charges: Sequence[ChargeToInvoice],
     actor: str,
 ) -> str:
-    document = _document(session, new_id("drf"), account, period, currency, charges)
-    header = InvoiceHeader(
-        id=document.id,
-        kind="invoice",
-        state="draft",
-        billing_account_id=account.id,
+    document = _document(session, new_id("drf"), account, period, currency, charges, now)
+    header = rows.store_draft(
+        session,
+        document,
+        now=now,
+        account_id=account.id,
         seller_id=account.seller_id,
         billing_period_id=period.id,
-        currency=currency,
-        net_minor=document.net_minor,
-        tax_minor=document.tax_minor,
-        total_minor=document.total_minor,
-        prepaid_minor=0,
-        rounding_minor=0,
-        drafted_at=now,
-        snapshot=document.to_snapshot(),
+        charges={charge.charge_id: charge for charge in charges},
     )
-    session.add(header)
-    session.flush()  # lines and taxes refer to it
-    session.add_all(_line_row(header, line, charge) for line, charge in zip(document.lines, charges, strict=True))
-    session.add_all(tax_row(header, group) for group in document.taxes)
     periods.close_charges(session, [charge.charge_id for charge in charges], header.id)
     facts = {"total_minor": header.total_minor, "currency": currency, "lines": len(document.lines)}
     events.record(session, header, now=now, type="drafted", actor=actor, facts=facts)
@@ -155,6 +220,7 @@ def _document(
     period: BillingPeriod,
     currency: str,
     charges: Sequence[ChargeToInvoice],
+    now: datetime,
 ) -> InvoiceDocument:
     seller, profile = directory.get_seller(session, account.seller_id), parties.get_profile(session, account)
     treatments = {
@@ -172,80 +238,14 @@ def _document(
     net_minor = sum(line.amount_minor for line in made)
     if net_minor < 0:
         raise NegativeTotal(account=account.code, period=period.label, net_minor=net_minor, currency=currency)
-    taxes = lines.breakdown(made, list(treatments.values()))
-    return _assemble(document_id, account, seller, profile, period, currency, made, taxes)
-
-
-def _assemble(
-    document_id: str,
-    account: BillingAccount,
-    seller: Seller,
-    profile: BillingProfile,
-    period: BillingPeriod,
-    currency: str,
-    made: tuple[Line, ...],
-    taxes: tuple[Tax, ...],
-) -> InvoiceDocument:
-    net_minor, tax_minor = sum(line.amount_minor for line in made), sum(group.tax_minor for group in taxes)
-    return InvoiceDocument(
-        id=document_id,
-        kind="invoice",
-        number=None,
-        issued_on=None,
-        due_on=None,
+    document = assembling.draft(
+        document_id,
+        account,
+        seller,
+        profile,
+        period=(period.label, period.start_at, period.end_at),
         currency=currency,
-        account_code=account.code,
-        zone=account.zone,
-        period_label=period.label,
-        period_start_at=period.start_at,
-        period_end_at=period.end_at,
-        seller=parties.of_seller(seller),
-        buyer=parties.of_buyer(profile),
-        purchase_order=profile.purchase_order,
-        bank_account=seller.bank_account,
-        corrects_number=None,
-        corrects_on=None,
-        reason=None,
-        lines=made,
-        taxes=taxes,
-        net_minor=net_minor,
-        tax_minor=tax_minor,
-        total_minor=net_minor + tax_minor,
-        rounding_minor=0,
-        prepaid_minor=0,
-        due_minor=net_minor + tax_minor,
-        to_receivable_minor=0,
-        to_wallet_minor=0,
+        made=made,
+        treatments=list(treatments.values()),
     )
-
-
-def _line_row(header: InvoiceHeader, line: Line, charge: ChargeToInvoice) -> InvoiceLine:
-    return InvoiceLine(
-        id=line.id,
-        invoice_id=header.id,
-        seq=line.seq,
-        charge_id=line.charge_id,
-        sku_code=charge.sku_code,
-        project_id=charge.project_id,
-        description=line.description,
-        quantity_base=charge.quantity_base,
-        quantity_text=line.quantity_text,
-        unit=line.unit,
-        unit_price_text=line.unit_price_text,
-        amount_minor=line.amount_minor,
-        tax_category=line.tax_category,
-        tax_rate_bp=line.tax_rate_bp,
-    )
-
-
-def tax_row(header: InvoiceHeader, group: Tax) -> InvoiceTax:
-    """The stored row of a VAT group."""
-    return InvoiceTax(
-        invoice_id=header.id,
-        category=group.category,
-        rate_bp=group.rate_bp,
-        jurisdiction=group.jurisdiction,
-        taxable_minor=group.taxable_minor,
-        tax_minor=group.tax_minor,
-        reason=group.reason,
-    )
+    return with_deductions(session, document, now=now, account_id=account.id)

@@ -51,6 +51,12 @@ class CreditTooHigh(Refusal):
     code = "credit_above_invoice"
 
 
+class DiscountTooHigh(Refusal):
+    """More would be taken off a draft than its charges come to. Fields: amount_minor, limit_minor, currency."""
+
+    code = "discount_too_high"
+
+
 class SettlementTooHigh(Refusal):
     """More would be settled than is open. Fields: invoice_id, open_minor, amount_minor, currency."""
 

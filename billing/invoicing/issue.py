@@ -1,21 +1,22 @@
 """Issue: one transaction that checks everything again, tries the document out, and takes the number last."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from billing.accounts import directory
-from billing.accounts.tables import BillingAccount, BillingProfile, Seller
-from billing.invoicing import drafts, events, numbers, parties, settlement
+from billing.accounts.tables import AccountHead, BillingAccount, BillingProfile, Seller
+from billing.catalog.tables import CommitContract
+from billing.invoicing import contracts, deductions, drafts, events, numbers, parties, rows, sales, settlement
 from billing.invoicing.documents import model, page
 from billing.invoicing.documents.model import InvoiceDocument
 from billing.invoicing.errors import DraftOutdated, NotApproved, PeriodNotEnded
-from billing.invoicing.tables import InvoiceHeader, InvoiceLine, InvoiceTax
+from billing.invoicing.tables import InvoiceAllowance, InvoiceHeader, InvoiceLine, InvoiceTax
 from billing.kernel.clock import get_zone
 from billing.kernel.money import Money
-from billing.ledger import balances, book
+from billing.ledger import balances, book, promos
 from billing.ledger.entries import Entry
 from billing.rating import periods
 from billing.rating.tables import BillingPeriod, Charge, Posting
@@ -35,14 +36,14 @@ def issue(session: Session, *, now: datetime, draft_id: str, actor: str) -> Invo
         raise NotApproved(invoice_id=header.id, state=header.state)
     account = directory.get_account(session, header.billing_account_id)
     seller, profile = directory.get_seller(session, header.seller_id), parties.get_profile(session, account)
-    period = session.get_one(BillingPeriod, header.billing_period_id)
-    if period.end_at > now:
-        raise PeriodNotEnded(account=account.code, period=period.label, ends_at=period.end_at.isoformat())
+    period = _ended_period(session, header, account, now)
     parties.require_complete(account, profile, seller)
-    draft = model.from_snapshot(header.snapshot or {})
-    wallet_minor = _check_books(session, header, draft)
-    _check_tax(session, header, draft, account, seller, profile)
-    prepaid_minor = min(max(0, wallet_minor), header.total_minor)
+    stored = model.from_snapshot(header.snapshot or {})
+    contract = sales.find_contract(session, header.id) if period is None else None
+    wallet_minor = _check_books(session, header, stored, contract)
+    _check_tax(session, header, stored, account, seller, profile, today=now.astimezone(get_zone(seller.zone)).date())
+    draft = stored if period is None else _up_to_date(session, header, stored, now=now)
+    prepaid_minor = min(max(0, wallet_minor), draft.total_minor)
     ready = _with_parties(draft, seller, profile, prepaid_minor=prepaid_minor)
 
     today = now.astimezone(get_zone(seller.zone)).date()
@@ -58,14 +59,15 @@ def issue(session: Session, *, now: datetime, draft_id: str, actor: str) -> Invo
         type="issue",
         source_type="invoice",
         source_id=header.id,
-        entries=_entries(document),
+        entries=_sale_entries(document, contract) if contract else _entries(session, document, now=now, head=head),
         occurred_at=now,
         actor=actor,
         memo=f"Invoice {document.number}",
         anchor_hash=digest,
     )
     _freeze(session, header, document, now=now, digest=digest, transaction_id=posted.transaction_id, snapshot=snapshot)
-    periods.mark_invoiced(session, period, now=now)
+    if period is not None:
+        periods.mark_invoiced(session, period, now=now)
     facts = {"number": document.number, "total_minor": document.total_minor, "currency": document.currency}
     events.record(session, header, now=now, type="issued", actor=actor, facts=facts)
     settlement.record(
@@ -88,11 +90,42 @@ def issue(session: Session, *, now: datetime, draft_id: str, actor: str) -> Invo
     return header
 
 
-def _check_books(session: Session, header: InvoiceHeader, draft: InvoiceDocument) -> int:
-    """Lines, charges, postings and `unbilled` say the same, or DraftOutdated; gives back the wallet in minor units."""
-    rows = session.execute(
+def _ended_period(
+    session: Session, header: InvoiceHeader, account: BillingAccount, now: datetime
+) -> BillingPeriod | None:
+    """The billing period of the draft, None for the sale of a commitment. Raises PeriodNotEnded."""
+    if header.billing_period_id is None:
+        return None
+    period = session.get_one(BillingPeriod, header.billing_period_id)
+    if period.end_at > now:
+        raise PeriodNotEnded(account=account.code, period=period.label, ends_at=period.end_at.isoformat())
+    return period
+
+
+def _up_to_date(session: Session, header: InvoiceHeader, stored: InvoiceDocument, *, now: datetime) -> InvoiceDocument:
+    """The draft with what may be taken off it now: a commitment may have been drawn down, a gift used or expired since."""
+    made = drafts.with_deductions(
+        session,
+        stored,
+        now=now,
+        account_id=header.billing_account_id,
+        discounts=deductions.discounts_of(stored.allowances),
+    )
+    if made is not stored:
+        rows.replace_deductions(session, header, made)
+    return made
+
+
+def _check_books(
+    session: Session, header: InvoiceHeader, draft: InvoiceDocument, contract: CommitContract | None
+) -> int:
+    """Lines, charges, postings and `unbilled` say the same, or DraftOutdated; gives back the wallet in minor units.
+
+    The one line of a sale says what its contract does; it has no charge.
+    """
+    rows_of_lines = session.execute(
         select(InvoiceLine.id, InvoiceLine.amount_minor, Charge.posted_minor, Charge.draft_id, Charge.currency)
-        .join(Charge, Charge.id == InvoiceLine.charge_id)
+        .outerjoin(Charge, Charge.id == InvoiceLine.charge_id)
         .where(InvoiceLine.invoice_id == header.id)
         .order_by(InvoiceLine.seq)
     ).all()
@@ -100,9 +133,10 @@ def _check_books(session: Session, header: InvoiceHeader, draft: InvoiceDocument
         header,
         "lines",
         [(line.id, line.amount_minor) for line in draft.lines],
-        [(row.id, row.amount_minor) for row in rows],
+        [(row.id, row.amount_minor) for row in rows_of_lines],
     )
-    for row in rows:
+    charged = [row for row in rows_of_lines if row.draft_id is not None]
+    for row in charged:
         _same(
             header,
             "charge",
@@ -114,14 +148,17 @@ def _check_books(session: Session, header: InvoiceHeader, draft: InvoiceDocument
             Posting.charge_id.in_(select(InvoiceLine.charge_id).where(InvoiceLine.invoice_id == header.id))
         )
     ).one()
-    _same(header, "postings", header.net_minor, int(posted or 0))
+    charged_minor = sum(row.amount_minor for row in charged)
+    _same(header, "postings", charged_minor, int(posted or 0))
     _same(header, "net", header.net_minor, draft.net_minor)
     _same(header, "tax", header.tax_minor, draft.tax_minor)
+    if contract is not None:
+        sold = (contract.amount_minor, contract.currency)
+        _same(header, "commitment", (draft.net_minor, draft.currency), sold)
     balance = balances.of_account(session, header.billing_account_id, currency=header.currency)[0]
-    unbilled_minor = balance.unbilled_minor
-    if -unbilled_minor < header.net_minor:
+    if -balance.unbilled_minor < charged_minor:
         raise DraftOutdated(
-            invoice_id=header.id, what="unbilled", draft=str(header.net_minor), books=str(-unbilled_minor)
+            invoice_id=header.id, what="unbilled", draft=str(charged_minor), books=str(-balance.unbilled_minor)
         )
     return balance.wallet_minor
 
@@ -133,6 +170,8 @@ def _check_tax(
     account: BillingAccount,
     seller: Seller,
     profile: BillingProfile,
+    *,
+    today: date,
 ) -> None:
     """The parties may have changed since the draft: its treatment must still be today's, or it is generated again."""
     ends = session.scalars(
@@ -141,7 +180,8 @@ def _check_tax(
         .where(Charge.draft_id == header.id)
         .distinct()
     ).all()
-    found = {parties.treatment_on(seller, profile, on=parties.last_day(end_at, account.zone)) for end_at in ends}
+    points = {parties.last_day(end_at, account.zone) for end_at in ends} or {today}  # a sale is taxed when it is issued
+    found = {parties.treatment_on(seller, profile, on=on) for on in points}
     books = sorted((treatment.category, treatment.rate_bp, treatment.jurisdiction) for treatment in found)
     _same(
         header,
@@ -176,19 +216,60 @@ def _numbered(ready: InvoiceDocument, taken: numbers.Taken, terms_days: int) -> 
     )
 
 
-def _entries(document: InvoiceDocument) -> list[Entry]:
-    """invoice_issue (net), tax (per country), wallet_apply (BT-113), as in the table of postings."""
+def _entries(session: Session, document: InvoiceDocument, *, now: datetime, head: AccountHead) -> list[Entry]:
+    """invoice_issue (net), what was taken off before tax, tax (per country), wallet_apply, as in the table of postings.
+
+    All that charges had posted to `unbilled` leaves it: against the receivable, the commitment, the discount, the promo.
+    """
+    detail = {"invoice": document.id}
     wanted = [("invoice_issue", "receivable", "unbilled", document.net_minor)]
     wanted += [("tax", "receivable", f"tax:{group.jurisdiction}", group.tax_minor) for group in document.taxes]
+    wanted += [
+        ("discount", "discount", "unbilled", one.amount_minor) for one in deductions.discounts_of(document.allowances)
+    ]
     wanted += [("wallet_apply", "wallet", "receivable", document.prepaid_minor)]
+    drawn = deductions.by_contract(document.lines)
+    used = deductions.by_grant(document.allowances).items()
+    return [
+        *_as_entries(wanted, document.currency, detail),
+        *contracts.drawdown_entries(drawn, currency=document.currency, invoice_id=document.id),
+        *promos.apply_entries(
+            session,
+            now=now,
+            head=head,
+            currency=document.currency,
+            uses=[promos.Use(grant_id=grant_id, amount_minor=minor) for grant_id, minor in used],
+            detail=detail,
+        ),
+    ]
+
+
+def _sale_entries(document: InvoiceDocument, contract: CommitContract) -> list[Entry]:
+    """commit_sale (net and tax), wallet_apply."""
+    taxes = [(group.jurisdiction, group.tax_minor) for group in document.taxes]
+    wallet = [("wallet_apply", "wallet", "receivable", document.prepaid_minor)]
+    return [
+        *sales.entries(
+            contract.id,
+            net_minor=document.net_minor,
+            taxes=taxes,
+            currency=document.currency,
+            invoice_id=document.id,
+        ),
+        *_as_entries(wallet, document.currency, {"invoice": document.id}),
+    ]
+
+
+def _as_entries(wanted: list[tuple[str, str, str, int]], currency: str, detail: dict[str, str]) -> list[Entry]:
+    """(kind, debit, credit, minor units) as entries; one below zero swaps its sides: late corrections may outweigh what else has
+    its rate."""
     return [
         Entry(
             kind=kind,
-            # A tax group below zero swaps sides: late corrections may outweigh what else has its rate.
             debit=debit if amount_minor > 0 else credit,
             credit=credit if amount_minor > 0 else debit,
-            amount=Money(minor=abs(amount_minor), currency=document.currency),
-            detail={"invoice": document.id},
+            amount=Money(minor=abs(amount_minor), currency=currency),
+            detail=detail,
         )
         for kind, debit, credit, amount_minor in wanted
         if amount_minor
@@ -211,5 +292,6 @@ def _freeze(
     header.prepaid_minor, header.transaction_id = document.prepaid_minor, transaction_id
     header.snapshot, header.snapshot_hash = snapshot, digest
     session.execute(update(InvoiceLine).where(InvoiceLine.invoice_id == header.id).values(issued_at=now))
-    session.execute(update(InvoiceTax).where(InvoiceTax.invoice_id == header.id).values(issued_at=now))
+    for table in (InvoiceTax, InvoiceAllowance):
+        session.execute(update(table).where(table.invoice_id == header.id).values(issued_at=now))
     session.flush()  # settlement reads the state

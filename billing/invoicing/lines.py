@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from billing.invoicing import quantities, tax
-from billing.invoicing.documents.model import Line, Tax
+from billing.invoicing.documents.model import Allowance, Line, Tax
 from billing.kernel.ids import new_ids
 from billing.kernel.money import Money
 from billing.rating.periods import ChargeToInvoice
@@ -21,12 +21,18 @@ def of_charges(
     )
 
 
-def breakdown(lines: Sequence[Line], treatments: Sequence[tax.Treatment]) -> tuple[Tax, ...]:
-    """The VAT groups of the lines (BR-CO-17)."""
+def breakdown(
+    lines: Sequence[Line], treatments: Sequence[tax.Treatment], allowances: Sequence[Allowance] = ()
+) -> tuple[Tax, ...]:
+    """The VAT groups of lines less allowances (BR-CO-17)."""
     by_key = {(treatment.category, treatment.rate_bp): treatment for treatment in treatments}
     parts = [
         tax.Taxable(treatment=by_key[line.tax_category, line.tax_rate_bp], net_minor=line.amount_minor)
         for line in lines
+    ]
+    parts += [
+        tax.Taxable(treatment=by_key[one.tax_category, one.tax_rate_bp], net_minor=-one.amount_minor)
+        for one in allowances
     ]
     return tuple(of_group(group) for group in tax.groups(parts))
 
@@ -81,6 +87,8 @@ def _of_charge(
         tax_rate_bp=treatment.rate_bp,
         charge_id=charge.charge_id,
         project_code=project_codes[charge.project_id] if charge.project_id else None,
+        family=charge.family,
+        period_label=charge.period_label,
     )
 
 

@@ -89,6 +89,7 @@ KINDS: dict[str, frozenset[tuple[str, str]]] = {
     "write_off_reversal": _pairs("receivable wallet", "bad_debt tax"),
     "commit_sale": _pairs("receivable", "deferred tax"),
     "commit_drawdown": _pairs("deferred", "unbilled"),
+    "commit_return": _pairs("revenue", "deferred"),
     "commit_lapse": _pairs("deferred", "breakage"),
     "fx_conversion": _pairs("fx_clearing", "unbilled receivable revenue", swapped=True),
     "fx_result": _pairs("fx_clearing", "fx_result", swapped=True),

@@ -50,7 +50,8 @@ class Line:
     tax_rate_bp: int
     charge_id: str | None = None
     project_code: str | None = None
-    family: str | None = None  # what its charge belongs to; None on lines of documents older than this field
+    family: str | None = None  # of its charge, as its period; None on lines of documents older than these fields
+    period_label: str | None = None
     contract_id: str | None = None  # the commitment that this line sells or draws down
     covers: Mapping[str, int] = field(
         default_factory=dict

@@ -299,7 +299,7 @@ def test_the_preview_of_a_running_month_writes_nothing_and_ties_to_the_later_inv
     account_id = world.open_account(database)
     world.used(database, account_id, Use(100, "a", at=datetime(2026, 11, 3, tzinfo=UTC)))
     with database.reading() as session:
-        preview = drafts.preview(session, account_id=account_id, period_label="2026-11")
+        preview = drafts.preview(session, now=NOW, account_id=account_id, period_label="2026-11")
         assert session.scalars(select(InvoiceHeader)).all() == []
     assert preview is not None
     header = world.issued(database, account_id, period="2026-11", now=datetime(2026, 12, 1, tzinfo=UTC))

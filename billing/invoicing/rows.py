@@ -1,0 +1,109 @@
+"""What a document says, as stored rows: lines, VAT groups, allowances. A draft's rows may be replaced, an issued one's never."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
+
+from billing.invoicing.documents.model import Allowance, InvoiceDocument, Line, Tax
+from billing.invoicing.tables import InvoiceAllowance, InvoiceHeader, InvoiceLine, InvoiceTax
+from billing.rating.periods import ChargeToInvoice
+
+
+def of_line(header: InvoiceHeader, line: Line, charge: ChargeToInvoice | None = None) -> InvoiceLine:
+    """The stored row of a line; one without a charge sells a commitment or draws it down."""
+    return InvoiceLine(
+        id=line.id,
+        invoice_id=header.id,
+        seq=line.seq,
+        charge_id=line.charge_id,
+        contract_id=line.contract_id,
+        sku_code=charge.sku_code if charge else None,
+        project_id=charge.project_id if charge else None,
+        description=line.description,
+        quantity_base=charge.quantity_base if charge else None,
+        quantity_text=line.quantity_text,
+        unit=line.unit,
+        unit_price_text=line.unit_price_text,
+        amount_minor=line.amount_minor,
+        tax_category=line.tax_category,
+        tax_rate_bp=line.tax_rate_bp,
+    )
+
+
+def of_tax(header: InvoiceHeader, group: Tax) -> InvoiceTax:
+    """The stored row of a VAT group."""
+    return InvoiceTax(
+        invoice_id=header.id,
+        category=group.category,
+        rate_bp=group.rate_bp,
+        jurisdiction=group.jurisdiction,
+        taxable_minor=group.taxable_minor,
+        tax_minor=group.tax_minor,
+        reason=group.reason,
+    )
+
+
+def of_allowance(header: InvoiceHeader, allowance: Allowance) -> InvoiceAllowance:
+    """The stored row of an allowance."""
+    return InvoiceAllowance(
+        invoice_id=header.id,
+        seq=allowance.seq,
+        kind=allowance.kind,
+        grant_id=allowance.grant_id,
+        reason=allowance.reason,
+        tax_category=allowance.tax_category,
+        tax_rate_bp=allowance.tax_rate_bp,
+        amount_minor=allowance.amount_minor,
+    )
+
+
+def replace_deductions(session: Session, header: InvoiceHeader, document: InvoiceDocument) -> None:
+    """Make a draft's rows say what its document says now: other drawdowns, allowances and VAT, the same charges. Flushes."""
+    session.execute(delete(InvoiceLine).where(InvoiceLine.invoice_id == header.id, InvoiceLine.charge_id.is_(None)))
+    for table in (InvoiceTax, InvoiceAllowance):
+        session.execute(delete(table).where(table.invoice_id == header.id))
+    session.add_all(of_line(header, line) for line in document.lines if line.charge_id is None)
+    session.add_all(of_tax(header, group) for group in document.taxes)
+    session.add_all(of_allowance(header, one) for one in document.allowances)
+    header.net_minor, header.tax_minor = document.net_minor, document.tax_minor
+    header.total_minor, header.allowance_minor = document.total_minor, document.allowance_minor
+    header.snapshot = document.to_snapshot()
+    session.flush()  # issue checks the rows against the document
+
+
+def store_draft(
+    session: Session,
+    document: InvoiceDocument,
+    *,
+    now: datetime,
+    account_id: str,
+    seller_id: str,
+    billing_period_id: str | None,
+    charges: Mapping[str, ChargeToInvoice],
+) -> InvoiceHeader:
+    """Store a document as a new draft with its rows; `charges` by id."""
+    header = InvoiceHeader(
+        id=document.id,
+        kind="invoice",
+        state="draft",
+        billing_account_id=account_id,
+        seller_id=seller_id,
+        billing_period_id=billing_period_id,
+        currency=document.currency,
+        allowance_minor=document.allowance_minor,
+        net_minor=document.net_minor,
+        tax_minor=document.tax_minor,
+        total_minor=document.total_minor,
+        prepaid_minor=0,
+        rounding_minor=0,
+        drafted_at=now,
+        snapshot=document.to_snapshot(),
+    )
+    session.add(header)
+    session.flush()  # lines and taxes refer to it
+    session.add_all(of_line(header, line, charges.get(line.charge_id or "")) for line in document.lines)
+    session.add_all(of_tax(header, group) for group in document.taxes)
+    session.add_all(of_allowance(header, one) for one in document.allowances)
+    return header
