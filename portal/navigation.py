@@ -79,6 +79,12 @@ OPERATOR_MENU = (
     Section(
         label="System",
         entries=(
+            Entry(
+                endpoint="operator.reconciliation",
+                label="Reconciliation",
+                permission="finance.read",
+                icon="circle-check",
+            ),
             Entry(endpoint="operator.integrity", label="Integrity", permission="finance.read", icon="shield-check"),
             Entry(endpoint="operator.audit_log", label="Audit log", permission="audit.read", icon="list-checks"),
             Entry(endpoint="operator.diagnostics", label="Diagnostics", permission="finance.read", icon="link"),

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from billing.accounts.access_tables import Approval
 from billing.accounts.tables import BillingAccount
+from billing.assurance.tables import ReconciliationFinding
 from billing.invoicing.tables import InvoiceHeader
 from billing.jobs.runner import NOBODY
 from billing.kernel.errors import NotFound
@@ -249,6 +250,9 @@ _COUNTS: dict[str, Callable[[], Counting]] = {
         ProviderEvent.state == "failed"
     ),
     "unrated": lambda: select(func.count(UnratedUsage.usage_record_id), func.min(UnratedUsage.since_at)),
+    "differences": lambda: select(
+        func.count(ReconciliationFinding.id), func.min(ReconciliationFinding.first_seen_at)
+    ).where(ReconciliationFinding.state == "open"),
     "jobs": _of_runs,
     "notices": _of_notices,
 }

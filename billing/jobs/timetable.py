@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from billing.jobs import steps
+from billing.jobs import reconcile_works, steps
 from billing.jobs.context import JobContext
 from billing.kernel.errors import Invalid
 
@@ -72,6 +72,13 @@ TIMETABLE: tuple[Job, ...] = (
         words="Prove the books against themselves",
         every=timedelta(hours=6),
         run=steps.self_check,
+        is_long=True,
+    ),
+    Job(
+        name="reconcile",
+        words="Compare usage, rated lines, ledger and documents",
+        every=timedelta(days=1),
+        run=reconcile_works.do_daily,
         is_long=True,
     ),
     Job(

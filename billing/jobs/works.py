@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from billing.assurance import replay, selfcheck
 from billing.assurance.report import Report
-from billing.jobs import shadow_works
+from billing.jobs import reconcile_works, shadow_works
 from billing.jobs.context import JobContext
 from billing.kernel import clock, periods
 from billing.kernel.errors import Invalid, Refusal
@@ -81,7 +81,10 @@ SHADOW_RATING = Kind(
     run=shadow_works.run,
     keep=shadow_works.keep,
 )
-KINDS = {**PROOFS, SHADOW_RATING.name: SHADOW_RATING}
+RECONCILIATION = Kind(
+    name="reconcile", words="Reconciliation", noun="comparisons", run=reconcile_works.run, keep=reconcile_works.keep
+)
+KINDS = {**PROOFS, SHADOW_RATING.name: SHADOW_RATING, RECONCILIATION.name: RECONCILIATION}
 
 
 def ask(session: Session, *, now: datetime, kind: str, facts: dict[str, Any], form_key: str, actor: str) -> str:
@@ -90,6 +93,8 @@ def ask(session: Session, *, now: datetime, kind: str, facts: dict[str, Any], fo
         raise Invalid(field="kind", value=kind[:60], reason="unknown_work")
     if kind == "replay":
         periods.month(str(facts.get("period", "")), "UTC")
+    if kind == RECONCILIATION.name:
+        reconcile_works.question(facts)
     if kind == SHADOW_RATING.name:
         shadow_works.question(session, facts)
     return works.ask(session, now=now, kind=kind, facts=facts, form_key=form_key, actor=actor)

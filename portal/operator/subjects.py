@@ -31,6 +31,8 @@ _KINDS: dict[str, tuple[str, str | None, str]] = {
     "project": ("Project", None, ""),
     "provider_event": ("Provider's event", None, ""),
     "rated_line": ("Rated line", None, ""),
+    "reconciliation_finding": ("Difference", "operator.reconciliation_finding", "finding_id"),
+    "reconciliation_run": ("Reconciliation", "operator.reconciliation_run", "run_id"),
     "refund": ("Refund", "operator.refunds_detail", "refund_id"),
     "refund_request": ("Refund", "operator.refunds_detail", "refund_id"),
     "request": ("Request", None, ""),

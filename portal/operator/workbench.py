@@ -34,6 +34,7 @@ QUEUES = {
     "intents": ("Payments nobody knows the end of", "The provider did not answer; it is asked again by itself"),
     "webhooks": ("Provider events that failed", "Stored, not applied; can be tried again"),
     "unrated": ("Usage without a price", "Kept and counted until a price exists"),
+    "differences": ("Differences in the books", "Stages that do not agree, each with its row, age and owner"),
     "jobs": ("Jobs whose last run failed", "What they did not do waits"),
     "notices": ("Messages not delivered", "Refused, or tried until it was given up"),
 }
@@ -126,6 +127,8 @@ def _url(session: Session, name: str) -> str:
         if len(periods) == 1:
             return url_for("operator.invoice_runs_period", period=periods[0])
         return url_for("operator.invoice_runs")
+    if name == "differences":
+        return url_for("operator.reconciliation")
     return url_for("operator.workbench_queue", name=name)
 
 

@@ -18,6 +18,8 @@ REASONS: dict[str, Sentence] = {
     "only_gifts_expire": "Only a gift can have an end.",
     "in_the_past": "Choose a time that is still to come.",
     "gift_used": "Some of this gift is used: take back what is left of it instead.",
+    "finding_closed": "This difference is gone already: the last run no longer found it.",
+    "not_of_the_staff": "Choose somebody of the staff.",
     "unknown_sort": "The list cannot be sorted by that.",
     "out_of_range": lambda fields: f"The {fields.get('field', 'value')} is out of range.",
     "unknown_account": lambda fields: f"There is no ledger account of the name {fields.get('name')}.",

@@ -227,6 +227,16 @@ _OPERATOR = {
         "Check before approving", invoice_id="draft_id", act="=approve"
     ),
     "/operator/search": page("Search", query="q=calla&stay=1"),
+    "/operator/reconciliation": page("Reconciliation"),
+    "/operator/reconciliation/compare": act(send={"form_key": "compare"}),
+    "/operator/reconciliation/runs": page("Runs of reconciliation"),
+    "/operator/reconciliation/runs/<run_id>": page("Run of reconciliation", run_id="reconciliation_run_id"),
+    "/operator/reconciliation/findings/<finding_id>": page(
+        "Difference: Settlements and the receivable", finding_id="finding_id"
+    ),
+    "/operator/reconciliation/findings/<finding_id>/<any(assign, explain):act>": act(
+        send={"explanation": "The bank was late"}, finding_id="finding_id", act="=explain"
+    ),
     "/operator/integrity": page("Integrity"),
     "/operator/integrity/works": act(send={"kind": "self-check", "form_key": "gate"}),
     "/operator/integrity/works/<work_id>": page("Check of the books", work_id="work_id"),
@@ -265,6 +275,15 @@ _API = {
         },
         budget_id="budget_id",
     ),
+    "/api/v1/admin/billing/shadow-rating": act(
+        body={
+            "prices": 'code = "default"\nname = "Default"\ncurrency = "USD"\nvalid_from = 2027-01-01T00:00:00Z\n'
+            '[[prices]]\nsku = "analytics/query"\nmodel = "per_unit"\nunit_price = "0.011"\n',
+            "from": "2026-10-01T00:00:00Z",
+            "to": "2026-11-01T00:00:00Z",
+        }
+    ),
+    "/api/v1/admin/billing/shadow-rating/<trial_id>": answer(JSON, trial_id="trial_id"),
     "/api/v1/billing/currency-settings": answer(JSON),
     "/api/v1/billing/invoices": answer(JSON),
     "/api/v1/billing/invoices/<invoice_id>": answer(JSON, invoice_id="invoice_id"),
@@ -285,6 +304,34 @@ _API = {
         body={
             "specversion": "1.0",
             "id": "gate-1",
+            "source": "gateway/eu",
+            "type": "billing.usage.metered",
+            "time": "2026-11-21T10:00:00Z",
+            "data": {"meter": "query", "quantity": 1},
+        }
+    ),
+    "/api/v1/usage/report": act(
+        body={
+            "tenant_id": "calla",
+            "service": "analytics",
+            "usage_type": "query",
+            "quantity": 1,
+            "timestamp": 1763719200,
+        }
+    ),
+    "/usage/report": act(
+        body={
+            "tenant_id": "calla",
+            "service": "analytics",
+            "usage_type": "query",
+            "quantity": 1,
+            "timestamp": 1763719200,
+        }
+    ),
+    "/api/billing/usage:ingest": act(
+        body={
+            "specversion": "1.0",
+            "id": "gate-2",
             "source": "gateway/eu",
             "type": "billing.usage.metered",
             "time": "2026-11-21T10:00:00Z",

@@ -15,7 +15,8 @@ from pathlib import Path
 from flask import Flask
 
 from billing.accounts import directory, invitations, keys, links, permissions, resets, users
-from billing.assurance import audit_log
+from billing.assurance import audit_log, reconciliation, reconciliation_findings
+from billing.assurance.reconciliation_tally import Scope, Stage
 from billing.invoicing import batches
 from billing.invoicing.documents import render
 from billing.jobs import runner, works
@@ -107,6 +108,7 @@ def _build(urls: DatabaseUrls) -> dict[str, str]:
         ids |= _keys(database)
         ids |= _access(database)
         ids |= _numbered(database, ids["account_id"])
+        ids |= _reconciled(database, ids)
     return ids
 
 
@@ -262,3 +264,15 @@ def _numbered(database: Database, account_id: str) -> dict[str, str]:
     with database.reading() as session:
         newest = statement.movements(session, account_id=account_id, currency="USD").rows[0]
     return {"transaction_id": newest.transaction_id}
+
+
+def _reconciled(database: Database, ids: dict[str, str]) -> dict[str, str]:
+    """A run of reconciliation, and a difference that it found."""
+    stage = Stage(name="settlements", looked=1)
+    subject = ("ledger_transaction", ids["transaction_id"])
+    stage.differ(subject, "took 1 off", account=ids["account_id"], currency="USD", settled_minor=0, ledger_minor=1)
+    comparison = reconciliation.Comparison(scope=Scope(now=NOW), stages=(stage,))
+    with database.transaction("jobs") as session:
+        run_id = reconciliation.record(session, now=NOW, comparison=comparison, actor="usr_x")
+        [finding] = reconciliation_findings.list_findings(session, reconciliation_findings.Filters())
+    return {"reconciliation_run_id": run_id, "finding_id": finding.id}
