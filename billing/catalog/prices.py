@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from billing.accounts.tables import BillingAccount
 from billing.catalog.items import Item
+from billing.catalog.meters import CLOSING, FEE, kind_of
 from billing.catalog.tables import (
     Meter,
     PlanVersion,
@@ -24,6 +25,9 @@ from billing.catalog.tables import (
 from billing.kernel import canonical
 from billing.kernel.errors import NotFound
 from billing.storage.columns import micros
+
+CLOSING_BOOK = "closing"
+"""The system's own book: amounts that closing charges count are worth themselves, whatever plan led to them."""
 
 _CHUNK = 1_000
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
@@ -73,12 +77,14 @@ class PriceTable:
         plans: dict[str, tuple[tuple[datetime, str], ...]],
         prices: dict[tuple[str, Item, str], list[Price]],
         overrides: dict[tuple[str, Item], list[tuple[datetime, Price | None]]],
+        fees: dict[tuple[str, datetime], frozenset[str]],
     ) -> None:
         self._currencies = currencies  # account -> currency
         self._subscriptions = subscriptions  # account -> (from, plan)
         self._plans = plans  # plan -> (from, book)
         self._prices = prices  # (book, item, currency) -> by valid_from
         self._overrides = overrides  # (account, item) -> (from, price; None: the plan's again)
+        self._fees = fees  # (plan, start of its version) -> the fees that its terms ask for
         self._schedules: dict[tuple[str, Item], _Schedule] = {}
         self._shared: dict[tuple[object, ...], _Schedule] = {}  # accounts on one plan share their schedules
 
@@ -103,13 +109,14 @@ class PriceTable:
             if account_id not in currencies:
                 raise NotFound(account_id=account_id)
         plans = _read_plans(session, {plan_id for rows in subscriptions.values() for _, plan_id in rows})
-        books = {book_code for rows in plans.values() for _, book_code in rows}
+        books = {book_code for rows in plans.values() for _, book_code in rows} | {CLOSING_BOOK}
         return cls(
             currencies=currencies,
             subscriptions={account_id: tuple(rows) for account_id, rows in subscriptions.items()},
             plans=plans,
             prices=_read_prices(session, books, set(currencies.values())),
             overrides=_read_overrides(session, wanted, currencies),
+            fees=_read_fees(session, set(plans)),
         )
 
     def price_at(self, account_id: str, item: Item, at: datetime) -> Price | None:
@@ -141,6 +148,7 @@ class PriceTable:
             plans=self._plans,
             prices=prices,
             overrides=self._overrides,
+            fees=self._fees,
         )
 
     def _resolve(self, account_id: str, item: Item) -> _Schedule:
@@ -172,11 +180,18 @@ class PriceTable:
                 start, end = max(subscribed_at, planned_at), _earlier(unsubscribed_at, replaced_at)
                 if end is not None and start >= end:
                     continue
-                book = self._prices.get((book_code, item, currency), [])
+                book = self._book(plan_id, planned_at, book_code, item, currency)
                 begun = bisect_right(book, start, key=_valid_from)
                 at[start] = book[begun - 1] if begun else None
                 at.update((price.valid_from, price) for price in book[begun:] if end is None or price.valid_from < end)
         return _changes(at)
+
+    def _book(self, plan_id: str, planned_at: datetime, book_code: str, item: Item, currency: str) -> list[Price]:
+        """The prices of an item under a plan's version: of a fee only where its terms ask for it, of closing amounts the system's."""
+        kind = kind_of(item.meter_code)
+        if kind == FEE and item.variant not in self._fees.get((plan_id, planned_at), ()):
+            return []
+        return self._prices.get((CLOSING_BOOK if kind == CLOSING else book_code, item, currency), [])
 
 
 def list_prices(session: Session, book_code: str | None = None) -> list[Price]:
@@ -241,6 +256,14 @@ def _read_plans(session: Session, plan_ids: set[str]) -> dict[str, tuple[tuple[d
     for plan_id, valid_from, book_code in rows:
         plans[plan_id].append((valid_from, book_code))
     return {plan_id: tuple(versions) for plan_id, versions in plans.items()}
+
+
+def _read_fees(session: Session, plan_ids: set[str]) -> dict[tuple[str, datetime], frozenset[str]]:
+    """(plan, start of its version) -> the fees of its terms, where it has any."""
+    rows = session.execute(
+        select(PlanVersion.plan_id, PlanVersion.valid_from, PlanVersion.terms).where(PlanVersion.plan_id.in_(plan_ids))
+    )
+    return {(plan_id, valid_from): frozenset(own["fees"]) for plan_id, valid_from, own in rows if own.get("fees")}
 
 
 def _read_prices(session: Session, books: set[str], currencies: set[str]) -> dict[tuple[str, Item, str], list[Price]]:
