@@ -89,7 +89,7 @@ def list_subscriptions(session: Session, account_id: str | None = None) -> Seque
     if account_id is not None:
         query = query.where(Subscription.billing_account_id == account_id)
     found = [(row, plan) for row, plan in session.execute(query)]
-    after = [row for row, _ in found[1:]] + [None]
+    after = [*(row for row, _ in found), None][1:]
     return [
         SubscriptionRow(
             id=row.id,
