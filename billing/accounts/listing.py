@@ -15,6 +15,9 @@ from billing.kernel.errors import Invalid, NotFound
 SORTS = ("code", "name", "opened")
 
 
+_CHUNK = 1_000
+
+
 @dataclass(frozen=True, kw_only=True)
 class AccountRow:
     """One billing account of a customer."""
@@ -68,6 +71,19 @@ def of_tenant(session: Session, tenant_id: str) -> list[AccountRow]:
         select(BillingAccount).where(BillingAccount.tenant_id == tenant_id).order_by(BillingAccount.code)
     )
     return [_row(account) for account in accounts]
+
+
+def named(session: Session, account_ids: Collection[str]) -> dict[str, tuple[str, str]]:
+    """{id: (code, name)} of these billing accounts; what there is not is left out."""
+    wanted, found = sorted(set(account_ids)), dict[str, tuple[str, str]]()
+    for place in range(0, len(wanted), _CHUNK):
+        rows = session.execute(
+            select(BillingAccount.id, BillingAccount.code, BillingAccount.name).where(
+                BillingAccount.id.in_(wanted[place : place + _CHUNK])
+            )
+        )
+        found |= {account_id: (code, name) for account_id, code, name in rows}
+    return found
 
 
 def ids_of_tenants(session: Session, tenant_ids: Collection[str]) -> list[str]:

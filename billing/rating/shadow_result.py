@@ -11,6 +11,7 @@ from typing import Any
 from billing.catalog.trials import Limits
 from billing.kernel import canonical
 from billing.kernel.clock import to_rfc3339
+from billing.kernel.rounding import half_up
 from billing.rating import usage
 
 BANDS = (1, 5, 20, 50)
@@ -207,3 +208,18 @@ def _borders() -> list[tuple[str | None, str | None]]:
         (None if upper is None else f"-{upper}", "0" if lower == "0" else f"-{lower}") for lower, upper in rising
     ]
     return [*reversed(falling), ("0", "0"), *rising]
+
+
+def percent(old_micro: int, new_micro: int) -> str | None:
+    """The change in percent of what it was, two decimals, half up: "-3.33"; None where it was nothing."""
+    if not old_micro:
+        return None if new_micro else "0.00"
+    hundredths = half_up((new_micro - old_micro) * 10_000, abs(old_micro))
+    whole, rest = divmod(abs(hundredths), 100)
+    return f"{'-' if hundredths < 0 else ''}{whole}.{rest:02d}"
+
+
+def exact_minor(amount_micro: int) -> str:
+    """Minor units with six decimals: 688333333 is "688.333333"."""
+    whole, rest = divmod(abs(amount_micro), 10**6)
+    return f"{'-' if amount_micro < 0 else ''}{whole}.{rest:06d}"

@@ -23,6 +23,8 @@ from portal.api import (
     rated_usage,
     refunds,
     schemas,
+    shadow_rating,
+    shadow_schemas,
     summary,
     webhooks,
 )
@@ -95,6 +97,22 @@ ROUTES: tuple[Route, ...] = (
             "type": "billing.usage.metered",
             "time": "2026-11-21T11:00:00Z",
             "data": {"meter": "query", "quantity": "120", "project": "vision"},
+        },
+    ),
+    Route(
+        method="POST",
+        path="/usage/report",
+        view=ingest.report_usage,
+        tag="Metering",
+        words="Tell one usage record in the words of the older simple service",
+        request=schemas.UsageReport,
+        response=schemas.UsageReportAnswer,
+        example={
+            "tenant_id": "calla",
+            "service": "analytics",
+            "usage_type": "query",
+            "quantity": 12,
+            "timestamp": 1795255200,
         },
     ),
     Route(
@@ -265,6 +283,31 @@ ROUTES: tuple[Route, ...] = (
             "thresholds_percent": [80, 100],
             "is_active": True,
         },
+    ),
+    Route(
+        method="POST",
+        path="/admin/billing/shadow-rating",
+        view=shadow_rating.run_shadow_rating,
+        tag="Operations",
+        words="Rate past usage with candidate prices, writing nothing but the trial",
+        request=shadow_schemas.ShadowRatingRequest,
+        response=shadow_schemas.ShadowRating,
+        success=(201,),
+        is_keyed=True,
+        example={
+            "prices": 'code = "default"\nname = "Default"\ncurrency = "USD"\nvalid_from = 2027-01-01T00:00:00Z\n\n'
+            '[[prices]]\nsku = "analytics/query"\nmodel = "per_unit"\nunit_price = "0.011"\n',
+            "from": "2026-10-01T00:00:00Z",
+            "to": "2026-11-01T00:00:00Z",
+        },
+    ),
+    Route(
+        method="GET",
+        path="/admin/billing/shadow-rating/<trial_id>",
+        view=shadow_rating.show_shadow_rating,
+        tag="Operations",
+        words="One shadow rating as it was written",
+        response=shadow_schemas.ShadowRating,
     ),
 )
 # Where providers tell us what happened. Their own blueprint holds these, for they take no key.

@@ -7,10 +7,22 @@ from typing import Any
 
 from billing.kernel.errors import Refusal
 from billing.rendering import formats
-from portal.sentences import accounts, api, catalog, invoicing, kernel, ledger, metering, notices, payments, storage
+from portal.sentences import (
+    accounts,
+    api,
+    catalog,
+    invoicing,
+    kernel,
+    ledger,
+    metering,
+    notices,
+    payments,
+    storage,
+    trials,
+)
 from portal.sentences.words import Sentence
 
-_ROOMS = (kernel, accounts, catalog, metering, ledger, invoicing, payments, notices, api, storage)
+_ROOMS = (kernel, accounts, catalog, metering, ledger, invoicing, payments, notices, api, storage, trials)
 
 
 def _merged(name: str) -> dict[str, Sentence]:

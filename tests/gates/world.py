@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import chain
 from pathlib import Path
 
@@ -19,11 +20,12 @@ from billing.assurance import audit_log, reconciliation, reconciliation_findings
 from billing.assurance.reconciliation_tally import Scope, Stage
 from billing.invoicing import batches
 from billing.invoicing.documents import render
-from billing.jobs import runner, works
+from billing.jobs import runner, shadow_works, works
 from billing.kernel.money import Money
 from billing.ledger import adjustments, statement
 from billing.notices import deliveries, relay
 from billing.payments import acts, webhooks
+from billing.rating import shadow, shadow_candidates
 from billing.storage.database import Database, DatabaseUrls
 from portal import create_app
 from portal.config import PortalConfig
@@ -109,6 +111,7 @@ def _build(urls: DatabaseUrls) -> dict[str, str]:
         ids |= _access(database)
         ids |= _numbered(database, ids["account_id"])
         ids |= _reconciled(database, ids)
+        ids |= _tried(database)
     return ids
 
 
@@ -208,6 +211,30 @@ def _approvals(database: Database, account_id: str) -> dict[str, str]:
             reason="Slow storage",
         )
     return {"approval_id": asked.id}
+
+
+def _tried(database: Database) -> dict[str, str]:
+    """A shadow rating that is done, and one that was asked for as a long work."""
+    text = (
+        'code = "default"\nname = "Default"\ncurrency = "USD"\nvalid_from = 2027-01-01T00:00:00Z\n'
+        '[[prices]]\nsku = "analytics/query"\nmodel = "per_unit"\nunit_price = "0.011"\n'
+    )
+    with database.transaction("jobs") as session:
+        question = shadow.Question(
+            candidate=shadow_candidates.of_text(session, text), from_at=NOW - timedelta(days=60), to_at=NOW
+        )
+        trial = shadow.record(session, shadow.run(session, question), now=NOW, actor="test")
+        asked = shadow_works.facts_of(
+            text=text,
+            price_book_id=None,
+            from_at=question.from_at,
+            to_at=question.to_at,
+            account_ids=(),
+            limits=question.limits,
+            row_bound=question.row_bound,
+        )
+        work_id = works.ask(session, now=NOW, kind="shadow-rating", facts=asked, form_key="gates-shadow", actor="test")
+    return {"trial_id": trial.id, "shadow_work_id": work_id}
 
 
 def _keys(database: Database) -> dict[str, str]:
