@@ -16,14 +16,13 @@ from billing.assurance.report import Report, Tally, count
 from billing.kernel import periods
 from billing.kernel.rounding import half_up
 from billing.metering.tables import UsageRecord
-from billing.rating import curves, price_facts
+from billing.rating import curves, price_facts, rescaling, scales
 from billing.rating.amounts import rounded_minor
-from billing.rating.curves.per_unit import PerUnit
 from billing.rating.curves.terms import Curve
 from billing.rating.derivations import MICRO_PER_MINOR, cost_micro, curve_of, line_hash
 from billing.rating.rater import line_id_of
+from billing.rating.scales import History
 from billing.rating.tables import BillingPeriod, Charge, Counter, Posting, RatedLine
-from billing.rating.worksheet import read_scale
 from billing.storage.columns import micros
 
 LINES, POSTINGS = "rated_line", "posting"
@@ -42,11 +41,13 @@ class _Counter:
     price_version_id: str
     price_hash: str
     currency: str
-    meter_code: str
     is_per_project: bool
     curve: Curve
     rate_numerator: int
     rate_denominator: int
+    price: price_facts.PriceFacts
+    history: History | None  # only where its share of the period was ever changed
+    charge_ids: list[str] = field(default_factory=list)
     quantity_base: int = 0
     counter_seq: int = 0
     cost_micro: int = 0
@@ -60,7 +61,7 @@ class _Counter:
 
 @dataclass(slots=True, kw_only=True)
 class _Charge:
-    """A charge while its postings are made again."""
+    """A charge while its postings are made again. `opened` is the curve before its first line."""
 
     counter_id: str
     project_key: str
@@ -70,6 +71,7 @@ class _Charge:
     seq: int = 0
     posted_minor: int = 0
     last_line_seq: int = 0
+    opened: Curve | None = None
 
 
 @dataclass(kw_only=True)
@@ -113,10 +115,23 @@ def _replay_account(
             )
             continue
         _post_until(postings, row.charge_id, charge, counter, row.line_seq)
+        if charge.opened is None:
+            charge.opened = counter.curve
+        if counter.history is not None and row.line_seq in counter.history.line_seqs:
+            _rescale(lines, postings, row, account, counter)
         _rate(lines, row, counter, charge)
     for charge_id, charge in account.charges.items():
         if charge.counter_id in account.counters:
             _post_until(postings, charge_id, charge, account.counters[charge.counter_id], None)
+
+
+def _rescale(lines: Tally, postings: Tally, row: Any, account: _Account, counter: _Counter) -> None:
+    """Put the counter's next share in force, after all that was posted with the one it had."""
+    for charge_id in counter.charge_ids:
+        _post_until(postings, charge_id, account.charges[charge_id], counter, row.line_seq)
+    if row.usage_base != 0 or row.source != rescaling.SOURCE:
+        lines.differ(row.id, "rescales its counter, but its usage record is none of a rescaling")
+    counter.curve = curve_of(counter.price, counter.history.at(row.line_seq) if counter.history else None)
 
 
 def _rate(tally: Tally, row: Any, counter: _Counter, charge: _Charge) -> None:
@@ -151,9 +166,11 @@ def _rate(tally: Tally, row: Any, counter: _Counter, charge: _Charge) -> None:
 
 
 def _check_route(tally: Tally, row: Any, counter: _Counter, charge: _Charge) -> None:
-    """The usage belongs where it was counted: its meter, its time, its project."""
-    if row.meter_code != counter.meter_code or not counter.segment_start_at <= row.start_at < counter.end_at:
-        tally.differ(row.id, f"counts usage of another meter or time on counter {row.counter_id}")
+    """The usage belongs where it was counted: its item (a price of any variant counts all), its time, its project."""
+    price = counter.price
+    is_its_item = (row.meter_code, row.mode) == (price.meter_code, price.mode) and price.variant in ("", row.variant)
+    if not is_its_item or not counter.segment_start_at <= row.start_at < counter.end_at:
+        tally.differ(row.id, f"counts usage of another meter, variant, mode or time on counter {row.counter_id}")
     wanted = (row.project_id or "") if counter.is_per_project else ""
     if charge.counter_id != row.counter_id or charge.project_key != wanted:
         tally.differ(row.id, f"was charged to {row.charge_id}, which is another counter's or project's")
@@ -164,7 +181,7 @@ def _post_until(tally: Tally, charge_id: str, charge: _Charge, counter: _Counter
     while charge.postings and (line_seq is None or charge.postings[-1].to_line_seq < line_seq):
         row = charge.postings.pop()
         tally.look()
-        exact_minor = rounded_minor(counter.curve, charge.before_base, charge.quantity_base)
+        exact_minor = rounded_minor(counter.curve, charge.before_base, charge.quantity_base, charge.opened)
         worked = (
             charge.seq + 1,
             charge.quantity_base,
@@ -190,7 +207,11 @@ def _load(session: Session, account_id: str, period_label: str | None, prices: d
     found = session.execute(_in_period(statement, period_label)).all()
     missing = {counter.price_version_id for counter, _ in found} - prices.keys()
     prices |= price_facts.load(session, missing)
-    counters = {counter.id: _open(counter, end_at, prices[counter.price_version_id]) for counter, end_at in found}
+    histories = scales.rescaled(session, account_id=account_id)
+    counters = {
+        counter.id: _open(counter, end_at, prices[counter.price_version_id], histories.get(counter.id))
+        for counter, end_at in found
+    }
     charges = {
         charge.id: _Charge(counter_id=charge.counter_id, project_key=charge.project_key, before_base=charge.before_base)
         for charge in session.execute(
@@ -203,15 +224,19 @@ def _load(session: Session, account_id: str, period_label: str | None, prices: d
             )
         )
     }
+    for charge_id, charge in charges.items():
+        if charge.counter_id in counters:
+            counters[charge.counter_id].charge_ids.append(charge_id)
     for row in session.execute(_in_period(_postings(account_id), period_label)):
         charges[row.charge_id].postings.append(row)
     return _Account(counters=counters, charges=charges)
 
 
-def _open(counter: Counter, end_at: Any, price: price_facts.PriceFacts) -> _Counter:
-    curve = curve_of(price, read_scale(counter.scale))
-    is_line = isinstance(curve, PerUnit)
-    rate = curve.per_base * MICRO_PER_MINOR if isinstance(curve, PerUnit) else None
+def _open(counter: Counter, end_at: Any, price: price_facts.PriceFacts, history: History | None) -> _Counter:
+    """The counter before its first line."""
+    curve = curve_of(price, history.first if history else scales.read_scale(counter.scale))
+    per_base = curves.per_base_of(curve)
+    rate = (per_base or 0) * MICRO_PER_MINOR
     return _Counter(
         period_id=counter.billing_period_id,
         segment_start_at=counter.segment_start_at,
@@ -219,11 +244,12 @@ def _open(counter: Counter, end_at: Any, price: price_facts.PriceFacts) -> _Coun
         price_version_id=price.id,
         price_hash=price.price_hash,
         currency=price.currency,
-        meter_code=price.meter_code,
         is_per_project=curves.is_per_project(price.model),
         curve=curve,
-        rate_numerator=rate.numerator if rate is not None else 0,
-        rate_denominator=rate.denominator if is_line and rate is not None else 0,
+        rate_numerator=rate.numerator,
+        rate_denominator=0 if per_base is None else rate.denominator,
+        price=price,
+        history=history,
     )
 
 
@@ -256,6 +282,9 @@ def _lines(account_id: str, period_label: str | None) -> Select[Any]:
             _U.c.quantity_base.label("usage_base"),
             _U.c.record_hash,
             _U.c.meter_code,
+            _U.c.variant,
+            _U.c.mode,
+            _U.c.source,
             _U.c.start_at,
             _U.c.project_id,
         )

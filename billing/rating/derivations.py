@@ -33,12 +33,12 @@ class PriceTerms(Protocol):
 class Step:
     """One step. All values are text: integers, or exact fractions such as `7/3`.
 
-    `unit` is what `exact` and `result` count: `unit` (the meter's priced unit), `minor` or `micro` (millionths of a minor unit).
+    `unit` is what `exact` and `result` count: `unit` (the meter's priced unit), `minor`, `micro` (millionths of a minor unit) or
+    `share` (of the billing period). `operation` is quantity, stood_at, share_after, share_before, one of the curves' parts
+    (per_unit, tier, volume_tier, free, package, flat, percentage), cost_after, cost_before or difference.
     """
 
-    operation: (
-        str  # quantity, stood_at, per_unit, tier, volume_tier, free, package, flat, cost_after, cost_before, difference
-    )
+    operation: str
     inputs: dict[str, str]
     unit: str
     exact: str
@@ -76,26 +76,57 @@ def derive(price: PriceTerms, before_base: int, quantity_base: int, scale: Scale
     `amount_micro = R(cost(before + quantity)) - R(cost(before))` (Law 1).
     """
     curve = curve_of(price, scale)
-    after_base = before_base + quantity_base
-    after, before = curve.parts(after_base), curve.parts(before_base)
-    after_micro, before_micro = cost_micro(curve, after_base), cost_micro(curve, before_base)
-    amount_micro = after_micro - before_micro
-    steps = [_quantity("quantity", quantity_base, price), _quantity("stood_at", before_base, price)]
-    steps += [_part(part, "after") for part in after]
-    steps.append(_cost("cost_after", after, after_micro))
-    steps += [_part(part, "before") for part in before]
-    steps.append(_cost("cost_before", before, before_micro))
-    steps.append(
-        Step(
-            operation="difference",
-            inputs={"cost_after_micro": str(after_micro), "cost_before_micro": str(before_micro)},
-            unit="micro",
-            exact=str((total(after) - total(before)) * MICRO_PER_MINOR),
-            rounding="of_rounded",
-            result=str(amount_micro),
-        )
+    counted = [_quantity("quantity", quantity_base, price), _quantity("stood_at", before_base, price)]
+    after, before = _side(curve, before_base + quantity_base, "after"), _side(curve, before_base, "before")
+    return _difference(counted, after, before)
+
+
+def derive_rescaling(price: PriceTerms, stood_at_base: int, old: Scale | None, new: Scale | None) -> Derivation:
+    """Work out what a rescaling adds to a counter that stands there: its curve with the new share minus the one with the old.
+
+    `amount_micro = R(new cost) - R(old cost)` (Law 1).
+    """
+    counted = [_quantity("quantity", 0, price), _quantity("stood_at", stood_at_base, price)]
+    counted += [_share("share_after", new), _share("share_before", old)]
+    after = _side(curve_of(price, new), stood_at_base, "after")
+    before = _side(curve_of(price, old), stood_at_base, "before")
+    return _difference(counted, after, before)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Side:
+    """One of the two costs whose difference a line is."""
+
+    steps: tuple[Step, ...]
+    exact_minor: Fraction
+    micro: int
+
+
+def _side(curve: Curve, quantity_base: int, at: str) -> _Side:
+    parts, micro = curve.parts(quantity_base), cost_micro(curve, quantity_base)
+    steps = (*(_part(part, at) for part in parts), _cost(f"cost_{at}", parts, micro))
+    return _Side(steps=steps, exact_minor=total(parts), micro=micro)
+
+
+def _difference(counted: list[Step], after: _Side, before: _Side) -> Derivation:
+    amount_micro = after.micro - before.micro
+    last = Step(
+        operation="difference",
+        inputs={"cost_after_micro": str(after.micro), "cost_before_micro": str(before.micro)},
+        unit="micro",
+        exact=str((after.exact_minor - before.exact_minor) * MICRO_PER_MINOR),
+        rounding="of_rounded",
+        result=str(amount_micro),
     )
-    return Derivation(steps=tuple(steps), amount_micro=amount_micro)
+    return Derivation(steps=(*counted, *after.steps, *before.steps, last), amount_micro=amount_micro)
+
+
+def _share(operation: str, scale: Scale | None) -> Step:
+    """The part of the billing period by which bounds, allowances and flat amounts are cut."""
+    part, of = (1, 1) if scale is None else (scale.lengths_ms[scale.index], sum(scale.lengths_ms))
+    share = str(Fraction(part, of))
+    inputs = {"segment_ms": str(part), "period_ms": str(of)} if scale is not None else {}
+    return Step(operation=operation, inputs=inputs, unit="share", exact=share, rounding="none", result=share)
 
 
 def _quantity(operation: str, quantity_base: int, price: PriceTerms) -> Step:

@@ -3,6 +3,8 @@
 SQLite keeps them so already; PostgreSQL converts them faster than a call in Python for each.
 """
 
+from datetime import datetime
+
 from sqlalchemy import BigInteger, ColumnElement, Text, cast, extract, type_coerce
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
@@ -14,7 +16,7 @@ def integer_text(
     return type_coerce(column, Text) if _is_sqlite(session) else cast(column, Text)
 
 
-def micros(session: Session, column: InstrumentedAttribute[object]) -> ColumnElement[int]:
+def micros(session: Session, column: InstrumentedAttribute[datetime] | ColumnElement[datetime]) -> ColumnElement[int]:
     """An Instant column as whole microseconds since 1970."""
     if _is_sqlite(session):
         return type_coerce(column, BigInteger)

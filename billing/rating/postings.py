@@ -9,25 +9,28 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import Row, Table, bindparam, select, update
+from sqlalchemy import Row, Table, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from billing.accounts import heads
 from billing.accounts.tables import AccountHead
-from billing.catalog.tables import Meter, PriceVersion, Sku
+from billing.catalog import meters
 from billing.kernel import canonical
 from billing.kernel.ids import new_ids
 from billing.kernel.money import Money
 from billing.ledger import book
 from billing.ledger.entries import Entry
-from billing.rating import curves, plain
+from billing.rating import plain, price_facts, scales
 from billing.rating.amounts import OpenAmount
-from billing.rating.curves.terms import Curve, Terms
+from billing.rating.curves.terms import Curve
+from billing.rating.derivations import PriceTerms, curve_of
+from billing.rating.scales import History
 from billing.rating.tables import BillingPeriod, Charge, Counter, Posting, RatedLine
-from billing.rating.worksheet import read_scale
 from billing.storage import bulk
 
 LINES_PER_RUN = 100_000
+# What is counted decides what its entries are called (money.md's table).
+ENTRY_KINDS = {meters.USAGE: "usage_debit", meters.FEE: "opening_charge", meters.CLOSING: "closing_charge"}
 _LAST_INSTANT = timedelta(milliseconds=1)
 _POSTINGS = cast(Table, Posting.__table__)
 _CHARGES = cast(Table, Charge.__table__)
@@ -56,11 +59,14 @@ class Period:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CounterFacts:
-    """What all charges of one counter share."""
+    """What all charges of one counter share. `history` only where its share of the period was ever changed."""
 
     period: Period
     family: str
+    kind: str
+    terms: PriceTerms
     curve: Curve
+    history: History | None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -126,7 +132,7 @@ def _entry(amount: OpenAmount) -> Entry:
     increment, unbilled, revenue = amount.increment_minor, "unbilled", f"revenue:{amount.family}"
     debit, credit = (unbilled, revenue) if increment > 0 else (revenue, unbilled)
     return Entry(
-        kind="usage_debit",
+        kind=amount.kind,
         debit=debit,
         credit=credit,
         amount=Money(minor=abs(increment), currency=amount.currency),
@@ -155,7 +161,8 @@ def _collect(session: Session, account_id: str, from_line_seq: int, to_line_seq:
         RatedLine.line_seq <= to_line_seq,
     )
     charges = _charges(session, covered)
-    counters = _counters(session, {row.counter_id for row in charges})
+    counters = _counters(session, {row.counter_id for row in charges}, to_line_seq)
+    opened = _opened(session, charges, counters)
     amounts: dict[str, OpenAmount] = {}
     hashes: dict[str, list[str]] = {}
     groups: dict[tuple[str, str], Group] = {}
@@ -173,6 +180,8 @@ def _collect(session: Session, account_id: str, from_line_seq: int, to_line_seq:
             posted_base=int(posted or 0),
             posted_minor=posted_minor,
             posting_seq=posting_seq,
+            kind=counter.kind,
+            opened=opened.get(charge_id),
         )
         group.amounts.append(amount)
         amounts[charge_id], hashes[charge_id] = amount, group.line_hashes
@@ -212,36 +221,55 @@ def _charges(session: Session, covered: Iterable[Any]) -> Sequence[Row[*tuple[An
     )
 
 
-def _counters(session: Session, counter_ids: set[str]) -> dict[str, CounterFacts]:
-    """What the counters' charges need, by counter id."""
+def _counters(session: Session, counter_ids: set[str], to_line_seq: int) -> dict[str, CounterFacts]:
+    """What the counters' charges need, by counter id; curves as they are once that line is counted."""
     rows = session.execute(
         select(
             Counter.id,
             Counter.scale,
+            Counter.price_version_id,
             BillingPeriod.id,
             BillingPeriod.start_at,
             BillingPeriod.end_at,
-            PriceVersion.model,
-            PriceVersion.parameters,
-            PriceVersion.currency,
-            Meter.base_per_unit,
-            Sku.family,
         )
         .join(BillingPeriod, BillingPeriod.id == Counter.billing_period_id)
-        .join(PriceVersion, PriceVersion.id == Counter.price_version_id)
-        .join(Sku, Sku.code == PriceVersion.sku_code)
-        .join(Meter, Meter.code == Sku.meter_code)
         .where(Counter.id.in_(counter_ids))
+    ).all()
+    prices = price_facts.load(session, {row.price_version_id for row in rows})
+    histories = scales.rescaled(session, counter_ids=counter_ids)
+    found = {}
+    for counter_id, scale, price_id, period_id, start_at, end_at in rows:
+        price, history = prices[price_id], histories.get(counter_id)
+        found[counter_id] = CounterFacts(
+            period=Period(id=period_id, start_at=start_at, end_at=end_at),
+            family=price.family,
+            kind=ENTRY_KINDS[meters.kind_of(price.meter_code)],
+            terms=price,
+            curve=curve_of(price, history.at(to_line_seq) if history else scales.read_scale(scale)),
+            history=history,
+        )
+    return found
+
+
+def _opened(
+    session: Session, charges: Sequence[Row[*tuple[Any, ...]]], counters: dict[str, CounterFacts]
+) -> dict[str, Curve]:
+    """{charge: the curve when it opened} of later generations on rescaled counters: what came before them is not theirs."""
+    later = {
+        charge_id: counters[counter_id]
+        for charge_id, counter_id, _, before, *_ in charges
+        if int(before) and counters[counter_id].history is not None
+    }
+    if not later:
+        return {}
+    firsts = session.execute(
+        select(RatedLine.charge_id, func.min(RatedLine.line_seq))
+        .where(RatedLine.charge_id.in_(later))
+        .group_by(RatedLine.charge_id)
     )
     return {
-        counter_id: CounterFacts(
-            period=Period(id=period_id, start_at=start_at, end_at=end_at),
-            family=family,
-            curve=curves.of(model)(
-                parameters, Terms(currency=currency, base_per_unit=base_per_unit, scale=read_scale(scale))
-            ),
-        )
-        for counter_id, scale, period_id, start_at, end_at, model, parameters, currency, base_per_unit, family in rows
+        charge_id: curve_of(later[charge_id].terms, later[charge_id].history.before(line_seq))  # type: ignore[union-attr]
+        for charge_id, line_seq in firsts
     }
 
 

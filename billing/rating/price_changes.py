@@ -34,7 +34,7 @@ from billing.catalog.tables import (
 from billing.catalog.terms import NONE, PlanTerms
 from billing.kernel.clock import to_rfc3339
 from billing.metering.tables import Allocation, UsageRecord
-from billing.rating import price_locks
+from billing.rating import price_locks, rescaling
 from billing.rating.errors import AlreadyRated
 from billing.rating.tables import Counter, RatedLine
 
@@ -44,31 +44,37 @@ _LAST = datetime(9999, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, kw_only=True)
 class _Stretch:
-    """A stretch of time [start_at, end_at) in which an item would leave the price version it had."""
+    """A stretch of time [start_at, end_at) in which an item would leave the price version it had, if it had one."""
 
     item: Item
     start_at: datetime
     end_at: datetime
-    price_version_id: str
+    price_version_id: str | None
 
 
 @contextmanager
-def guarded(session: Session, account_ids: Iterable[str]) -> Iterator[None]:
+def guarded(session: Session, account_ids: Iterable[str], *, now: datetime) -> Iterator[None]:
     """Change these accounts' prices inside the block: at its end every rated line must still stand on the price of its time.
 
     Locks the accounts' heads, so that no rating goes on beside it. Raises AlreadyRated: the price of usage that was rated may
-    not change afterwards; begin later, or correct by credit note. Usage without a price is free to get one.
+    not change afterwards; begin later, or correct by credit note. Usage without a price is free to get one. Counters whose
+    share of their period changes by it get their rescaling put into the accounts' usage (Law 1).
     """
     wanted = sorted(set(account_ids))
-    heads.lock(session, wanted)
+    locked = heads.lock(session, wanted)
     before = PriceTable.load(session, wanted)
     yield
     session.flush()
     after = PriceTable.load(session, wanted)
     for account_id in wanted:
         locks = price_locks.load(session, account_id)
-        for stretch in _changed(session, account_id, before, after):
+        changed = list(_changed(session, account_id, before, after))
+        for stretch in changed:
             _refuse_rated(session, account_id, stretch, locks)
+        if changed:
+            since = min(stretch.start_at for stretch in changed)
+            found = rescaling.look(session, account_id, after, ends_after=since)
+            rescaling.enqueue(session, locked[account_id], found, now=now)
 
 
 def accounts_on_book(session: Session, book_code: str) -> list[str]:
@@ -86,7 +92,7 @@ def subscribe(
     session: Session, *, now: datetime, account_id: str, plan_code: str, valid_from: datetime, actor: str
 ) -> Subscription:
     """Put the account on a plan from an instant on, as `catalog.subscriptions.subscribe` does. Raises AlreadyRated too."""
-    with guarded(session, [account_id]):
+    with guarded(session, [account_id], now=now):
         return subscriptions.subscribe(
             session, now=now, account_id=account_id, plan_code=plan_code, valid_from=valid_from, actor=actor
         )
@@ -103,7 +109,7 @@ def change_plan(
     terms: PlanTerms = NONE,
 ) -> PlanVersion:
     """Give a plan another book and terms from an instant on, as `catalog.plans.change` does. Raises AlreadyRated too."""
-    with guarded(session, accounts_on_plan(session, code)):
+    with guarded(session, accounts_on_plan(session, code), now=now):
         return plans.change(
             session, now=now, code=code, book_code=book_code, valid_from=valid_from, terms=terms, actor=actor
         )
@@ -111,7 +117,7 @@ def change_plan(
 
 def load_plan(session: Session, text: str, *, now: datetime, actor: str) -> PlanVersion:
     """Store a plan or its new version, as `catalog.plans.load` does. Raises AlreadyRated too."""
-    with guarded(session, accounts_on_plan(session, plan_files.read(text).code)):
+    with guarded(session, accounts_on_plan(session, plan_files.read(text).code), now=now):
         return plans.load(session, text, now=now, actor=actor)
 
 
@@ -120,13 +126,13 @@ def activate(
 ) -> PriceBookActivation:
     """Let a candidate's prices come into force, as `catalog.activations.activate` does. Raises AlreadyRated too."""
     book = books.get_book(session, book_id)
-    with guarded(session, accounts_on_book(session, book.code)):
+    with guarded(session, accounts_on_book(session, book.code), now=now):
         return activations.activate(session, now=now, book_id=book_id, actor=actor, allowed=allowed)
 
 
 def override(session: Session, *, now: datetime, wanted: Wanted, reason: str, allowed: Allowed) -> PriceOverride:
     """Give an account a price of its own, as `catalog.overrides.put` does. Raises AlreadyRated too."""
-    with guarded(session, [wanted.account_id]):
+    with guarded(session, [wanted.account_id], now=now):
         return overrides.put(session, now=now, wanted=wanted, reason=reason, allowed=allowed)
 
 
@@ -142,15 +148,16 @@ def _subscribed(session: Session, plan_ids: Any) -> list[str]:
 
 
 def _changed(session: Session, account_id: str, before: PriceTable, after: PriceTable) -> Iterator[_Stretch]:
-    """Where an item that the account has rated would have another price than it had, or none."""
+    """Where an item that the account has rated would have another price than it had, or none, or one for the first time."""
     for item in _items(session, account_id):
         edges = {*before.edges(account_id, item, _FIRST, _LAST), *after.edges(account_id, item, _FIRST, _LAST)}
         borders = [*sorted(edges), _LAST]
         for start_at, end_at in pairwise(borders):
             old = before.price_at(account_id, item, start_at)
             new = after.price_at(account_id, item, start_at)
-            if old is not None and (new is None or new.id != old.id):
-                yield _Stretch(item=item, start_at=start_at, end_at=end_at, price_version_id=old.id)
+            old_id, new_id = (None if price is None else price.id for price in (old, new))
+            if old_id != new_id:
+                yield _Stretch(item=item, start_at=start_at, end_at=end_at, price_version_id=old_id)
 
 
 def _items(session: Session, account_id: str) -> list[Item]:
@@ -174,6 +181,8 @@ def _items(session: Session, account_id: str) -> list[Item]:
 
 def _refuse_rated(session: Session, account_id: str, stretch: _Stretch, locks: price_locks.Locks) -> None:
     """Raise AlreadyRated where a line's price is asked for in the stretch: at its start, or where its allocation locked it."""
+    if stretch.price_version_id is None:
+        return
     sold = select(Sku.variant).where(Sku.meter_code == stretch.item.meter_code, Sku.mode == stretch.item.mode)
     variant = UsageRecord.variant
     lines = (

@@ -21,6 +21,8 @@ class PriceFacts:
     sku_name: str
     family: str
     meter_code: str
+    variant: str
+    mode: str
     unit: str
     base_unit: str
     base_per_unit: int
@@ -47,6 +49,8 @@ def load(session: Session, price_version_ids: Iterable[str]) -> dict[str, PriceF
             sku_name=sku.name,
             family=sku.family,
             meter_code=meter.code,
+            variant=sku.variant,
+            mode=sku.mode,
             unit=meter.unit,
             base_unit=meter.base_unit,
             base_per_unit=meter.base_per_unit,

@@ -56,11 +56,19 @@ class _Words:
     def __init__(self, detail: LineDetail) -> None:
         self._detail = detail
         self._currency = detail.price.currency
+        is_rescaling = any(step.unit == "share" for step in detail.derivation.steps)
+        self._with, self._without = (
+            ("with its new share of the period", "with the share it had")
+            if is_rescaling
+            else ("with this usage", "without this usage")
+        )
 
     def of(self, step: Step) -> dict[str, str]:
         """One step: words, formula, exact value, rounding, result."""
         if step.unit == "unit":
             return self._quantity(step)
+        if step.unit == "share":
+            return self._share(step)
         if step.unit == "minor":
             return self._part(step)
         return self._sum(step)
@@ -80,9 +88,23 @@ class _Words:
             "result": self._units(units),
         }
 
+    def _share(self, step: Step) -> dict[str, str]:
+        sentence = {
+            "share_after": "The part of the period in which this price holds, now that it changes inside the period: its bounds are cut by it.",
+            "share_before": "The part of the period by which its bounds were cut before.",
+        }[step.operation]
+        part, whole = (int(step.inputs.get(name, "1")) for name in ("segment_ms", "period_ms"))
+        return {
+            "words": sentence,
+            "formula": f"{filters.integer(part)} ms ÷ {filters.integer(whole)} ms"
+            if step.inputs
+            else "the whole period",
+            "result": exact_text(Fraction(step.result)),
+        }
+
     def _part(self, step: Step) -> dict[str, str]:
         count, price_minor = Fraction(step.inputs["count"]), Fraction(step.inputs["price_minor"])
-        at = "with this usage" if step.inputs["at"] == "after" else "without this usage"
+        at = self._with if step.inputs["at"] == "after" else self._without
         unit_price = filters.unit_price(price_minor / 10 ** money.exponent(self._currency), self._currency)
         unit = self._detail.price.unit
         sentences = {
@@ -92,6 +114,7 @@ class _Words:
             "free": f"The counter {at}: the part that is free of charge{self._bounds(step)}.",
             "package": f"The counter {at}: packages that were begun, each at its whole price.",
             "flat": f"The counter {at}: a fixed amount.",
+            "percentage": f"The counter {at}: a share of the amount it counted.",
         }
         counted = filters.integer(int(count)) if step.operation in ("package", "flat") else self._units(count)
         return {
@@ -106,15 +129,15 @@ class _Words:
         if step.operation == "difference":
             after, before = (int(step.inputs[name]) for name in ("cost_after_micro", "cost_before_micro"))
             return {
-                "words": "What this usage added to its counter: the amount of this line.",
+                "words": "What this line adds to its counter: its amount.",
                 "formula": f"{filters.micro(after, self._currency)} − {filters.micro(before, self._currency)}",
                 "rounding": "The difference of the two rounded amounts above; nothing more is rounded.",
                 "result": result,
             }
-        with_or_without = "with" if step.operation == "cost_after" else "without"
+        at = self._with if step.operation == "cost_after" else self._without
         exact = Fraction(step.exact) / MICRO_PER_MINOR / 10 ** money.exponent(self._currency)
         return {
-            "words": f"The cost of the counter {with_or_without} this usage.",
+            "words": f"The cost of the counter {at}.",
             "exact": formats.with_code(exact_text(exact), self._currency, locale=filters.reader_locale()),
             "rounding": f"Rounded half up to a millionth of a {cent}.",
             "result": result,

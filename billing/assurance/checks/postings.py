@@ -14,12 +14,11 @@ from billing.assurance import streams
 from billing.assurance.report import Tally, count
 from billing.kernel import canonical
 from billing.ledger.tables import LedgerEntry, LedgerTransaction
-from billing.rating import price_facts
+from billing.rating import price_facts, scales
 from billing.rating.amounts import rounded_minor
-from billing.rating.curves.terms import Curve
+from billing.rating.curves.terms import Curve, Scale
 from billing.rating.derivations import curve_of
 from billing.rating.tables import Charge, Counter, Posting, RatedLine
-from billing.rating.worksheet import read_scale
 
 NAME = "posting"
 KINDS = ("usage_debit", "opening_charge", "closing_charge")
@@ -85,6 +84,7 @@ def _check_charges(session: Session, tally: Tally, account_id: str) -> int:
             Charge.quantity_base,
             Charge.posted_minor,
             Charge.posting_seq,
+            Charge.counter_id,
             Counter.price_version_id,
             Counter.scale,
             Posting.id.label("posting_id"),
@@ -102,11 +102,11 @@ def _check_charges(session: Session, tally: Tally, account_id: str) -> int:
         .order_by(Charge.id, Posting.seq)
     )
     unposted = _unposted(session, account_id)
-    curves = _Curves(session)
+    curves = _Curves(session, account_id)
     looked = 0
     for _, rows in streams.grouped(streams.stream(session, statement), lambda row: row[0]):
         charge = rows[0]
-        curve = curves.get(charge.price_version_id, charge.scale)
+        opened = curves.opened(charge)
         after_minor = last_line_seq = at_base = 0
         postings = [row for row in rows if row.posting_id is not None]
         for seq, row in enumerate(postings, start=1):
@@ -115,7 +115,7 @@ def _check_charges(session: Session, tally: Tally, account_id: str) -> int:
             is_next = row.seq == seq and row.from_line_seq >= last_line_seq
             if not is_next or row.after_minor != after_minor + row.increment_minor:
                 tally.differ(row.posting_id, f"does not follow the posting before it of {charge.id}", seq=row.seq)
-            right = rounded_minor(curve, charge.before_base, row.at_base)
+            right = rounded_minor(curves.at(charge, row.to_line_seq), charge.before_base, row.at_base, opened)
             if row.after_minor != right:
                 sentence = (
                     f"holds {row.after_minor} minor units of {charge.id}, its curve at {row.at_base} makes {right}"
@@ -194,16 +194,29 @@ def _unposted(session: Session, account_id: str) -> dict[str, int]:
 
 
 class _Curves:
-    """Curves by price version and share of the period, made once."""
+    """Curves of one account's counters as they were at a line: by price version and share of the period, made once."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, account_id: str) -> None:
         self._session = session
-        self._made: dict[tuple[str, str], Curve] = {}
+        self._histories = scales.rescaled(session, account_id=account_id)
+        self._made: dict[tuple[str, Scale | None], Curve] = {}
 
-    def get(self, price_version_id: str, scale: dict[str, Any] | None) -> Curve:
-        """The curve of a counter."""
-        key = (price_version_id, str(scale))
+    def at(self, charge: Any, line_seq: int) -> Curve:
+        """The curve of the charge's counter once that line was counted."""
+        history = self._histories.get(charge.counter_id)
+        return self._get(charge.price_version_id, history.at(line_seq) if history else scales.read_scale(charge.scale))
+
+    def opened(self, charge: Any) -> Curve | None:
+        """The curve when the charge opened, where its counter was rescaled and earlier generations came before it."""
+        history = self._histories.get(charge.counter_id)
+        if history is None or not charge.before_base:
+            return None
+        first = select(func.min(RatedLine.line_seq)).where(RatedLine.charge_id == charge.id)
+        return self._get(charge.price_version_id, history.before(self._session.execute(first).scalar() or 0))
+
+    def _get(self, price_version_id: str, scale: Scale | None) -> Curve:
+        key = (price_version_id, scale)
         if key not in self._made:
             price = price_facts.load(self._session, [price_version_id])[price_version_id]
-            self._made[key] = curve_of(price, read_scale(scale))
+            self._made[key] = curve_of(price, scale)
         return self._made[key]

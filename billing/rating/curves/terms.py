@@ -73,7 +73,7 @@ class Terms:
 class Part:
     """One product inside a curve's cost: `count` (priced units, packages, or 1) times `price_minor`."""
 
-    operation: str  # per_unit, free, tier, volume_tier, package, flat
+    operation: str  # per_unit, free, tier, volume_tier, package, flat, percentage
     count: Fraction
     price_minor: Fraction
     from_base: int = 0  # the quantity it starts after, in base units

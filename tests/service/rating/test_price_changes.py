@@ -16,7 +16,7 @@ THIRD, SIXTEENTH = NOVEMBER + timedelta(days=2), NOVEMBER + timedelta(days=15)
 
 
 def load(database: Database, text: str, code: str = "own") -> None:
-    with database.transaction("jobs") as session, price_changes.guarded(session, accounts_of(session, code)):
+    with database.transaction("jobs") as session, price_changes.guarded(session, accounts_of(session, code), now=NOW):
         activations.install(session, text, now=NOW, actor="test")
 
 

@@ -14,8 +14,8 @@ from billing.rating import lines, periods, rater, unrated
 from billing.rating.amounts import rounded_minor
 from billing.rating.derivations import curve_of
 from billing.rating.price_facts import load
+from billing.rating.scales import read_scale
 from billing.rating.tables import BillingPeriod, Charge, Counter
-from billing.rating.worksheet import read_scale
 from billing.storage.database import Database
 from tests.service.rating import world
 from tests.service.rating.world import NOVEMBER, NOW, OCTOBER, Use
@@ -136,8 +136,8 @@ def test_usage_before_any_price_waits_and_is_rated_once_there_is_one(database: D
         assert (last.usage_record_id, last.line_seq, last.amount_micro) == (first, 2, 1_000_000_000)
 
 
-def test_a_price_change_that_was_not_known_keeps_bounded_usage_waiting(database: Database) -> None:
-    """Its bounds would be given twice; until rescaling lines exist, such usage is shown as waiting, not priced wrongly."""
+def test_a_price_change_that_was_not_known_rescales_what_was_rated(database: Database) -> None:
+    """Also where the prices were stored without `price_changes`: the first usage behind the change brings it about."""
     account_id = world.open_account(database, book=world.tiered("graduated", ("1000", "1.00"), (None, "0.50")))
     world.use(database, account_id, Use(800, at=NOVEMBER + timedelta(days=3)))
     world.rate(database, account_id)
@@ -145,10 +145,9 @@ def test_a_price_change_that_was_not_known_keeps_bounded_usage_waiting(database:
         changed = world.tiered("graduated", ("1000", "2.00"), (None, "0.50"), starts=("2026-11-16T00:00:00Z",))
         activations.install(session, changed, now=NOW, actor="test")
     world.use(database, account_id, Use(800, at=NOVEMBER + timedelta(days=18)))
-    world.rate(database, account_id)
-    with database.reading() as session:
-        assert [row.reason for row in unrated.summarize(session)] == ["price_changed_after_rating"]
-    assert amounts(database, account_id) == [80_000]
+    assert world.rate(database, account_id) == 2
+    # 500 x 1.00 + 300 x 0.50; 500 x 2.00 + 300 x 0.50
+    assert amounts(database, account_id) == [65_000, 115_000]
 
 
 def test_the_period_is_the_month_of_the_accounts_zone(database: Database) -> None:

@@ -13,7 +13,7 @@ from billing.catalog import activations, onboarding, plans
 from billing.catalog.items import Item
 from billing.kernel.ids import new_id
 from billing.metering import records
-from billing.rating import postings, rater
+from billing.rating import periods, postings, rater
 from billing.rating.tables import BillingPeriod, Charge, RatedLine
 from billing.storage.database import Database
 
@@ -140,3 +140,11 @@ def charges(session: Session, account_id: str) -> list[Charge]:
         .order_by(BillingPeriod.start_at, Charge.project_key, Charge.generation, Charge.id)
     )
     return list(session.scalars(query))
+
+
+def close(database: Database, account_id: str, draft_id: str) -> None:
+    """Give all open charges of the account to a draft, as making one does."""
+    with database.transaction("jobs") as session:
+        heads.lock_one(session, account_id)
+        open_ids = [charge.id for charge in charges(session, account_id) if charge.draft_id is None]
+        periods.close_charges(session, open_ids, draft_id)

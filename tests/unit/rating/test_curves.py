@@ -32,6 +32,8 @@ def any_curve(draw: st.DrawFn) -> Curve:
         parameters = {"package_size": str(draw(st.integers(1, 2000))), "package_price": draw(_prices)}
     elif model == "flat":
         parameters = {"amount": draw(_prices)}
+    elif model == "percentage":
+        parameters = {"percent": draw(_prices)}
     else:
         parameters = {"unit_price": draw(_prices), "free": str(draw(st.integers(0, 3000)))}
     seconds = tuple(draw(st.lists(st.integers(1, 3_000_000), min_size=1, max_size=3)))

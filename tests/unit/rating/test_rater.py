@@ -17,9 +17,9 @@ from billing.kernel.money import MAX_MINOR
 from billing.kernel.rounding import half_up_fraction
 from billing.rating import rater
 from billing.rating.amounts import OpenAmount, rounded_minor
+from billing.rating.counters import OpenCounter, Slot, open_counter
 from billing.rating.derivations import curve_of, derive
 from billing.rating.usage import Usage
-from billing.rating.worksheet import OpenCounter, Slot, open_counter
 from billing.storage.columns import micros
 
 NOVEMBER = datetime(2026, 11, 1, tzinfo=UTC)
@@ -62,6 +62,7 @@ def usage_of(quantities: Sequence[int], projects: Sequence[str | None]) -> list[
             variant="",
             mode="on_demand",
             start_micros=micros(NOVEMBER) + seq,
+            priced_micros=micros(NOVEMBER) + seq,
             quantity_base=str(quantity),
             project_id=project,
             record_hash="a" * 64,
@@ -72,7 +73,7 @@ def usage_of(quantities: Sequence[int], projects: Sequence[str | None]) -> list[
 
 def rated(counter: OpenCounter | None, usage: Sequence[Usage], *, line_seq: int = 0, reason: str = "") -> rater.Batch:
     slot = Slot(start_micros=micros(NOVEMBER), end_micros=micros(DECEMBER), counter=counter, reason=reason)
-    return rater.rate(lambda _meter, _at: slot, usage, account_id="bac_1", line_seq=line_seq, now=NOW)
+    return rater.rate(lambda _item, _at, _priced: slot, usage, account_id="bac_1", line_seq=line_seq, now=NOW)
 
 
 def fresh_counter(price: Price) -> OpenCounter:
