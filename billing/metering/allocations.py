@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from billing.accounts import heads
 from billing.accounts.attribution import Attributor
 from billing.accounts.tables import AccountHead
+from billing.catalog.items import ON_DEMAND, SPOT
 from billing.kernel import canonical, ids
 from billing.kernel.clock import require_utc
 from billing.kernel.errors import Conflict, Invalid, NotFound
@@ -24,6 +25,7 @@ __all__ = ["AllocationResult", "Shape", "open_allocation", "reconfigure", "relea
 MAX_AHEAD = timedelta(minutes=5)  # clocks of provisioners differ by seconds, not by more
 _MAX_ID = 200
 _MAX_NAME = 1000
+_MAX_VARIANT = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +51,12 @@ def open_allocation(
     project_code: str | None = None,
     member_handle: str | None = None,
     correlation_id: str | None = None,
+    variant: str = "",
+    mode: str = ON_DEMAND,
 ) -> AllocationResult:
     """Start an allocation of an account at `at`. Ids are the account's own: two accounts may use the same.
+
+    `variant` is the model of its GPUs ("h100"), `mode` on_demand or spot; all its meters are priced so.
 
     Raises OtherContent when the event or the id was used with other content, Invalid for hostile or too long text and for an
     instant more than five minutes ahead or ten years back. Locks the account's head.
@@ -64,9 +70,22 @@ def open_allocation(
         _check_text(field, text, limit)
     if len(name) > _MAX_NAME or storable(name) != name:
         raise Invalid(field="name", limit=_MAX_NAME, reason="bad_text")
+    if variant:
+        _check_text("variant", variant, _MAX_VARIANT)
+    if mode not in (ON_DEMAND, SPOT):  # reserved and unused hours are found by matching, never told
+        raise Invalid(field="mode", value=ascii(mode[:40]), reason="unknown_mode")
     head = heads.lock_one(session, account_id)
+    more = (variant, mode) if variant or mode != ON_DEMAND else ()
     content_hash = canonical.digest(
-        "allocation-opened/1", external_id, resource, name, shape.to_json(), micros(at), project_code, member_handle
+        "allocation-opened/1",
+        external_id,
+        resource,
+        name,
+        shape.to_json(),
+        micros(at),
+        project_code,
+        member_handle,
+        *more,
     )
     found = _find(session, account_id, external_id)
     if found is not None:
@@ -84,6 +103,8 @@ def open_allocation(
         member_id=attributor.member_id(account_id, member_handle),
         resource=resource,
         name=name,
+        variant=variant,
+        mode=mode,
         is_live=True,
         started_at=at,
         accrued_at=at,
