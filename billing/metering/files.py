@@ -5,7 +5,7 @@ import io
 import re
 import zlib
 from collections.abc import Iterator
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from billing.metering.errors import BrokenInput
 from billing.metering.sources.port import Reject
@@ -21,7 +21,7 @@ def read_lines(stream: BinaryIO) -> Iterator[tuple[int, str | Reject]]:
     Raises BrokenInput, after all whole lines before the break, when a gzip stream ends early or is damaged. A line cut off by
     the break is not given: half a line could look like a whole one.
     """
-    source = _opened(stream)
+    source = opened(stream)
     number = 0
     try:
         while raw := source.readline(MAX_LINE_BYTES):
@@ -55,7 +55,38 @@ def storable(text: str) -> str:
     )
 
 
-def _opened(stream: BinaryIO) -> BinaryIO:
+def read_chunk(source: BinaryIO, size: int, lines: int) -> bytes:
+    """Up to `size` bytes, empty at the end. Raises BrokenInput as `read_lines`, saying that `lines` were read before."""
+    try:
+        return source.read(size)
+    except EOFError:
+        raise BrokenInput(reason="truncated", lines=lines) from None
+    except (zlib.error, gzip.BadGzipFile):
+        raise BrokenInput(reason="damaged", lines=lines) from None
+
+
+def preceded(first: bytes, source: BinaryIO) -> BinaryIO:
+    """A stream that gives `first`, then the rest of `source`."""
+    return cast("BinaryIO", io.BufferedReader(_Preceded(first, source), 1 << 17))
+
+
+class _Preceded(io.RawIOBase):
+    def __init__(self, first: bytes, source: BinaryIO) -> None:
+        super().__init__()
+        self._first, self._source = first, source
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        part, self._first = self._first[: len(buffer)], self._first[len(buffer) :]
+        part = part or self._source.read(len(buffer))
+        buffer[: len(part)] = part
+        return len(part)
+
+
+def opened(stream: BinaryIO) -> BinaryIO:
+    """The stream itself, or what its gzip holds; it can `peek`."""
     buffered = stream if hasattr(stream, "peek") else io.BufferedReader(cast("io.RawIOBase", stream))
     if cast("io.BufferedReader", buffered).peek(2)[:2] == _GZIP:
         return cast("BinaryIO", io.BufferedReader(gzip.GzipFile(fileobj=buffered), 1 << 17))

@@ -1,10 +1,10 @@
-"""File imports: a log of jobs becomes allocations and usage records, in batches that can be killed and repeated.
+"""File imports: logs of jobs and files of events become usage records, in batches that can be killed and repeated.
 
-Each batch is one transaction, so a job is stored with all its usage or not at all, and a repeat of the file finds what is there.
+Each batch is one transaction, so a line is stored with all its usage or not at all, and a repeat of the file finds what is there.
 Bulk path: plain tuples, integers, one lookup and two inserts a batch.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -13,18 +13,21 @@ from typing import BinaryIO
 from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
 
-from billing.kernel import ids
-from billing.metering import files, jobs
+from billing.kernel import clock, ids
+from billing.kernel.errors import Invalid
+from billing.metering import event_lines, files, import_accounts, jobs
 from billing.metering.errors import BrokenInput, UnknownSource
-from billing.metering.sources.port import JobFacts, Reject, Source
+from billing.metering.import_accounts import Options
+from billing.metering.sources import csv_map, event_file, legacy, mapped_csv, storage_json
+from billing.metering.sources.port import FileSource, Parsed, Reject
 from billing.metering.sources.slurm_sacct import SlurmSacct
 from billing.metering.tables import UsageImport, UsageReject
 from billing.storage import bulk
 from billing.storage.database import Database
 
-SOURCES: dict[str, Callable[[str], Source]] = {SlurmSacct.name: SlurmSacct}
+SOURCES = (event_file.NAME, mapped_csv.NAME, legacy.NAME, SlurmSacct.name, storage_json.NAME)
 
-_BATCH_LINES = 5_000
+_BATCH_LINES = 10_000
 _ATTEMPTS = 5
 _REJECT_COLUMNS = ["id", "import_id", "source", "line_number", "source_id", "reason", "detail", "raw", "rejected_at"]
 
@@ -54,27 +57,29 @@ def import_file(
     create_accounts: bool,
     account_code: str | None = None,
     zone: str | None = None,
+    epoch: datetime | None = None,
+    column_map: str | None = None,
     file_name: str = "",
     rejects: Callable[[Reject], None] | None = None,
     progress: Callable[[ImportCounts], None] | None = None,
 ) -> ImportCounts:
-    """Take a log in, gzip or plain; what became of its lines. Safe to kill and to repeat; memory does not grow with the file.
+    """Take a file in, gzip or plain; what became of its lines. Safe to kill and to repeat; memory does not grow with the file.
 
-    Without `account_code` the log's account is the billing account's code (made when `create_accounts`); with it all lines go
-    to that account and the log's accounts become its projects. Times without offset are read in `zone`, else UTC. `rejects` and
-    `progress` are called after each stored batch.
-    Raises UnknownSource, NotFound for an unknown `account_code`, and BrokenInput when the file breaks off: what was read before
-    is stored, and its `counts` say so. Commits one transaction a batch, under the heads of the accounts it touches.
+    Without `account_code` the file's account is the billing account's code (made when `create_accounts`); with it all lines go
+    to that account and the file's accounts become its projects. Times without offset are read in `zone`; numbers of a CSV's time
+    columns are seconds since `epoch`. `column_map` is the TOML that says what a CSV's columns mean. `rejects` and `progress` are
+    called after each stored batch.
+    Raises UnknownSource, NotFound for an unknown `account_code`, Invalid for a map that is wrong or fits another file, and
+    BrokenInput when the file breaks off: what was read before is stored, and its `counts` say so. Commits one transaction a
+    batch, under the heads of the accounts it touches.
     """
-    if source not in SOURCES:
-        raise UnknownSource(field="source", value=source[:60], reason="unknown_source")
-    reader = SOURCES[source](zone or "UTC")
+    reader = reader_of(source, zone=zone, epoch=epoch, column_map=column_map)
+    lines = reader.read(stream)
     run = _Run(database, reader.name, actor, now, create_accounts, account_code)
     run.start(file_name)
     broken: BrokenInput | None = None
-    lines = _parsed(reader, files.read_lines(stream))
     while broken is None:
-        batch: list[tuple[int, str, JobFacts | Reject]] = []
+        batch: list[Parsed] = []
         try:
             batch.extend(islice(lines, _BATCH_LINES))
         except BrokenInput as error:
@@ -92,12 +97,24 @@ def import_file(
     return run.counts
 
 
-def _parsed(reader: Source, lines: Iterator[tuple[int, str | Reject]]) -> Iterator[tuple[int, str, JobFacts | Reject]]:
-    for number, line in lines:
-        if isinstance(line, Reject):
-            yield number, line.raw, line
-        elif number > 1 or not reader.is_header(line):
-            yield number, line, reader.parse(number, line)
+def reader_of(
+    source: str, *, zone: str | None = None, epoch: datetime | None = None, column_map: str | None = None
+) -> FileSource:
+    """What reads a source's files. Raises UnknownSource, Invalid for an option that the source needs or does not have."""
+    if source not in SOURCES:
+        raise UnknownSource(field="source", value=source[:60], reason="unknown_source")
+    if (column_map is None) == (source == mapped_csv.NAME):
+        raise Invalid(field="map", value=source, reason="map_needed" if column_map is None else "map_not_used")
+    if epoch is not None and source != mapped_csv.NAME:
+        raise Invalid(field="epoch", value=source, reason="epoch_not_used")
+    clock_zone = clock.get_zone(zone) if zone is not None else None
+    if column_map is not None:
+        return mapped_csv.MappedCsv(csv_map.read(column_map), zone=zone, epoch=epoch)
+    if source == SlurmSacct.name:
+        return SlurmSacct(zone or "UTC")
+    if source == legacy.NAME:
+        return legacy.LegacyJson()
+    return storage_json.StorageJson(clock_zone) if source == storage_json.NAME else event_file.EventFile(clock_zone)
 
 
 class _Run:
@@ -114,15 +131,13 @@ class _Run:
     ) -> None:
         self.counts = ImportCounts()
         self._database, self._source, self._actor, self._now = database, source, actor, now
-        self._options = jobs.Options(
-            source=source, actor=actor, create_accounts=create_accounts, account_code=account_code
-        )
+        self._options = Options(source=source, actor=actor, create_accounts=create_accounts, account_code=account_code)
         self._import_id = ids.new_id("imp")
 
     def start(self, file_name: str) -> None:
         """Record that the import began. Raises NotFound when the one account named for it is unknown."""
         with self._database.transaction("jobs") as session:
-            jobs.check_options(session, self._options)
+            import_accounts.check(session, self._options)
             session.add(
                 UsageImport(
                     id=self._import_id,
@@ -133,7 +148,7 @@ class _Run:
                 )
             )
 
-    def store(self, batch: list[tuple[int, str, JobFacts | Reject]]) -> list[Reject]:
+    def store(self, batch: list[Parsed]) -> list[Reject]:
         """Store one batch in one transaction; its rejects."""
         for attempt in range(1, _ATTEMPTS + 1):
             try:
@@ -144,9 +159,10 @@ class _Run:
                     raise
         raise AssertionError("unreachable")
 
-    def _store_once(self, batch: list[tuple[int, str, JobFacts | Reject]]) -> list[Reject]:
+    def _store_once(self, batch: list[Parsed]) -> list[Reject]:
         with self._database.transaction("jobs") as session:
-            result = jobs.store(session, batch, self._options, now=self._now, import_id=self._import_id)
+            store = jobs.store if self._source == SlurmSacct.name else event_lines.store
+            result = store(session, batch, self._options, now=self._now, import_id=self._import_id)
             bulk.insert_rows(
                 session,
                 UsageReject.__table__,  # type: ignore[arg-type]

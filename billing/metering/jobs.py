@@ -3,26 +3,25 @@
 A job's first line decides what it is; a later line with the same id may close it once, repeat what is known, or is refused.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
-from billing.accounts import directory, heads
+from billing.accounts import heads
 from billing.accounts.attribution import Attributor
 from billing.accounts.tables import BillingAccount
-from billing.catalog import onboarding
 from billing.catalog.items import Item
 from billing.catalog.prices import PriceTable
 from billing.kernel import ids
-from billing.kernel.errors import NotFound, Refusal
-from billing.metering import records, windows
+from billing.metering import import_accounts, records, windows
 from billing.metering.cutting import Cutter
 from billing.metering.files import storable
-from billing.metering.sources.port import JobFacts, Reject
+from billing.metering.import_accounts import Options, Stored
+from billing.metering.sources.port import JobFacts, Parsed, Reject
 from billing.metering.tables import Allocation
 from billing.storage import bulk
 
@@ -36,6 +35,7 @@ _ALLOCATION_COLUMNS = [
     "project_id",
     "member_id",
     "resource",
+    "variant",
     "name",
     "is_live",
     "started_at",
@@ -47,31 +47,9 @@ _ALLOCATION_COLUMNS = [
     "recorded_at",
 ]
 
-ParsedLine = tuple[int, str, JobFacts | Reject]
-
 
 class Raced(Exception):
     """Another transaction closed one of the batch's jobs first: look again."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What one import was told."""
-
-    source: str
-    actor: str
-    create_accounts: bool
-    account_code: str | None
-
-
-@dataclass(kw_only=True)
-class Stored:
-    """What became of a batch."""
-
-    accepted: int = 0
-    duplicate: int = 0
-    opened: int = 0
-    rejects: list[Reject] = field(default_factory=list)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -87,13 +65,7 @@ class _Job:
     closing: JobFacts | None = None  # the line that closed it here
 
 
-def check_options(session: Session, options: Options) -> None:
-    """Raises NotFound when the account named for all lines is none that can be billed."""
-    if options.account_code is not None and not _find_accounts(session, [options.account_code]):
-        raise NotFound(kind="billing_account", code=options.account_code[:80])
-
-
-def store(session: Session, batch: Sequence[ParsedLine], options: Options, *, now: datetime, import_id: str) -> Stored:
+def store(session: Session, batch: Sequence[Parsed], options: Options, *, now: datetime, import_id: str) -> Stored:
     """Store one batch of parsed lines. Locks the heads of all accounts it writes to, in id order.
 
     Raises Raced or IntegrityError when another transaction stored one of the jobs meanwhile: roll back and repeat.
@@ -101,16 +73,24 @@ def store(session: Session, batch: Sequence[ParsedLine], options: Options, *, no
     stored = Stored()
     facts = [item for _, _, item in batch if isinstance(item, JobFacts)]
     known = _find_jobs(session, options.source, {job.source_id for job in facts})
-    accounts, refused = _accounts_of(session, facts, known, options, now)
+    accounts, refused = import_accounts.find_or_open(
+        session,
+        {job.account_code for job in facts},
+        missing_from={job.account_code for job in facts if job.source_id not in known},
+        options=options,
+        now=now,
+    )
     for number, line, item in batch:
         if isinstance(item, Reject):
-            stored.rejects.append(_clean(item))
+            stored.rejects.append(clean(item))
+            continue
+        if not isinstance(item, JobFacts):
             continue
         account_id = accounts.get(options.account_code or item.account_code)
         refusal = _take(known, item, account_id, stored)
         if refusal is not None:
             reason, detail = refused.get(item.account_code, refusal) if refusal[0] == "unknown_account" else refusal
-            stored.rejects.append(_clean(Reject(number, item.source_id.partition("/")[2], reason, detail, line)))
+            stored.rejects.append(clean(Reject(number, item.source_id.partition("/")[2], reason, detail, line)))
     changed = [job for job in known.values() if job.facts is not None or job.closing is not None]
     if changed:
         _write(session, changed, options, now, import_id)
@@ -172,36 +152,6 @@ def _find_jobs(session: Session, source: str, source_ids: set[str]) -> dict[str,
     }
 
 
-def _find_accounts(session: Session, codes: Iterable[str]) -> dict[str, str]:
-    query = select(BillingAccount.code, BillingAccount.id).where(
-        BillingAccount.code.in_(list(codes)), BillingAccount.kind != "house"
-    )
-    return dict(session.execute(query).all())
-
-
-def _accounts_of(
-    session: Session, facts: Sequence[JobFacts], known: dict[str, _Job], options: Options, now: datetime
-) -> tuple[dict[str, str], dict[str, tuple[str, str]]]:
-    """(the billing account of each code, codes that could not be made with the reason). Makes those of new jobs if told to."""
-    if options.account_code is not None:
-        return _find_accounts(session, [options.account_code]), {}
-    codes = {job.account_code for job in facts}
-    accounts = _find_accounts(session, codes)
-    refused: dict[str, tuple[str, str]] = {}
-    if options.create_accounts:
-        missing = {job.account_code for job in facts if job.source_id not in known} - accounts.keys()
-        for code in sorted(missing):
-            try:
-                directory.require_account_code(code)  # a seller's own account is found by its code, and is no tenant
-                with session.begin_nested():
-                    made = onboarding.find_or_open_account(session, now=now, code=code, actor=options.actor)
-            except Refusal as refusal:
-                refused[code] = ("bad_account", f"no billing account can be made: {refusal}")
-            else:
-                accounts[code] = made.id
-    return accounts, refused
-
-
 def _write(session: Session, changed: Sequence[_Job], options: Options, now: datetime, import_id: str) -> None:
     locked = heads.lock(session, {job.account_id for job in changed})
     zones = _zones_of(session, list(locked))
@@ -233,7 +183,7 @@ def _write(session: Session, changed: Sequence[_Job], options: Options, now: dat
             )
             zone = zones[job.account_id]
             for meter_code, rate in item.rates:
-                used = Item(meter_code)
+                used = Item(meter_code, item.variant if meter_code == "gpu_hour" else "")
                 for window in cutter.cut(job.account_id, zone, used, item.start_at, item.end_at):
                     pieces[job.account_id].append(records.Piece(origin, used, window, windows.quantity(rate, *window)))
     bulk.insert_rows(session, Allocation.__table__, _ALLOCATION_COLUMNS, new_rows)  # type: ignore[arg-type]
@@ -262,6 +212,7 @@ def _allocation_row(
         project_id,
         member_id,
         item.resource,
+        item.variant,
         item.name,
         False,
         item.start_at,
@@ -306,6 +257,7 @@ def _close(session: Session, closed: Sequence[_Job]) -> None:
         raise Raced
 
 
-def _clean(reject: Reject) -> Reject:
+def clean(reject: Reject) -> Reject:
+    """The reject with texts that any database holds."""
     number, source_id, reason, detail, raw = reject
     return Reject(number, storable(source_id), reason, storable(detail), storable(raw))

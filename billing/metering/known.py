@@ -29,6 +29,13 @@ def find_received(session: Session, pairs: Collection[Pair]) -> dict[Pair, str]:
     return {(row[0], row[1]): row[2] for row in _select(session, "usage_inbox", "content_hash", pairs)}
 
 
+def find_refused(session: Session, pairs: Collection[Pair]) -> dict[Pair, str]:
+    """{(source, id): id of the row} of events in the inbox that were refused."""
+    rows = list(_select(session, "usage_inbox", "id", pairs))
+    states = {(row[0], row[1]): row[2] for row in _select(session, "usage_inbox", "state", pairs)}
+    return {(row[0], row[1]): row[2] for row in rows if states[row[0], row[1]] == "refused"}
+
+
 def find_record_ids(session: Session, pairs: Collection[Pair]) -> list[str]:
     """Ids of the usage records of those pairs."""
     return [str(row[2]) for row in _select(session, "usage_records", "id", pairs)]

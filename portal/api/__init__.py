@@ -9,6 +9,8 @@ from portal.api.routes import ROUTES
 from portal.api.tokens import Issuer
 
 _MAX_HEADER_BYTES = 32 * 1024
+# Routes of earlier systems that callers already use: the same views under their old addresses.
+_ALIASES = {"/usage/report": "report_usage", "/api/billing/usage:ingest": "ingest_usage"}
 
 blueprint = Blueprint("api", __name__)
 for route in ROUTES:
@@ -32,3 +34,11 @@ def _set_issuer(state: BlueprintSetupState) -> None:
         state.app.extensions[keys.ISSUER] = Issuer(
             issuer=config.jwt_issuer, audience=config.jwt_audience, key_set=config.jwt_jwks
         )
+
+
+@blueprint.record
+def _add_aliases(state: BlueprintSetupState) -> None:
+    views = {route.view.__name__: route for route in ROUTES}
+    for path, name in _ALIASES.items():
+        route = views[name]
+        state.app.add_url_rule(path, endpoint=f"{blueprint.name}.{name}", view_func=route.view, methods=[route.method])

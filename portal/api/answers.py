@@ -41,6 +41,11 @@ def of(model: BaseModel, status: int = 200) -> Response:
     return conditional(_json(model.model_dump_json(by_alias=True), status))
 
 
+def encoded(body: str, status: int = 200) -> Response:
+    """JSON text, where a model per item would cost more than what it describes, with its strong entity tag."""
+    return _json(body, status)
+
+
 def conditional(response: Response) -> Response:
     """The answer, or to a reader who has it already by its entity tag 304 without a body (RFC 9110, 13.1.2)."""
     known = request.if_none_match

@@ -60,6 +60,14 @@ def read_any(*query: str) -> Any:
     return parse(request.get_data())  # kept for the hash of keyed requests
 
 
+def read_bytes(*query: str) -> bytes:
+    """The body as it came, for routes that read it themselves. Raises WrongType, Invalid for a parameter in the URL."""
+    parameters.refuse_unknown(*query)
+    if not _JSON_TYPES.fullmatch(request.mimetype):
+        raise WrongType(media_type=request.mimetype[:80])
+    return request.get_data()
+
+
 def shaped(model: type[Model], value: Any) -> Model:
     """A plain value in the shape of a model. Raises BadShape naming every fault."""
     try:

@@ -1,10 +1,12 @@
 """The shapes of the API: what bodies hold and what answers say. Money is `{amount_minor, currency}`, quantities are decimal text."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
+from msgspec.json import schema_components
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
 from billing.controls import thresholds
+from billing.metering.sources.registry import BY_TYPE, EVENT_SOURCES
 from portal.api.values import Currency, Gpus, In, Instant, Money, Name, Out, Plain
 
 
@@ -52,40 +54,51 @@ class AllocationAnswer(Out):
     usage_records: int
 
 
-class UsageData(In):
-    """The data of a usage event: a counted quantity, or with `start` and `end` a window's."""
-
-    meter: str
-    quantity: Plain
-    unit: str | None = None
-    start: Instant | None = None
-    end: Instant | None = None
-    project: str | None = None
-    submitter: str | None = None
-    resource: str = ""
-    tags: dict[str, str] = {}
-
-    @model_validator(mode="after")
-    def _has_both_ends(self) -> "UsageData":
-        if (self.start is None) != (self.end is None):
-            raise ValueError("A window needs both start and end.")
-        return self
+def _data_schemas() -> list[dict[str, Any]]:
+    """The data of each source's events, as the source itself declares it."""
+    found = []
+    for source in EVENT_SOURCES:
+        _, components = schema_components([source.data])
+        found.append(
+            components[source.data.__name__] | {"title": source.name, "description": source.data.__doc__ or ""}
+        )
+    return found
 
 
 class UsageEvent(BaseModel):
-    """A CloudEvents 1.0 event of type billing.usage.metered; `subject` is the billing account's code. Extensions are allowed."""
+    """A CloudEvents 1.0 event; `subject` is the billing account's code. Extensions are allowed. The type says which data it has."""
 
     model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
 
     specversion: Literal["1.0"]
     id: Name
     source: Annotated[str, Field(min_length=1, max_length=150)]
-    type: Literal["billing.usage.metered"]
+    type: Annotated[str, Field(json_schema_extra={"enum": list(BY_TYPE)})]
     subject: str | None = None
     time: Instant | None = None
     datacontenttype: str | None = None
     correlationid: Annotated[str, Field(max_length=200)] | None = None
-    data: UsageData
+    data: Annotated[dict[str, Any], WithJsonSchema({"anyOf": _data_schemas()})]
+
+
+class UsageReport(In):
+    """One report of the older simple service: service and usage type name what is sold; the timestamp is in seconds since 1970."""
+
+    tenant_id: Name
+    service: Name
+    usage_type: Name
+    quantity: Plain
+    timestamp: int
+
+
+class UsageReportAnswer(Out):
+    """What became of a report; the quantity as it was told."""
+
+    id: str
+    status: Literal["recorded"]
+    tenant_id: str
+    quantity: Annotated[str, WithJsonSchema({"type": "number"})]
+    message: str
 
 
 class EventAnswer(Out):

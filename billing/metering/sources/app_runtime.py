@@ -33,7 +33,7 @@ class AppRuntime:
         """The three amounts of one instance over its window; the instance is the resource. Raises Refused."""
         if not data.app_instance:
             raise Refused("missing_attribute", "The event names no app_instance.")
-        start_at, end_at = reading.both_ends(data)
+        start_at, end_at = reading.both_ends(told, data)
         amounts = []
         for meter_code, held in (
             ("app_instance_hour", 1),

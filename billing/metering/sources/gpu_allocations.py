@@ -35,7 +35,7 @@ class GpuAllocations:
 
     def facts(self, told: Told, data: Data) -> EventFacts:
         """The GPUs over their window. Raises Refused."""
-        start_at, end_at = reading.both_ends(data)
+        start_at, end_at = reading.both_ends(told, data)
         try:
             rate = Shape(gpus=bytes(data.gpus).decode().strip().strip('"')).rates()["gpu_hour"]
         except Invalid as refusal:

@@ -8,6 +8,7 @@ it does not name is refused), and turns one event into facts.
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, BinaryIO, NamedTuple, Protocol
+from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 from msgspec.structs import fields
@@ -93,19 +94,20 @@ class Reject(NamedTuple):
 class Refused(Exception):
     """Why an event gives no facts: a stable reason and the fact behind it. Becomes a rejected result at the door."""
 
-    def __init__(self, reason: str, detail: str) -> None:
+    def __init__(self, reason: str, detail: str, source_id: str | None = None) -> None:
         super().__init__(reason)
-        self.reason, self.detail = reason, detail
+        self.reason, self.detail, self.source_id = reason, detail, source_id
 
 
 class Told(NamedTuple):
-    """What stands around an event's data. `at` is the event's own time, aware, or None."""
+    """What stands around an event's data. `at` is the event's own time or None; `zone` holds for times without their own."""
 
     source: str
     id: str
     account_id: str
     at: datetime | None
     correlation_id: str | None
+    zone: ZoneInfo | None = None
 
 
 class Attribution(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):

@@ -50,34 +50,40 @@ def held(per_hour_base: int | Fraction, start_at: datetime, end_at: datetime) ->
 def window(told: Told, data: Windowed) -> tuple[datetime, datetime]:
     """The window of the data, else the event's instant twice. Raises Refused where there is neither or one end is missing."""
     if data.start is not None and data.end is not None:
-        return data.start, data.end
+        return aware(told, data.start), aware(told, data.end)
     if data.start is not None or data.end is not None:
         raise Refused("half_a_window", "A window needs both start and end.")
     at = instant(told)
     return at, at
 
 
-def both_ends(data: Windowed) -> tuple[datetime, datetime]:
+def aware(told: Told, at: datetime) -> datetime:
+    """The time with its zone: its own, else the one that was declared; without either it stays naive and is refused at the door."""
+    return at.replace(tzinfo=told.zone) if at.tzinfo is None and told.zone is not None else at
+
+
+def both_ends(told: Told, data: Windowed) -> tuple[datetime, datetime]:
     """The window of data that must have one, fit for sums. Raises Refused as the door would."""
     if data.start is None or data.end is None:
         raise Refused("missing_window", "This usage is held over time: it needs start and end.")
-    if data.start.tzinfo is None or data.end.tzinfo is None:
+    start_at, end_at = aware(told, data.start), aware(told, data.end)
+    if start_at.tzinfo is None or end_at.tzinfo is None:
         raise Refused("naive_time", "A time needs a zone: add Z or an offset.")
-    if data.end < data.start:
+    if end_at < start_at:
         raise Refused("end_before_start", "The end lies before the start.")
-    return data.start, data.end
+    return start_at, end_at
 
 
 def instant(told: Told) -> datetime:
     """The event's own time. Raises Refused without one."""
     if told.at is None:
         raise Refused("missing_time", "An event needs its time, or start and end in its data.")
-    return told.at
+    return aware(told, told.at)
 
 
 def window_of_correction(told: Told) -> tuple[datetime, datetime]:
     """A correction lands on the window of what it corrects: its own time, if it has one, says only when it was made."""
-    at = told.at if told.at is not None else _TIMELESS
+    at = aware(told, told.at) if told.at is not None else _TIMELESS
     return at, at
 
 

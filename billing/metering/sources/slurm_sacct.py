@@ -9,10 +9,12 @@ Facts of Slurm that matter here (sacct(1), and the logs themselves):
 """
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from fractions import Fraction
 from functools import lru_cache
 from hashlib import sha256
+from typing import BinaryIO
 from zoneinfo import ZoneInfo
 
 from billing.accounts import names
@@ -21,8 +23,8 @@ from billing.catalog.meters import GPU_SHARES, METERS
 from billing.kernel import canonical, clock
 from billing.kernel.errors import Invalid
 from billing.kernel.rounding import half_up_fraction
-from billing.metering import windows
-from billing.metering.sources.port import JobFacts, Reject
+from billing.metering import files, windows
+from billing.metering.sources.port import JobFacts, Parsed, Reject
 
 FIELDS = [
     "jobid",
@@ -58,6 +60,7 @@ _NO_NODE = frozenset({"None assigned", "None", ""})
 _RUNNING = frozenset({"RUNNING", "SUSPENDED", "RESIZING", "COMPLETING", "STAGE_OUT", "SIGNALING", "STOPPED"})
 _JOB_ID = re.compile(r"[!-~]{1,100}")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_MODEL = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _MEMORY = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)([KMGTPE]?)([nc]?)")
 _POWERS = {"K": 1, "": 2, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
 _PER_CPU_FLAG = 2**31
@@ -85,6 +88,14 @@ class SlurmSacct:
     def is_header(self, line: str) -> bool:
         """sacct's own heading, when --noheader was not given."""
         return line.lower().split("|") == FIELDS
+
+    def read(self, stream: BinaryIO) -> Iterator[Parsed]:
+        """Each line as a job, or why not. Raises BrokenInput."""
+        for number, line in files.read_lines(stream):
+            if isinstance(line, Reject):
+                yield number, line.raw, line
+            elif number > 1 or not self.is_header(line):
+                yield number, line, self.parse(number, line)
 
     def parse(self, line_number: int, line: str) -> JobFacts | Reject:
         """One line as facts, or why not."""
@@ -126,6 +137,7 @@ class SlurmSacct:
             _tags(qos),
             sha256(self._salt + opening).hexdigest(),
             None if end_at is None else sha256(self._salt + line.encode()).hexdigest(),
+            _model(alloctres) if "gres/gpu:" in alloctres else "",
         )
 
     def _window(self, start: str, end: str, state: str) -> tuple[datetime, datetime | None]:
@@ -250,6 +262,17 @@ def _gpus(tres: dict[str, str]) -> int:
     if typed > total:
         raise _Refused("gpu_mismatch", f"gres/gpu={total}, but its models sum to {typed}")
     return total
+
+
+@lru_cache(maxsize=4096)
+def _model(alloctres: str) -> str:
+    """The model of the job's GPUs, "" where they are of several or some have none."""
+    tres = _tres(alloctres)
+    typed = [name for name, count in tres.items() if name.startswith("gres/gpu:") and int(count)]
+    if len(typed) != 1 or tres.get("gres/gpu", tres[typed[0]]) != tres[typed[0]]:
+        return ""
+    model = typed[0].removeprefix("gres/gpu:").lower()
+    return model if _MODEL.fullmatch(model) else ""
 
 
 def _count(text: str, field: str) -> int:

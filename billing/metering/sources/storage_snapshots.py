@@ -32,7 +32,7 @@ class StorageSnapshots:
         at = data.at if data.at is not None else told.at
         if at is None:
             raise Refused("missing_time", "A snapshot needs its time.")
-        start_at, end_at = reading.utc_day(at)
+        start_at, end_at = reading.utc_day(reading.aware(told, at))
         return EventFacts(
             source=told.source,
             source_id=told.id,
