@@ -102,6 +102,9 @@ class AccountHead(Base):
     billing_account_id: Mapped[str] = mapped_column(ForeignKey("billing_accounts.id"), primary_key=True)
     usage_seq: Mapped[int] = mapped_column(Count, default=0)  # last usage record taken in
     rated_usage_seq: Mapped[int] = mapped_column(Count, default=0)  # last usage record that rating has looked at
+    matched_usage_seq: Mapped[int] = mapped_column(
+        Count, default=0
+    )  # last one matched with reservations, where there are any
     line_seq: Mapped[int] = mapped_column(Count, default=0)  # last rated line
     posted_line_seq: Mapped[int] = mapped_column(Count, default=0)  # last rated line brought into the ledger
     chain_seq: Mapped[int] = mapped_column(Count, default=0)  # last ledger transaction

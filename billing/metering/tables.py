@@ -216,7 +216,11 @@ class InboxEvent(Base):
 
 
 class ReservedHour(Base):
-    """How far one hour of a reservation has been matched, in base units: what was used in it, and what of that was booked."""
+    """How far one hour of a reservation has been matched, in base units: what was used in it, and what of that was booked.
+
+    An hour with a border of months or prices inside has a row for each part. `shares` says the same by project ("" for none):
+    {"used": {project: base}, "reserved": {project: base}}, decimal text. All of it follows from the usage records.
+    """
 
     __tablename__ = "reserved_hours"
 
@@ -226,6 +230,7 @@ class ReservedHour(Base):
     used_base: Mapped[int] = mapped_column(Quantity)
     reserved_base: Mapped[int] = mapped_column(Quantity)
     unused_base: Mapped[int] = mapped_column(Quantity)
+    shares: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
     revision: Mapped[int] = mapped_column(Count)
 
     __table_args__ = table_args(Index("ix_reserved_hours_billing_account_id", "billing_account_id"))
