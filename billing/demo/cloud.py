@@ -98,6 +98,7 @@ def _open_accounts(database: Database, at: datetime) -> dict[str, str]:
                 zone=tenant.zone,
                 policy=tenant.policy,
                 profile=tenant.profile,
+                plan_code=tenant.plan,
             )
             ids[tenant.code] = account.id
     return ids
@@ -182,6 +183,8 @@ def _opened(session: Session, *, run: Run, account_id: str) -> object:
         at=run.opened_at,
         project_code=run.machine.project,
         member_handle=run.member,
+        variant=run.machine.variant,
+        mode=run.machine.mode,
     )
 
 

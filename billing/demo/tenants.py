@@ -9,7 +9,10 @@ PASSWORD = "plumbline-demo"  # noqa: S105  printed on purpose; the demo refuses 
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """Something a tenant runs again and again: `gpus` as plain text, hours between `shortest_h` and `longest_h` a run."""
+    """Something a tenant runs again and again: `gpus` as plain text, hours between `shortest_h` and `longest_h` a run.
+
+    `variant` is the model of its GPUs, `mode` on_demand or spot.
+    """
 
     resource: str
     name: str
@@ -21,11 +24,15 @@ class Machine:
     longest_h: int
     runs_a_month: int
     members: tuple[str, ...]
+    variant: str = ""
+    mode: str = "on_demand"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tenant:
-    """One tenant with its billing account; `top_ups` are (day of each month, minor units), `stored_gib` grows a little every day."""
+    """One tenant with its billing account on a plan; `top_ups` are (day of each month, minor units), `stored_gib` grows a little
+    every day.
+    """
 
     code: str
     name: str
@@ -38,6 +45,7 @@ class Tenant:
     top_ups: tuple[tuple[int, int], ...] = ()
     budget_minor: int = 0
     owner: str = ""
+    plan: str = "gpu-cloud"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +71,7 @@ def _training(project: str, runs: int, members: tuple[str, ...]) -> Machine:
         longest_h=19,
         runs_a_month=runs,
         members=members,
+        variant="h100",
     )
 
 
@@ -96,6 +105,21 @@ TENANTS = (
                 longest_h=11,
                 runs_a_month=16,
                 members=("ada", "bram", "dunja"),
+                variant="h100",
+            ),
+            Machine(
+                resource="gpu-h100-4x-spot",
+                name="sweep",
+                project="planning",
+                gpus="4",
+                cpu_cores=64,
+                memory_gib=384,
+                shortest_h=2,
+                longest_h=9,
+                runs_a_month=9,
+                members=("chidi", "dunja"),
+                variant="h100",
+                mode="spot",
             ),
         ),
         always_on=(
@@ -110,10 +134,11 @@ TENANTS = (
                 longest_h=0,
                 runs_a_month=1,
                 members=("chidi",),
+                variant="l40s",
             ),
         ),
-        stored_gib=60,
-        budget_minor=5_000_000,
+        stored_gib=2_400,
+        budget_minor=500_000,
     ),
     Tenant(
         code="heliograph",
@@ -143,11 +168,12 @@ TENANTS = (
                 longest_h=6,
                 runs_a_month=30,
                 members=("mira",),
+                variant="h100",
             ),
         ),
-        stored_gib=12,
-        top_ups=((1, 500_000), (15, 250_000)),
-        budget_minor=600_000,
+        stored_gib=160,
+        top_ups=((1, 120_000), (15, 60_000)),
+        budget_minor=150_000,
     ),
     Tenant(
         code="tidewater",
@@ -166,6 +192,19 @@ TENANTS = (
         ),
         machines=(
             Machine(
+                resource="gpu-h200-2x",
+                name="variant-calling",
+                project="cohort-7",
+                gpus="2",
+                cpu_cores=32,
+                memory_gib=400,
+                shortest_h=2,
+                longest_h=14,
+                runs_a_month=22,
+                members=("rosa", "wei"),
+                variant="h200",
+            ),
+            Machine(
                 resource="cpu-epyc-64",
                 name="alignment",
                 project="cohort-7",
@@ -174,12 +213,12 @@ TENANTS = (
                 memory_gib=256,
                 shortest_h=2,
                 longest_h=30,
-                runs_a_month=40,
+                runs_a_month=18,
                 members=("rosa", "wei", "amara"),
             ),
         ),
-        stored_gib=140,
-        budget_minor=3_500_000,
+        stored_gib=5_200,
+        budget_minor=300_000,
     ),
     Tenant(
         code="pebble",
@@ -207,9 +246,10 @@ TENANTS = (
                 longest_h=8,
                 runs_a_month=14,
                 members=("kim",),
+                variant="l40s",
             ),
         ),
-        top_ups=((2, 90_000),),
+        top_ups=((2, 18_000),),
     ),
     Tenant(
         code="quiet-cove",
@@ -225,6 +265,7 @@ TENANTS = (
             country="NZ",
             email="tama@quietcove.example",
         ),
+        plan="default",
     ),
 )
 
