@@ -9,11 +9,12 @@ import click
 from billing.accounts import directory
 from billing.accounts.tables import BillingAccount
 from billing.assurance import verification
+from billing.exports import gl as gl_export
 from billing.kernel import clock
 from billing.ledger import balances, explanation, periods, reversal, trial_balance
 from billing.ledger.balances import Balance
 from billing.storage.database import Session
-from portal.cli import approvals, assurance, context
+from portal.cli import approvals, assurance, context, files
 from portal.cli.approvals import as_person
 from portal.cli.output import emit, with_format
 
@@ -22,11 +23,16 @@ _FIGURES = ("balance", "wallet", "promo", "unbilled", "receivable", "disputed", 
 
 @click.command()
 @click.option("--account", help="Only this billing account (its code).")
+@click.option("--as-of", "as_of", help="As it was recorded at that instant (RFC 3339) instead of now.")
 @with_format
-def balance(account: str | None, form: str) -> None:
+def balance(account: str | None, as_of: str | None, form: str) -> None:
     """What each billing account has and owes, per currency, in minor units; owed is negative."""
+    at = _instant(as_of, "as_of")
     with context.database().reading() as session:
-        found = [(item.code, balances.of_account(session, item.id)) for item in _accounts(session, account)]
+        found = [
+            (item.code, balances.of_account(session, item.id) if at is None else balances.as_of(session, item.id, at))
+            for item in _accounts(session, account)
+        ]
     data = [{"account": code, "balances": [_figures(each) for each in own]} for code, own in found]
     rows = [{"account": code, **_figures(each)} for code, own in found for each in own]
     emit(rows, form, columns=("account", "currency", *(f"{name}_minor" for name in _FIGURES)), data=data)
@@ -126,6 +132,50 @@ def reverse(transaction_id: str, reason: str, login: str, form: str) -> None:
         maker = approvals.person(session, login)
         item = reversal.request(session, now=context.now(), transaction_id=transaction_id, maker=maker, reason=reason)
     approvals.asked(item.id, form)
+
+
+@ledger.command()
+@click.option("--period", required=True, help="The accounting month, such as 2026-10.")
+@click.option("--seller", help="The seller (its code); the only one there is by default.")
+@click.option("-o", "--output", "path", required=True, type=click.Path(dir_okay=False, writable=True, allow_dash=True))
+@with_format
+def gl(period: str, seller: str | None, path: str, form: str) -> None:
+    """Write a month's journal for a general ledger as CSV, with counts, sums and SHA-256 in FILE.manifest.json."""
+    with context.database().reading("jobs") as session:
+        journal = gl_export.journal(session, seller_id=_seller_id(session, seller), period=period)
+        files.write(path, journal.export, journal.to_manifest)
+    if path != "-":
+        manifest = journal.to_manifest()
+        rows = [
+            {"period": period, "seller": journal.seller_code, "lines": manifest["count"], "currency": currency, **sums}
+            for currency, sums in manifest["sums"].items()
+        ]
+        emit(
+            rows, form, columns=("period", "seller", "currency", "lines", "debit_minor", "credit_minor"), data=manifest
+        )
+
+
+@ledger.command()
+@click.option("--seller", help="Only this seller (its code).")
+@with_format
+def months(seller: str | None, form: str) -> None:
+    """The accounting months with their state, newest first."""
+    with context.database().reading("jobs") as session:
+        rows = periods.list_periods(session, _seller_id(session, seller) if seller else None)
+        codes = {row.seller_id: directory.get_seller(session, row.seller_id).code for row in rows}
+    emit(
+        [
+            {
+                "month": row.month,
+                "seller": codes[row.seller_id],
+                "state": row.state,
+                "closed_at": clock.to_rfc3339(row.closed_at) if row.closed_at else None,
+            }
+            for row in rows
+        ],
+        form,
+        columns=("month", "seller", "state", "closed_at"),
+    )
 
 
 @ledger.command("close-period")

@@ -1,9 +1,7 @@
 """`plumbline usage`: taking usage in, summing it, giving it out."""
 
-import json
 import os
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,7 +21,7 @@ from billing.metering.errors import BrokenInput
 from billing.metering.imports import ImportCounts
 from billing.metering.sources.port import Reject
 from portal import sentences
-from portal.cli import Failed, context, output, times
+from portal.cli import Failed, context, files, output, times
 
 _COUNTS = ("read", "accepted", "duplicate", "rejected", "open")
 _REJECT_COLUMNS = ("line", "id", "reason", "detail", "raw")
@@ -154,40 +152,10 @@ def export(account: str, period: str | None, from_: str | None, to: str | None, 
                 start_at=times.parse(from_ or "", owner.zone), end_at=times.parse(to or "", owner.zone)
             )
         export = usage_export.of_period(session, owner.id, month.start_at, month.end_at)
-        _write(path, export)
+        files.write(path, export, export.manifest.to_json)
     if path != "-":
         manifest = export.manifest.to_json()
         output.emit([{name: manifest[name] for name in ("count", "sum", "sha256")}], form, data=manifest)
-
-
-def _write(path: str, export: csv.Export) -> None:
-    if path == "-":
-        for chunk in export:
-            sys.stdout.buffer.write(chunk)
-        sys.stdout.buffer.flush()
-        return
-    with _replacing(path) as file:
-        for chunk in export:
-            file.write(chunk)
-    with _replacing(f"{path}.manifest.json") as file:
-        file.write(json.dumps(export.manifest.to_json(), indent=2).encode() + b"\n")
-
-
-@contextmanager
-def _replacing(path: str) -> Iterator[BinaryIO]:
-    """A new file that takes its name when it is whole; an interrupted export leaves the old one."""
-    target = Path(path)
-    try:
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
-            try:
-                yield file  # type: ignore[misc]
-            except BaseException:
-                os.unlink(file.name)
-                raise
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, target)
-    except OSError as error:
-        raise Failed(f"{path} cannot be written: {error.strerror}.") from None
 
 
 @contextmanager
