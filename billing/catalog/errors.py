@@ -43,3 +43,9 @@ class CommitmentOverlaps(Conflict):
     """Another commitment of the account runs at that time for one of the families. Fields: contract_id, name, starts_at, ends_at."""
 
     code = "commitment_overlaps"
+
+
+class ReservationEnded(Conflict):
+    """The reservation has ended already: its hours are matched, and no time is added or taken."""
+
+    code = "reservation_ended"

@@ -151,6 +151,17 @@ class PriceTable:
             fees=self._fees,
         )
 
+    def of_plans(self) -> "PriceTable":
+        """The same without the accounts' own prices: what they would pay by their plans alone."""
+        return PriceTable(
+            currencies=self._currencies,
+            subscriptions=self._subscriptions,
+            plans=self._plans,
+            prices=self._prices,
+            overrides={},
+            fees=self._fees,
+        )
+
     def _resolve(self, account_id: str, item: Item) -> _Schedule:
         currency = self._currencies[account_id]
         subscriptions = self._subscriptions.get(account_id, ())
