@@ -11,11 +11,11 @@ from sqlalchemy import select, true
 from sqlalchemy.orm import Session
 
 from billing.accounts import heads
-from billing.accounts.tables import AccountHead, BillingAccount
+from billing.accounts.tables import AccountHead
 from billing.catalog.items import Item
 from billing.catalog.prices import PriceTable
 from billing.kernel import canonical
-from billing.metering import records, windows
+from billing.metering import owners, records, shapes, windows
 from billing.metering.cutting import Cutter
 from billing.metering.tables import Allocation, AllocationChange, UsageRecord
 
@@ -52,16 +52,17 @@ def extend(
 ) -> int:
     """Make the usage records of [accrued_at, through_at) of each allocation; how many. The head is locked by the caller."""
     pieces: list[records.Piece] = []
-    cutter, zone = _cutter(session, head.billing_account_id)
+    cutter = Cutter(PriceTable.load(session, [head.billing_account_id]))
+    owner = owners.find(session, [head.billing_account_id])[head.billing_account_id]
     for allocation in allocations:
         if allocation.accrued_at >= through_at:
             continue
-        origin = _origin(session, allocation)
+        origin = _origin(session, allocation, owner)
         for meter_code, rate_text in sorted(allocation.shape.items()):
-            item = Item(meter_code, allocation.variant, allocation.mode)
-            cut = cutter.cut(head.billing_account_id, zone, item, allocation.accrued_at, through_at)
+            item = item_of(allocation, meter_code)
+            cut = cutter.cut(head.billing_account_id, owner.zone, item, allocation.accrued_at, through_at)
             pieces += [
-                records.Piece(origin, item, window, windows.quantity(int(rate_text), *window))
+                records.Piece(origin, item, window, shapes.quantity(meter_code, int(rate_text), *window))
                 for window in _hourly(cut)
             ]
         allocation.accrued_at = through_at
@@ -75,14 +76,16 @@ def take_back(session: Session, head: AccountHead, allocation: Allocation, *, fr
 
     `from_at` may not lie before the allocation's present shape began, so all that is taken back was made from it.
     """
-    made = _origin(session, allocation)
+    owner = owners.find(session, [head.billing_account_id])[head.billing_account_id]
+    made = _origin(session, allocation, owner)
     query = (
         select(UsageRecord.meter_code, UsageRecord.start_at, UsageRecord.end_at)
         .where(UsageRecord.source == made.source, UsageRecord.source_id == made.source_id, UsageRecord.end_at > from_at)
         .order_by(UsageRecord.start_at, UsageRecord.meter_code)
     )
     back = made._replace(
-        source_id=f"{made.source_id}/taken-back", tags_json=canonical.dumps({"corrects": made.source_id})
+        source_id=f"{made.source_id}/taken-back",
+        tags_json=canonical.dumps(allocation.tags | {"corrects": made.source_id}),
     )
     pieces = []
     for meter_code, start_at, end_at in session.execute(query):
@@ -90,9 +93,9 @@ def take_back(session: Session, head: AccountHead, allocation: Allocation, *, fr
         pieces.append(
             records.Piece(
                 back,
-                Item(meter_code, allocation.variant, allocation.mode),
+                item_of(allocation, meter_code),
                 window,
-                -windows.quantity(int(allocation.shape[meter_code]), *window),
+                -shapes.quantity(meter_code, int(allocation.shape[meter_code]), *window),
             )
         )
     records.insert(session, records.rows(head, pieces, now=now))
@@ -101,16 +104,18 @@ def take_back(session: Session, head: AccountHead, allocation: Allocation, *, fr
     return len(pieces)
 
 
+def item_of(allocation: Allocation, meter_code: str) -> Item:
+    """What a meter of an allocation is priced as: its mode holds for all that is computed with, its variant is the model of its GPUs."""
+    if meter_code == "gib_hour":
+        return Item(meter_code)
+    return Item(meter_code, allocation.variant if meter_code == "gpu_hour" else "", allocation.mode)
+
+
 def _hourly(cut: Sequence[windows.Window]) -> list[windows.Window]:
     return [piece for first, second in cut for piece in windows.cut(first, second, windows.hour_edges(first, second))]
 
 
-def _cutter(session: Session, account_id: str) -> tuple[Cutter, str]:
-    zone = session.scalars(select(BillingAccount.zone).where(BillingAccount.id == account_id)).one()
-    return Cutter(PriceTable.load(session, [account_id])), zone
-
-
-def _origin(session: Session, allocation: Allocation) -> records.Origin:
+def _origin(session: Session, allocation: Allocation, owner: owners.Owner) -> records.Origin:
     """Each shape of an allocation is its own source id, `<id>/<number of its last change>`, so that no two records collide."""
     changes = session.scalars(
         select(AllocationChange.content_hash)
@@ -124,8 +129,9 @@ def _origin(session: Session, allocation: Allocation) -> records.Origin:
         allocation.project_id,
         allocation.member_id,
         allocation.resource,
-        "{}",
+        canonical.dumps(allocation.tags),
         allocation.correlation_id,
         changes[-1],
         None,
+        reseller_id=owner.reseller_id,
     )

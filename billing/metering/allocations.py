@@ -1,9 +1,11 @@
-"""The life of a live allocation: opened, reconfigured, released. Each step is told once under its event id; a repeat changes nothing."""
+"""The life of a live allocation: opened, reconfigured, stopped, started, released. Each step is told once under its event id; a repeat changes nothing."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from billing.accounts import heads
@@ -13,19 +15,20 @@ from billing.catalog.items import ON_DEMAND, SPOT
 from billing.kernel import canonical, ids
 from billing.kernel.clock import require_utc
 from billing.kernel.errors import Conflict, Invalid, NotFound
-from billing.metering import accrual, windows
+from billing.metering import accrual, shapes, windows
 from billing.metering.errors import AlreadyReleased, OtherContent, OutOfOrder
 from billing.metering.files import storable
 from billing.metering.shapes import Shape
 from billing.metering.tables import Allocation, AllocationChange
 from billing.storage.columns import micros
 
-__all__ = ["AllocationResult", "Shape", "open_allocation", "reconfigure", "release"]
+__all__ = ["AllocationResult", "Shape", "open_allocation", "reconfigure", "release", "start", "stop"]
 
 MAX_AHEAD = timedelta(minutes=5)  # clocks of provisioners differ by seconds, not by more
 _MAX_ID = 200
 _MAX_NAME = 1000
 _MAX_VARIANT = 64
+_MAX_TAGS = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,10 +56,11 @@ def open_allocation(
     correlation_id: str | None = None,
     variant: str = "",
     mode: str = ON_DEMAND,
+    tags: Mapping[str, str] | None = None,
 ) -> AllocationResult:
     """Start an allocation of an account at `at`. Ids are the account's own: two accounts may use the same.
 
-    `variant` is the model of its GPUs ("h100"), `mode` on_demand or spot; all its meters are priced so.
+    `variant` is the model of its GPUs ("h100"), `mode` on_demand or spot, which holds for its GPUs, cores and memory.
 
     Raises OtherContent when the event or the id was used with other content, Invalid for hostile or too long text and for an
     instant more than five minutes ahead or ten years back. Locks the account's head.
@@ -70,12 +74,19 @@ def open_allocation(
         _check_text(field, text, limit)
     if len(name) > _MAX_NAME or storable(name) != name:
         raise Invalid(field="name", limit=_MAX_NAME, reason="bad_text")
+    variant = variant.lower()
     if variant:
         _check_text("variant", variant, _MAX_VARIANT)
+    if len(tags or {}) > _MAX_TAGS:
+        raise Invalid(field="tags", limit=_MAX_TAGS, reason="too_many_tags")
+    for key, value in (tags or {}).items():
+        _check_text("tags", key, _MAX_ID)
+        _check_text("tags", value or "-", _MAX_NAME)
     if mode not in (ON_DEMAND, SPOT):  # reserved and unused hours are found by matching, never told
         raise Invalid(field="mode", value=ascii(mode[:40]), reason="unknown_mode")
     head = heads.lock_one(session, account_id)
-    more = (variant, mode) if variant or mode != ON_DEMAND else ()
+    more: tuple[Any, ...] = (variant, mode) if variant or mode != ON_DEMAND or tags else ()
+    more += (dict(tags),) if tags else ()
     content_hash = canonical.digest(
         "allocation-opened/1",
         external_id,
@@ -109,6 +120,7 @@ def open_allocation(
         started_at=at,
         accrued_at=at,
         shape=shape.to_json(),
+        tags=dict(tags or {}),
         correlation_id=correlation_id,
         recorded_at=now,
     )
@@ -126,17 +138,83 @@ def reconfigure(
     Told late, usage accrued beyond `at` is taken back and the new shape accrues from there. Raises NotFound, OtherContent,
     AlreadyReleased, OutOfOrder (before the last change), Invalid. Locks the account's head.
     """
+    return _reshape(
+        session, now=now, account_id=account_id, event_id=event_id, external_id=external_id, at=at,
+        kind="reconfigured", shape=shape,
+    )  # fmt: skip
+
+
+def stop(
+    session: Session, *, now: datetime, account_id: str, event_id: str, external_id: str, at: datetime
+) -> AllocationResult:
+    """Stop the allocation at `at`: from then on only its storage is billed, until it is started again or released.
+
+    Raises and locks as `reconfigure`; Conflict(reason="stopped") when it is stopped already.
+    """
+    return _reshape(
+        session, now=now, account_id=account_id, event_id=event_id, external_id=external_id, at=at, kind="stopped"
+    )
+
+
+def start(
+    session: Session, *, now: datetime, account_id: str, event_id: str, external_id: str, at: datetime
+) -> AllocationResult:
+    """Start a stopped allocation again at `at`, in the shape that it had. Raises and locks as `stop`; Conflict(reason="running")."""
+    return _reshape(
+        session, now=now, account_id=account_id, event_id=event_id, external_id=external_id, at=at, kind="started"
+    )
+
+
+def _reshape(
+    session: Session,
+    *,
+    now: datetime,
+    account_id: str,
+    event_id: str,
+    external_id: str,
+    at: datetime,
+    kind: str,
+    shape: Shape | None = None,
+) -> AllocationResult:
     at = _checked_at(at, now)
     _check_text("event_id", event_id, _MAX_ID)
     head, allocation = _locked(session, account_id, external_id)
-    content_hash = canonical.digest("allocation-reconfigured/1", external_id, shape.to_json(), micros(at))
+    said = [shape.to_json()] if shape is not None else []
+    content_hash = canonical.digest(f"allocation-{kind}/1", external_id, *said, micros(at))
     if _is_repeat(session, allocation, event_id, content_hash):
         return AllocationResult(allocation_id=allocation.id, is_duplicate=True)
-    _check_order(session, allocation, "reconfigured", at)
+    _check_order(session, allocation, kind, at)
+    new_shape = shape.to_json() if shape is not None else _other_shape(session, allocation, kind)
+    if shape is not None and _last_change(session, allocation).kind == "stopped":
+        raise Conflict(id=allocation.source_id, at=at.isoformat(), reason="stopped")
     made = _settle(session, head, allocation, at=at, now=now)
-    allocation.shape = shape.to_json()
-    _add_change(session, allocation, event_id, "reconfigured", at, content_hash, now)
+    allocation.shape = new_shape
+    _add_change(session, allocation, event_id, kind, at, content_hash, now)
     return AllocationResult(allocation_id=allocation.id, is_duplicate=False, usage_records=made)
+
+
+def _other_shape(session: Session, allocation: Allocation, kind: str) -> dict[str, str]:
+    """The shape of a stopped allocation, or the one that a stopped one had. Raises Conflict where it is so already."""
+    is_stopped = _last_change(session, allocation).kind == "stopped"
+    if is_stopped == (kind == "stopped"):
+        raise Conflict(id=allocation.source_id, reason="stopped" if is_stopped else "running")
+    if kind == "stopped":
+        return shapes.stopped(allocation.shape)
+    running = _changes(allocation).where(AllocationChange.kind != "stopped").limit(1)
+    return dict(session.scalars(running).one().shape)
+
+
+def _last_change(session: Session, allocation: Allocation) -> AllocationChange:
+    return session.scalars(_changes(allocation).limit(1)).one()
+
+
+def _changes(allocation: Allocation) -> Select[AllocationChange]:
+    """The changes of an allocation, the last one first."""
+    return (
+        select(AllocationChange)
+        .where(AllocationChange.allocation_id == allocation.id)
+        .order_by(AllocationChange.changed_at.desc(), AllocationChange.id.desc())
+    )
 
 
 def release(
@@ -220,13 +298,8 @@ def _is_repeat(session: Session, allocation: Allocation, event_id: str, content_
 def _check_order(session: Session, allocation: Allocation, kind: str, at: datetime) -> None:
     if allocation.ended_at is not None:
         raise AlreadyReleased(id=allocation.source_id, ended_at=allocation.ended_at.isoformat())
-    query = (
-        select(AllocationChange.changed_at, AllocationChange.kind)
-        .where(AllocationChange.allocation_id == allocation.id)
-        .order_by(AllocationChange.changed_at.desc(), AllocationChange.id.desc())
-        .limit(1)
-    )
-    last_at, last_kind = session.execute(query).one()
+    last = _last_change(session, allocation)
+    last_at, last_kind = last.changed_at, last.kind
     if at < last_at:
         reason = "end_before_start" if at < allocation.started_at else "out_of_order"
         raise OutOfOrder(id=allocation.source_id, at=at.isoformat(), last_at=last_at.isoformat(), reason=reason)

@@ -13,15 +13,15 @@ from typing import Literal, NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing.accounts import heads, names
+from billing.accounts import heads
 from billing.accounts.attribution import Attributor
-from billing.accounts.tables import AccountHead, BillingAccount
+from billing.accounts.tables import AccountHead
 from billing.catalog.items import Item
 from billing.catalog.prices import PriceTable
 from billing.catalog.tables import Meter
 from billing.kernel import canonical, ids
 from billing.kernel.clock import require_utc
-from billing.metering import event_checks, known, records, windows
+from billing.metering import event_checks, known, owners, records, windows
 from billing.metering.corrections import Corrections
 from billing.metering.counters import Counters
 from billing.metering.cutting import Cutter
@@ -91,11 +91,6 @@ def _quoted(text: str | None) -> str:
     return "null" if text is None else encode_basestring(text)
 
 
-class _Account(NamedTuple):
-    zone: str
-    reseller_id: str | None
-
-
 class _Batch:
     """One call of `ingest_events` under way."""
 
@@ -111,7 +106,7 @@ class _Batch:
         self._session, self._events, self._now, self._import_id = session, events, now, import_id
         self._keep_rejects = keep_rejects
         self._base_per_unit = dict(session.execute(select(Meter.code, Meter.base_per_unit)).all())
-        self._accounts = _find_accounts(session, {event.account_id for event in events})
+        self._accounts = owners.find(session, {event.account_id for event in events})
         self._heads = heads.lock(session, self._accounts)
         self._attributor = Attributor(session, now=now)
         self._results: list[EventResult | None] = [None] * len(events)
@@ -316,18 +311,6 @@ def keep_rejects(session: Session, refused: Sequence[tuple[str, str, str, str, s
         )
     ]
     bulk.insert_rows(session, UsageReject.__table__, _REJECT_COLUMNS, rows)  # type: ignore[arg-type]
-
-
-def _find_accounts(session: Session, account_ids: set[str]) -> dict[str, _Account]:
-    """Those of the accounts that can be billed. An end customer's usage names its reseller."""
-    wanted = [account_id for account_id in account_ids if names.is_safe(account_id)]
-    query = select(BillingAccount.id, BillingAccount.zone, BillingAccount.kind, BillingAccount.parent_id).where(
-        BillingAccount.id.in_(wanted), BillingAccount.kind != "house"
-    )
-    return {
-        account_id: _Account(zone, parent_id if kind == "end_customer" else None)
-        for account_id, zone, kind, parent_id in session.execute(query)
-    }
 
 
 def _whole_ms(at: datetime) -> datetime:

@@ -13,11 +13,10 @@ from sqlalchemy.orm import Session
 
 from billing.accounts import heads
 from billing.accounts.attribution import Attributor
-from billing.accounts.tables import BillingAccount
 from billing.catalog.items import Item
 from billing.catalog.prices import PriceTable
 from billing.kernel import ids
-from billing.metering import import_accounts, records, windows
+from billing.metering import import_accounts, owners, records, windows
 from billing.metering.cutting import Cutter
 from billing.metering.files import storable
 from billing.metering.import_accounts import Options, Stored
@@ -42,6 +41,7 @@ _ALLOCATION_COLUMNS = [
     "ended_at",
     "accrued_at",
     "shape",
+    "tags",
     "node_count",
     "outcome",
     "recorded_at",
@@ -154,7 +154,7 @@ def _find_jobs(session: Session, source: str, source_ids: set[str]) -> dict[str,
 
 def _write(session: Session, changed: Sequence[_Job], options: Options, now: datetime, import_id: str) -> None:
     locked = heads.lock(session, {job.account_id for job in changed})
-    zones = _zones_of(session, list(locked))
+    found = owners.find(session, locked)
     attributor = Attributor(session, now=now)
     cutter = Cutter(PriceTable.load(session, list(locked)))
     pieces: dict[str, list[records.Piece]] = {account_id: [] for account_id in locked}
@@ -180,8 +180,9 @@ def _write(session: Session, changed: Sequence[_Job], options: Options, now: dat
                 None,
                 job.closing_hash or job.opening_hash,
                 import_id,
+                reseller_id=found[job.account_id].reseller_id,
             )
-            zone = zones[job.account_id]
+            zone = found[job.account_id].zone
             for meter_code, rate in item.rates:
                 used = Item(meter_code, item.variant if meter_code == "gpu_hour" else "")
                 for window in cutter.cut(job.account_id, zone, used, item.start_at, item.end_at):
@@ -192,11 +193,6 @@ def _write(session: Session, changed: Sequence[_Job], options: Options, now: dat
         session, [row for account_id, made in pieces.items() for row in records.rows(locked[account_id], made, now=now)]
     )
     session.flush()  # the heads' new numbers must be in this transaction even if the caller reads with SQL
-
-
-def _zones_of(session: Session, account_ids: Sequence[str]) -> dict[str, str]:
-    query = select(BillingAccount.id, BillingAccount.zone).where(BillingAccount.id.in_(account_ids))
-    return dict(session.execute(query).all())
 
 
 def _allocation_row(
@@ -219,6 +215,7 @@ def _allocation_row(
         item.end_at,
         item.end_at or item.start_at,
         item.shape_json,
+        item.tags_json,
         item.node_count,
         item.outcome,
         now,

@@ -25,8 +25,8 @@ from billing.storage.columns import (
 class Allocation(Base):
     """Something that runs for a while: a scheduler job or a live allocation. Its usage is the windows that point to it.
 
-    `shape` maps meter code -> quantity per millisecond in base units, as decimal text, from `shape_at` on. A live allocation
-    (`is_live`) is extended by accrual up to `accrued_at`; a job from a log is counted when the log says it ended.
+    `shape` maps meter code -> quantity per millisecond in base units (gib_hour: bytes, which is base units per second), as decimal
+    text, since its last change. A live allocation (`is_live`) is extended by accrual up to `accrued_at`; a job from a log is counted when the log says it ended.
     """
 
     __tablename__ = "allocations"
@@ -48,6 +48,7 @@ class Allocation(Base):
     ended_at: Mapped[datetime | None] = mapped_column(Instant)
     accrued_at: Mapped[datetime] = mapped_column(Instant)
     shape: Mapped[dict[str, str]] = mapped_column(Json)
+    tags: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
     node_count: Mapped[int | None] = mapped_column(Count)  # nodes a job really had; 0: cancelled before it got one
     outcome: Mapped[str | None] = mapped_column(Code)  # source's last word: COMPLETED, released, release_failed
     correlation_id: Mapped[str | None] = mapped_column(Code)
@@ -62,7 +63,7 @@ class Allocation(Base):
 
 
 class AllocationChange(Base):
-    """One step of an allocation's life, exactly as it was told: opened, reconfigured, released, release_failed."""
+    """One step of an allocation's life, exactly as it was told: opened, reconfigured, stopped, started, released, release_failed."""
 
     __tablename__ = "allocation_changes"
 

@@ -15,13 +15,17 @@ from portal import services
 from portal.api import answers, bodies, keys, schemas
 from portal.api.schemas import AllocationAnswer, AllocationStep
 
-Step = Literal["opened", "reconfigured", "released", "release_failed"]
+Step = Literal["opened", "reconfigured", "stopped", "started", "released", "release_failed"]
 
 _GIB = 2**30
 _STEPS: dict[str, Step] = {
     "provisioning.active": "opened",
     "provisioning.reconfigured": "reconfigured",
     "reconfigured": "reconfigured",
+    "provisioning.stopped": "stopped",
+    "stopped": "stopped",
+    "provisioning.started": "started",
+    "started": "started",
     "provisioning.released": "released",
     "released": "released",
     "provisioning.release_failed": "release_failed",
@@ -62,6 +66,9 @@ def _take(session: Session, account: AccountRow, step: AllocationStep) -> Alloca
             project_code=step.project,
             member_handle=step.submitter,
             correlation_id=correlation.current(),
+            variant=step.variant,
+            mode=step.mode,
+            tags=step.tags,
         )
     if name == "reconfigured":
         return lifecycle.reconfigure(
@@ -71,6 +78,16 @@ def _take(session: Session, account: AccountRow, step: AllocationStep) -> Alloca
             event_id=step.event_id,
             external_id=step.allocation_id,
             shape=_shape(step.shape),
+            at=step.time,
+        )
+    if name in ("stopped", "started"):
+        act = lifecycle.stop if name == "stopped" else lifecycle.start
+        return act(
+            session,
+            now=now,
+            account_id=account.id,
+            event_id=step.event_id,
+            external_id=step.allocation_id,
             at=step.time,
         )
     return lifecycle.release(
@@ -85,9 +102,18 @@ def _take(session: Session, account: AccountRow, step: AllocationStep) -> Alloca
 
 
 def _shape(shape: schemas.Shape | None) -> Shape:
-    """The shape in base units. Raises Invalid for memory that is no whole number of bytes."""
+    """The shape in base units. Raises Invalid for memory or storage that is no whole number of bytes."""
     asked = shape or schemas.Shape()
-    memory = Decimal(asked.memory_gib) * _GIB
-    if memory != memory.to_integral_value():
-        raise Invalid(field="memory_gib", value=asked.memory_gib, reason="not_whole_bytes")
-    return Shape(gpus=asked.gpus, cpu_cores=asked.cpu_cores, memory_bytes=int(memory))
+    return Shape(
+        gpus=asked.gpus,
+        cpu_cores=asked.cpu_cores,
+        memory_bytes=_bytes("memory_gib", asked.memory_gib),
+        storage_bytes=_bytes("storage_gib", asked.storage_gib),
+    )
+
+
+def _bytes(field: str, gib: str) -> int:
+    size = Decimal(gib) * _GIB
+    if size != size.to_integral_value():
+        raise Invalid(field=field, value=gib, reason="not_whole_bytes")
+    return int(size)

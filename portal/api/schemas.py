@@ -11,11 +11,12 @@ from portal.api.values import Currency, Gpus, In, Instant, Money, Name, Out, Pla
 
 
 class Shape(In):
-    """What an allocation holds. GPUs may be a share: "1/7" or 0.5."""
+    """What an allocation holds. GPUs may be a share: "1/7" or 0.5. Storage stays billed while the allocation is stopped."""
 
     gpus: Gpus = "0"
     cpu_cores: Annotated[int, Field(ge=0)] = 0
     memory_gib: Plain = "0"
+    storage_gib: Plain = "0"
 
 
 class AllocationStep(In):
@@ -23,7 +24,8 @@ class AllocationStep(In):
 
     type: Literal[
         "provisioning.active", "provisioning.reconfigured", "reconfigured", "released", "release_failed",
-        "provisioning.released", "provisioning.release_failed",
+        "provisioning.released", "provisioning.release_failed", "provisioning.stopped", "stopped",
+        "provisioning.started", "started",
     ]  # fmt: skip
     event_id: Name = Field(validation_alias=AliasChoices("event_id", "id"))
     allocation_id: Name
@@ -34,6 +36,9 @@ class AllocationStep(In):
     shape: Shape | None = None
     project: str | None = None
     submitter: str | None = None
+    variant: Annotated[str, Field(max_length=64, description="The model of its GPUs, such as h100.")] = ""
+    mode: Literal["on_demand", "spot"] = "on_demand"
+    tags: dict[str, str] = {}
 
     @model_validator(mode="after")
     def _is_whole(self) -> "AllocationStep":
@@ -50,7 +55,7 @@ class AllocationAnswer(Out):
     id: str
     allocation_id: str
     account: str
-    status: Literal["opened", "reconfigured", "released", "release_failed", "duplicate"]
+    status: Literal["opened", "reconfigured", "stopped", "started", "released", "release_failed", "duplicate"]
     usage_records: int
 
 
