@@ -7,12 +7,12 @@ from datetime import timedelta
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
-from billing.accounts import approval_list, heads, sessions
+from billing.accounts import approval_list, sessions
 from billing.accounts.tables import SignInAttempt
 from billing.assurance import selfcheck
 from billing.controls import budgets as budget_room
 from billing.controls import second_person
-from billing.invoicing import batches, drafts
+from billing.invoicing import batches, contracts, drafts
 from billing.invoicing.documents import render
 from billing.jobs import sealing, works
 from billing.jobs.context import JobContext, each_account
@@ -22,7 +22,7 @@ from billing.metering import accrual
 from billing.notices import relay, sending
 from billing.payments import acts, apply, recovery
 from billing.rating import days as day_sums
-from billing.rating import periods, postings, rater
+from billing.rating import periods, plan_periods, postings, rater, up_to_date
 from billing.storage import audit_chain, limits
 from billing.storage.tables import JobRun
 
@@ -107,6 +107,28 @@ def budgets(context: JobContext) -> int:
     )
 
 
+def terms(context: JobContext) -> int:
+    """Record the fees of periods that have begun and the closing charges of those that have ended. Counts both."""
+    with context.database.reading("jobs") as session:
+        account_ids = plan_periods.accounts_with_terms(session)
+    return each_account(
+        context,
+        account_ids,
+        lambda session, account_id: up_to_date.bring(session, now=context.now, account_id=account_id),
+    )
+
+
+def commitments(context: JobContext) -> int:
+    """End what is left of commitments whose time is over and billed. Counts commitments."""
+    with context.database.reading("jobs") as session:
+        account_ids = contracts.accounts_to_lapse(session, now=context.now)
+    return each_account(
+        context,
+        account_ids,
+        lambda session, account_id: contracts.lapse(session, now=context.now, account_id=account_id),
+    )
+
+
 def invoices(context: JobContext) -> int:
     """Draft each ended month that has charges and no draft yet. Counts drafts."""
     with context.database.reading("jobs") as session:
@@ -124,11 +146,8 @@ def invoices(context: JobContext) -> int:
 
 
 def generate_draft(session: Session, context: JobContext, account_id: str, label: str) -> int:
-    """Rate and post what is pending for the account, then draft its month; all in the caller's transaction. 1 if drafted."""
-    heads.lock_one(session, account_id)
-    while rater.rate_account(session, now=context.now, account_id=account_id, limit=_BATCH) >= _BATCH:
-        pass
-    postings.post_account(session, now=context.now, account_id=account_id)
+    """Bring the account up to date, with its opening and closing charges, then draft its month; all in one transaction. 1 if drafted."""
+    up_to_date.bring(session, now=context.now, account_id=account_id)
     return int(drafts.generate(session, now=context.now, period_label=label, account_id=account_id) is not None)
 
 

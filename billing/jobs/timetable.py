@@ -35,6 +35,10 @@ TIMETABLE: tuple[Job, ...] = (
         run=steps.payments,
     ),
     Job(name="budgets", words="Compare spending with budgets", every=timedelta(minutes=1), run=steps.budgets),
+    Job(name="terms", words="Record plans' fees and closing charges", every=timedelta(hours=1), run=steps.terms),
+    Job(
+        name="commitments", words="End commitments whose time is over", every=timedelta(hours=1), run=steps.commitments
+    ),
     Job(name="invoices", words="Draft invoices of ended months", every=timedelta(minutes=15), run=steps.invoices),
     Job(
         name="invoice-batches",
