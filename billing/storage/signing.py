@@ -38,6 +38,7 @@ class KeyRow:
     public_key: str
     fingerprint: str
     previous_id: str | None
+    signature: str | None  # by the key before it
     created_at: datetime
     is_vouched: bool
 
@@ -188,6 +189,7 @@ def _row(row: SigningKey, previous: SigningKey | None) -> KeyRow:
         public_key=row.public_key,
         fingerprint=row.fingerprint,
         previous_id=row.previous_id,
+        signature=row.signature,
         created_at=row.created_at,
         is_vouched=is_vouched,
     )
