@@ -18,6 +18,7 @@ from billing.catalog.items import Item
 from billing.catalog.prices import PriceTable
 from billing.kernel.money import MAX_MINOR
 from billing.kernel.rounding import half_up
+from billing.metering import reserved_hours
 from billing.metering.tables import UsageRecord
 from billing.rating import price_locks, rescaling, unrated
 from billing.rating import usage as usage_rows
@@ -85,6 +86,7 @@ def rate_account(session: Session, *, now: datetime, account_id: str, limit: int
     or the account's subscriptions change. Usage of a charge that a draft has closed opens the charge's next generation.
     """
     head = heads.lock_one(session, account_id)
+    reserved_hours.match(session, head, now=now)
     state = unrated.price_state(session, account_id)
     locks = price_locks.load(session, account_id)
     line_seq = head.line_seq

@@ -17,12 +17,13 @@ from portal.sentences import (
     metering,
     notices,
     payments,
+    reservations,
     storage,
     trials,
 )
 from portal.sentences.words import Sentence
 
-_ROOMS = (kernel, accounts, catalog, metering, ledger, invoicing, payments, notices, api, storage, trials)
+_ROOMS = (kernel, accounts, catalog, metering, ledger, invoicing, payments, notices, api, storage, trials, reservations)
 
 
 def _merged(name: str) -> dict[str, Sentence]:
