@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from billing.accounts.tables import AccountHead
 from billing.invoicing.tables import InvoiceDocument, InvoiceHeader
-from billing.metering.tables import UsageRecord
+from billing.metering.tables import InboxEvent, UsageRecord
 from billing.payments.tables import PaymentSession, ProviderEvent, RefundRequest
 from billing.rating.tables import RatedLine, UnratedUsage
 from billing.storage.tables import Delivery, JobRun, OutboxMessage
@@ -98,6 +98,9 @@ def _unrendered() -> Waiting:
 
 
 _STAGES: dict[str, Callable[[], Waiting]] = {
+    "consume": lambda: select(func.count(InboxEvent.id), func.min(InboxEvent.received_at)).where(
+        InboxEvent.state == "waiting"
+    ),
     "rate": _unrated,
     "price": lambda: select(func.count(UnratedUsage.usage_record_id), func.min(UnratedUsage.since_at)),
     "post": _unposted,

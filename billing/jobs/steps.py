@@ -18,7 +18,7 @@ from billing.jobs import sealing, works
 from billing.jobs.context import JobContext, each_account
 from billing.kernel.errors import Refusal
 from billing.ledger import balances, promos
-from billing.metering import accrual
+from billing.metering import accrual, inbox, reserved_hours
 from billing.notices import relay, sending
 from billing.payments import acts, apply, recovery
 from billing.rating import days as day_sums
@@ -39,6 +39,28 @@ def accrue(context: JobContext) -> int:
         context,
         account_ids,
         lambda session, account_id: accrual.accrue(session, now=context.now, account_id=account_id),
+    )
+
+
+def consume(context: JobContext) -> int:
+    """Turn events that wait in the inbox into usage, one transaction a batch. Counts events, refused ones among them."""
+    done = 0
+    while True:
+        with context.database.transaction("jobs") as session:
+            taken = inbox.consume(session, now=context.now)
+        done += taken
+        if taken < inbox.BATCH:
+            return done
+
+
+def reservations(context: JobContext) -> int:
+    """Match hours that have ended with reservations: what nobody used is booked. Counts usage records."""
+    with context.database.reading("jobs") as session:
+        account_ids = reserved_hours.accounts_to_match(session, now=context.now)
+    return each_account(
+        context,
+        account_ids,
+        lambda session, account_id: reserved_hours.match_account(session, now=context.now, account_id=account_id),
     )
 
 

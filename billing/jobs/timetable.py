@@ -25,6 +25,13 @@ class Job:
 
 TIMETABLE: tuple[Job, ...] = (
     Job(name="accrue", words="Extend running allocations to now", every=timedelta(minutes=15), run=steps.accrue),
+    Job(name="consume", words="Turn usage events that wait into usage", every=timedelta(seconds=5), run=steps.consume),
+    Job(
+        name="reservations",
+        words="Match ended hours with reservations",
+        every=timedelta(minutes=5),
+        run=steps.reservations,
+    ),
     Job(name="rate", words="Give usage its price", every=timedelta(seconds=20), run=steps.rate),
     Job(name="post", words="Bring rated usage into the ledger", every=timedelta(seconds=20), run=steps.post),
     Job(name="days", words="Sum what each day cost", every=timedelta(minutes=1), run=steps.days),

@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -34,9 +35,18 @@ def usage() -> None:
 
 @usage.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, readable=True, allow_dash=True))
-@click.option("--source", required=True, type=click.Choice(sorted(imports.SOURCES)), help="What wrote the file.")
-@click.option("--account", help="Bill all of it to this account; the log's accounts become its projects.")
-@click.option("--zone", help="Time zone of times without offset. Default: UTC.")
+@click.option("--source", required=True, type=click.Choice(imports.SOURCES), help="What wrote the file.")
+@click.option(
+    "--map",
+    "map_path",
+    type=click.Path(exists=True, dir_okay=False, readable=True),
+    help="TOML that says what the columns of a CSV mean; see docs/usage-import.md.",
+)
+@click.option("--account", help="Bill all of it to this account; the file's accounts become its projects.")
+@click.option(
+    "--zone", help="Time zone of times without offset. Without one, logs are read in UTC, other files refuse them."
+)
+@click.option("--epoch", callback=times.option, help="Numbers in a CSV's time columns are seconds since then.")
 @click.option(
     "--create-accounts", is_flag=True, help="Open billing accounts that the file names and that do not exist."
 )
@@ -45,9 +55,36 @@ def usage() -> None:
 )
 @output.with_format
 def import_(
-    file: str, source: str, account: str | None, zone: str | None, create_accounts: bool, rejects: str | None, form: str
+    file: str,
+    source: str,
+    map_path: str | None,
+    account: str | None,
+    zone: str | None,
+    epoch: datetime | None,
+    create_accounts: bool,
+    rejects: str | None,
+    form: str,
 ) -> None:
-    """Take a usage log in, plain or gzip ("-" for standard input). Safe to repeat and to interrupt."""
+    """Take a file of usage in, plain or gzip ("-" for standard input). Safe to repeat and to interrupt.
+
+    slurm-sacct: `sacct --parsable2 --allocations`. cloudevents: CloudEvents 1.0, one a line or a JSON array, as the API takes them.
+    storage-json: daily snapshots of storage. legacy-json: records of the older simple service. csv: any columns, with a map:
+
+    \b
+      name = "gpu-log"                  # names these records for ever
+      id = "name"                       # or id_from = "row": the hash of the row
+      zone = "Europe/Berlin"            # of times without offset
+      [columns]
+      account = "tenant"
+      start = "started"
+      end = "ended"
+      [[usage]]
+      meter = "gpu_hour"
+      rate = "num_gpu * gpu_milli"      # held from start to end; or quantity = ...
+      unit = "milligpu"
+      [open]
+      status = ["RUNNING"]              # told again when it has ended; [ignore] likewise
+    """
     reasons: Counter[str] = Counter()
     failure: BrokenInput | None = None
     with _opened(file) as (stream, size), _reject_file(rejects) as write_reject, _bar(stream, size) as progress:
@@ -66,6 +103,8 @@ def import_(
                 create_accounts=create_accounts,
                 account_code=account,
                 zone=zone,
+                epoch=epoch,
+                column_map=_text_of(map_path),
                 file_name=Path(file).name,
                 rejects=on_reject,
                 progress=progress,
@@ -79,6 +118,13 @@ def import_(
         click.echo(f"Refused lines by reason: {told}. Repeat with --rejects FILE to see them.", err=True)
     if failure is not None:
         raise Failed(sentences.of(failure))
+
+
+def _text_of(path: str | None) -> str | None:
+    try:
+        return Path(path).read_text(encoding="utf-8") if path is not None else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise Failed(f"{path} cannot be read: {error}.") from None
 
 
 @usage.command()

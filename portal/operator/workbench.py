@@ -40,6 +40,7 @@ QUEUES = {
 }
 # Stage -> (what waits there, the job that moves it).
 STAGES = {
+    "consume": ("Usage events to be taken in", "consume"),
     "rate": ("Usage to be rated", "rate"),
     "price": ("Usage without a price", None),
     "post": ("Rated lines to be posted", "post"),

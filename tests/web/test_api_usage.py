@@ -164,7 +164,7 @@ def test_every_event_has_its_own_result_in_its_place(machine: Machine, database:
         (8, "e9", "rejected", "unknown_unit"),
         (9, "e10", "rejected", "invalid_event"),
         (10, None, "rejected", "invalid_event"),
-        (11, "e11", "rejected", "invalid_event"),
+        (11, "e11", "rejected", "naive_time"),
         (12, "e12", "rejected", "quantity_too_large"),
         (13, "e13", "rejected", "control_character"),
         (14, "e14\x00", "rejected", "control_character"),
