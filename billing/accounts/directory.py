@@ -208,6 +208,11 @@ def get_seller(session: Session, seller_id: str) -> Seller:
     return seller
 
 
+def billing_email(session: Session, account_id: str) -> str:
+    """Where an account writes to about its bills: its seller's address. Raises NotFound."""
+    return get_seller(session, get_account(session, account_id).seller_id).email
+
+
 def find_seller_by_code(session: Session, code: str) -> Seller | None:
     """The seller of that code, or None."""
     return session.scalar(select(Seller).where(Seller.code == code))

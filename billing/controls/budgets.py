@@ -21,7 +21,7 @@ from billing.kernel.errors import Invalid, NotFound
 from billing.kernel.ids import new_id
 from billing.kernel.money import Money
 from billing.rating import spending
-from billing.rating.spending import SpendFilter
+from billing.rating.dimensions import SpendFilter
 from billing.storage import audit, outbox
 
 

@@ -7,9 +7,10 @@ from flask import Response
 from billing.exports.csv import decimal_text
 from billing.invoicing import invoices
 from billing.kernel.errors import Invalid
-from billing.rating import lines
+from billing.rating import evidence, lines
 from billing.rating.derivations import MICRO_PER_MINOR
-from billing.rating.lines import LineDetail, LineFilters, LineRow
+from billing.rating.evidence import LineDetail
+from billing.rating.lines import LineFilters, LineRow
 from billing.storage.database import Session
 from portal import services
 from portal.api import answers, cursors, keys, parameters
@@ -59,7 +60,7 @@ def show_rated_usage(line_id: str) -> Response:
     parameters.refuse_unknown("account")
     with services.database().reading() as session:
         account = keys.account_of(session, parameters.text("account"))
-        detail = lines.get_line(session, account.id, line_id)
+        detail = evidence.get_line(session, account.id, line_id)
         invoice = _invoice(session, detail)
     return answers.of(
         RatedUsageDetail(

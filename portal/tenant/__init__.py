@@ -8,6 +8,8 @@ blueprint = Blueprint("tenant", __name__)
 _PAGES = (
     "overview",
     "usage",
+    "usage_trends",
+    "usage_records",
     "rated_lines",
     "balance",
     "invoices",

@@ -7,17 +7,16 @@ from typing import Any
 from markupsafe import Markup
 
 from billing.kernel.periods import Grain
-from billing.rating.spending import Group, SpendGroup, Spending
+from billing.rating.spending import SpendGroup, Spending
 from billing.rendering import charts
 from portal import filters
+from portal.tenant import spending_asked
 from portal.tenant.ranges import Range
 
-GROUP_WORDS: dict[Group, str] = {"service": "Service", "project": "Project", "resource": "Resource"}
 
-
-def stacked(found: Spending, *, by: Grain, group: Group, days: Range, id: str = "usage-chart") -> Markup:
+def stacked(found: Spending, *, by: Grain, group: str, days: Range, id: str = "usage-chart") -> Markup:
     """One bar for each bucket, stacked by what the cost is grouped by."""
-    words, total = GROUP_WORDS[group].lower(), filters.money(found.total_minor, found.currency)
+    words, total = spending_asked.word_of(group).lower(), filters.money(found.total_minor, found.currency)
 
     def money(value: Fraction) -> str:
         return filters.money(int(value), found.currency)
@@ -39,7 +38,7 @@ def stacked(found: Spending, *, by: Grain, group: Group, days: Range, id: str = 
     )
 
 
-def columns(found: Spending, *, by: Grain, group: Group) -> dict[str, Any]:
+def columns(found: Spending, *, by: Grain, group: str) -> dict[str, Any]:
     """The chart's own numbers: a column for each series, a row for each bucket, newest last."""
     series = _series(found, group)
     return {
@@ -52,9 +51,9 @@ def columns(found: Spending, *, by: Grain, group: Group) -> dict[str, Any]:
     }
 
 
-def name_of(row: SpendGroup, group: Group) -> str:
-    """What a row is called; usage without a project or resource says so."""
-    return row.label or {"project": "No project", "resource": "No resource", "service": row.key}[group]
+def name_of(row: SpendGroup, group: str) -> str:
+    """What a row is called; usage without a project or a tag says so."""
+    return spending_asked.name_of(group, row.key, row.label)
 
 
 def label_of(label: str, by: Grain) -> str:
@@ -67,9 +66,14 @@ def label_of(label: str, by: Grain) -> str:
     return filters.month_name(date.fromisoformat(f"{label}-01"))
 
 
+def short_month(label: str) -> str:
+    """A month for a narrow heading: "Dec 16"."""
+    return f"{date.fromisoformat(f'{label}-01'):%b} {label[2:4]}"
+
+
 def _day(on: date) -> str:
     return filters.day_of_year(on)
 
 
-def _series(found: Spending, group: Group) -> tuple[charts.Series, ...]:
+def _series(found: Spending, group: str) -> tuple[charts.Series, ...]:
     return charts.fold([charts.Series(name=name_of(row, group), values=row.by_bucket) for row in found.groups])

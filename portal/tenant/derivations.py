@@ -5,7 +5,7 @@ from fractions import Fraction
 
 from billing.kernel import money
 from billing.rating.derivations import MICRO_PER_MINOR, Step
-from billing.rating.lines import LineDetail
+from billing.rating.evidence import LineDetail
 from billing.rendering import formats
 from portal import filters
 from portal.tenant import words

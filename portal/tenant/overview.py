@@ -73,7 +73,7 @@ def _month(session: Session, account_id: str, months: Sequence[MonthRow], zone: 
     costs = spending.month_costs(session, account_id, [label, before])
     days = ranges.of_month(months[0].label if months else label, zone)
     found = spending.spend(
-        session, account_id, start_at=days.start_at, end_at=days.end_at, by="day", zone=zone, group="service"
+        session, account_id, start_at=days.start_at, end_at=days.end_at, by="day", zone=zone, group="item"
     )
     shown = found[0] if found else None
     return {
@@ -86,9 +86,7 @@ def _month(session: Session, account_id: str, months: Sequence[MonthRow], zone: 
         "chart_name": filters.month_name(days.first_on),
         "chart_label": days.first_on.isoformat()[:7],
         "found": shown,
-        "chart": cost_charts.stacked(shown, by="day", group="service", days=days, id="overview-chart")
-        if shown
-        else None,
+        "chart": cost_charts.stacked(shown, by="day", group="item", days=days, id="overview-chart") if shown else None,
     }
 
 

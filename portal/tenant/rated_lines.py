@@ -1,21 +1,28 @@
 """Rated lines: what each usage record added to its counter, and for one line how its amount came about, with all its evidence."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 
 from flask import Response, render_template, url_for
 
-from billing.catalog.skus import SKUS
+from billing.accounts import directory
 from billing.invoicing import invoices as documents
 from billing.invoicing.invoices import InvoiceDetail
-from billing.rating import lines, spending
-from billing.rating.lines import LineDetail, LineFilters
+from billing.kernel.clock import get_zone
+from billing.rating import choices as choice_lists
+from billing.rating import evidence, lines
+from billing.rating.choices import Choices
+from billing.rating.dimensions import SpendFilter
+from billing.rating.evidence import LineDetail
+from billing.rating.lines import LineFilters
 from billing.storage.database import Session
 from portal import access, filters, htmx, services
-from portal.tenant import blueprint, derivations, query, ranges
+from portal.tenant import blueprint, derivations, evidence_words, query, ranges, spending_asked
 from portal.tenant.query import Query
 from portal.tenant.ranges import Range
 
+_LATELY = timedelta(days=92)
 _SORTS = ("start", "quantity", "amount")
 # URL parameter -> the words of its chip; each names one thing by id
 _IDS = {
@@ -32,6 +39,7 @@ class Asked:
     """What the URL asks for; `days` is None where no days are named."""
 
     wanted: LineFilters
+    spend: SpendFilter
     ids: dict[str, str]
     days: Range | None
 
@@ -43,8 +51,9 @@ def rated_lines() -> Response:
     account, url = access.current_account(), Query()
     sort = url.sort(_SORTS, "-start")
     with services.database().reading() as session:
-        choices = {group: spending.choices(session, account.id, group) for group in spending.GROUPS}
-        asked = _read(url)
+        asked = _read(session, url)
+        days = asked.days or _lately(account.zone)
+        choices = choice_lists.used(session, account.id, days.start_at, days.end_at)
         page = lines.list_lines(session, account.id, asked.wanted, sort=sort, page=url.page())
         last = query.last_page(page.page, page.page_size, page.total)
         if last != page.page:
@@ -55,9 +64,7 @@ def rated_lines() -> Response:
         found=page,
         sort=sort,
         asked=asked,
-        options={
-            group: [("", f"All {group}s"), *((one.value, one.label) for one in choices[group])] for group in choices
-        },
+        options=spending_asked.options(choices),
         chip_rows=_chips(asked, choices),
         notices=url.notices,
     )
@@ -69,8 +76,9 @@ def rated_lines_detail(line_id: str) -> str:
     """One line: the worked formula, its rounding, and links to everything before and behind it."""
     account = access.current_account()
     with services.database().reading() as session:
-        line = lines.get_line(session, account.id, query.path_key(line_id))
+        line = evidence.get_line(session, account.id, query.path_key(line_id))
         invoice = _find_invoice(session, line)
+        email = directory.billing_email(session, account.id)
     return render_template(
         "tenant/rated_lines/detail.html",
         line=line,
@@ -80,6 +88,14 @@ def rated_lines_detail(line_id: str) -> str:
         summary=derivations.summary(line),
         steps=derivations.worked(line),
         cent=derivations.smallest_unit(line.row.currency),
+        explained=evidence_words.of_line(line),
+        kind_word=evidence_words.KINDS[line.kind],
+        mode_word=evidence_words.MODES.get(line.usage.mode, line.usage.mode),
+        question_url=evidence_words.question_url(
+            email,
+            f"line {line.row.line_seq} of {account.code}",
+            url_for("tenant.rated_lines_detail", line_id=line.row.id, _external=True),
+        ),
         invoice=invoice,
         invoice_line=_line_of(invoice, line.row.charge_id),
     )
@@ -116,20 +132,21 @@ def _since(line: LineDetail) -> str:
     return "in force from the beginning" if at.year <= 1970 else f"in force from {filters.instant(at)}"
 
 
-def _read(url: Query) -> Asked:
+def _read(session: Session, url: Query) -> Asked:
     account = access.current_account()
-    service = url.text("service")
-    if service is not None and service not in SKUS:
-        url.notices.append("There is no such service: it was left out.")
-        service = None
     has_days = any(url.text(name) for name in ("period", "from", "to"))
     days = ranges.read(url, (), zone=account.zone, now=services.now()) if has_days else None
     days = days if days is not None and days.is_chosen else None
     ids = {name: value for name in _IDS if (value := url.text(name)) is not None}
+    spend = spending_asked.read_filter(session, url)
     wanted = LineFilters(
-        sku_code=service,
-        project_code=url.text("project"),
-        resource=url.text("resource"),
+        service=spend.service,
+        sku_code=spend.sku_code,
+        project_code=spend.project_code,
+        resource=spend.resource,
+        route=spend.route,
+        member_id=spend.member_id,
+        tag=spending_asked.parameters(spend).get("tag"),
         from_at=days.start_at if days else None,
         to_at=days.end_at if days else None,
         charge_id=ids.get("charge"),
@@ -138,23 +155,18 @@ def _read(url: Query) -> Asked:
         usage_record_id=ids.get("usage"),
         draft_id=ids.get("invoice"),
     )
-    return Asked(wanted=wanted, ids=ids, days=days)
+    return Asked(wanted=wanted, spend=spend, ids=ids, days=days)
 
 
-def _chips(asked: Asked, choices: dict[spending.Group, list[spending.Choice]]) -> list[dict[str, str]]:
-    chips = []
-    if asked.days is not None:
-        chips.append(query.chip("Dates", filters.days(asked.days.first_on, asked.days.last_on), "period", "from", "to"))
-    values: dict[spending.Group, str | None] = {
-        "service": asked.wanted.sku_code,
-        "project": asked.wanted.project_code,
-        "resource": asked.wanted.resource,
-    }
-    for group, value in values.items():
-        if value is not None:
-            labels = {choice.value: choice.label for choice in choices[group]}
-            chips.append(query.chip(group.capitalize(), labels.get(value, value), group))
-    return chips + [query.chip(_IDS[name], value, name) for name, value in asked.ids.items()]
+def _lately(zone: str) -> Range:
+    """The days whose values the filters offer where none are named."""
+    today = services.now().astimezone(get_zone(zone)).date()
+    return ranges.of_days(today - _LATELY, today, zone)
+
+
+def _chips(asked: Asked, choices: Choices) -> list[dict[str, str]]:
+    found = spending_asked.chips(asked.spend, choices, asked.days)
+    return found + [query.chip(_IDS[name], value, name) for name, value in asked.ids.items()]
 
 
 def _find_invoice(session: Session, line: LineDetail) -> InvoiceDetail | None:

@@ -1,40 +1,28 @@
-"""Usage: what was used in some days, what it cost by service, project or resource, and the same as CSV."""
+"""Usage: what was used in some days and what it cost, by any dimension, beside the days before; the same as CSV."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import date
-from typing import Any, cast
+from typing import Any
 
 from flask import Response, jsonify, url_for
 
 from billing.accounts.principals import AccountAccess
-from billing.catalog.skus import SKUS
+from billing.exports import spending as spending_export
 from billing.exports.usage import usage_csv as export_usage
-from billing.kernel.periods import Grain
 from billing.metering.usage import UsageFilter
-from billing.rating import running, spending
-from billing.rating.spending import MAX_BUCKETS, Group, MonthRow, SpendFilter, Spending
+from billing.rating import catalogue, running, spending
+from billing.rating import choices as choice_lists
+from billing.rating.spending import MonthRow, SpendGroup, Spending
+from billing.storage.database import Session
 from portal import access, filters, htmx, services
 from portal.navigation import url_with
-from portal.tenant import blueprint, cost_charts, query, ranges
+from portal.tenant import blueprint, cost_charts, query, ranges, spending_asked
 from portal.tenant.query import Query
 from portal.tenant.ranges import Range
+from portal.tenant.spending_asked import GRAIN_WORDS, Asked
 
-_GRAIN_WORDS: dict[Grain, str] = {"hour": "Hour", "day": "Day", "month": "Month"}
-_SORTS = ("name", "lines", "amount")
 _PAGE_SIZE = 50
 _MONTHS_SHOWN = 6
-
-
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What the URL asks for."""
-
-    days: Range
-    by: Grain
-    group: Group
-    wanted: SpendFilter
-    sort: str
 
 
 @blueprint.get("/usage")
@@ -44,28 +32,27 @@ def usage() -> Response:
     account, url = access.current_account(), Query()
     with services.database().reading() as session:
         months = spending.months(session, account.id)
-        asked = _read(url, ranges.read(url, months, zone=account.zone, now=services.now()))
+        asked = spending_asked.read(session, url, ranges.read(url, months, zone=account.zone, now=services.now()))
         found, before = _spend(session, asked, asked.days), _spend(session, asked, asked.days.before(account.zone))
         lag = running.lag(session, account.id)
-        choices = {group: spending.choices(session, account.id, group) for group in spending.GROUPS}
+        choices = choice_lists.used(session, account.id, asked.days.start_at, asked.days.end_at)
     shown = _of_currency(found, url.choice("currency", [one.currency for one in found], account.currency))
+    same = next((one for one in before if shown and one.currency == shown.currency), None)
     return htmx.render(
         "tenant/usage/index.html",
         "tenant/usage/_report.html",
         asked=asked,
         found=shown,
         lag=lag,
-        group_word=cost_charts.GROUP_WORDS[asked.group],
-        options={
-            group: [("", f"All {group}s"), *((one.value, one.label) for one in choices[group])] for group in choices
-        },
-        chip_rows=_chips(asked, choices),
-        csv_url=url_for("tenant.usage_csv", **_line_parameters(asked, None)),
-        manifest_url=url_for("tenant.usage_manifest", **_line_parameters(asked, None)),
+        group_word=asked.group_word,
+        options=spending_asked.options(choices),
+        chip_rows=spending_asked.chips(asked.wanted, choices, asked.days if asked.days.is_chosen else None),
+        groups=spending_asked.switches(asked.group, choices),
+        **_files(asked),
         **_switches(asked, months, found, shown),
-        **_before(asked, before, shown),
+        **_before(asked, same),
         **(_report(shown, asked) if shown else {}),
-        **_table(shown, url, asked),
+        **_table(shown, same, url, asked),
         notices=url.notices,
     )
 
@@ -95,41 +82,52 @@ def usage_manifest() -> Response:
     return response
 
 
+@blueprint.get("/usage/cost.csv")
+@access.requires("billing.read")
+def usage_cost() -> Response:
+    """The table of the page with the same address, a row for each step and group that cost something, every currency by itself."""
+    account, url = access.current_account(), Query()
+    with services.database().reading() as session:
+        months = spending.months(session, account.id)
+        asked = spending_asked.read(session, url, ranges.read(url, months, zone=account.zone, now=services.now()))
+        found = _spend(session, asked, asked.days)
+    rows = spending_export.cost_csv(found, group_word=asked.group_word.lower())
+    response = Response(rows, mimetype="text/csv")
+    name = f"cost-{filters.slug(account.code)}-{asked.days.first_on}-to-{asked.days.last_on}.csv"
+    response.headers.set("Content-Disposition", "attachment", filename=name)
+    return response
+
+
 def _wanted_file() -> tuple[AccountAccess, str, UsageFilter]:
     """Whose usage, the file's name, and which records the address asks for."""
     account, url = access.current_account(), Query()
     with services.database().reading() as session:
         months = spending.months(session, account.id)
-    asked = _read(url, ranges.read(url, months, zone=account.zone, now=services.now()))
-    wanted = UsageFilter(
-        meter_code=SKUS[asked.wanted.sku_code].meter_code if asked.wanted.sku_code else None,
-        project_code=asked.wanted.project_code,
-        resource=asked.wanted.resource,
-        from_at=asked.days.start_at,
-        to_at=asked.days.end_at,
-    )
+        asked = spending_asked.read(session, url, ranges.read(url, months, zone=account.zone, now=services.now()))
+        wanted = records_filter(session, asked)
     return account, f"usage-{filters.slug(account.code)}-{asked.days.first_on}-to-{asked.days.last_on}.csv", wanted
 
 
-def _read(asked: Query, days: Range) -> Asked:
-    by = cast(Grain, asked.choice("by", list(_GRAIN_WORDS), "day" if _fits("day", days) else "month", word="step"))
-    if not _fits(by, days):
-        asked.notices.append(f"These are too many days to show by the {by}.")
-        by = "day" if _fits("day", days) else "month"
-    service = asked.text("service")
-    if service is not None and service not in SKUS:
-        asked.notices.append("There is no such service: it was left out.")
-        service = None
-    return Asked(
-        days=days,
-        by=by,
-        group=cast(Group, asked.choice("group", spending.GROUPS, "service", word="grouping")),
-        wanted=SpendFilter(sku_code=service, project_code=asked.text("project"), resource=asked.text("resource")),
-        sort=asked.sort(_SORTS, "-amount"),
+def records_filter(session: Session, asked: Asked) -> UsageFilter:
+    """The usage records that stand behind what a cost page shows."""
+    item = catalogue.find_item(session, asked.wanted.sku_code) if asked.wanted.sku_code else None
+    return UsageFilter(
+        meter_code=item.meter_code if item else None,
+        variant=(item.variant or None) if item else None,
+        mode=item.mode if item else None,
+        meter_codes=catalogue.meters_of(session, asked.wanted.service) if asked.wanted.service else None,
+        project_code=asked.wanted.project_code,
+        resource=asked.wanted.resource,
+        route=asked.wanted.route,
+        member_id=asked.wanted.member_id,
+        tag_key=asked.wanted.tag_key,
+        tag_value=asked.wanted.tag_value,
+        from_at=asked.days.start_at,
+        to_at=asked.days.end_at,
     )
 
 
-def _spend(session: Any, asked: Asked, days: Range) -> list[Spending]:
+def _spend(session: Session, asked: Asked, days: Range) -> list[Spending]:
     account = access.current_account()
     return spending.spend(
         session,
@@ -143,42 +141,46 @@ def _spend(session: Any, asked: Asked, days: Range) -> list[Spending]:
     )
 
 
-def _fits(grain: Grain, days: Range) -> bool:
-    return {"hour": days.day_count * 25, "day": days.day_count, "month": 1}.get(grain, 1) <= MAX_BUCKETS
-
-
 def _of_currency(found: Sequence[Spending], currency: str) -> Spending | None:
     """The spending in that currency, else the first there is."""
     return next((one for one in found if one.currency == currency), found[0] if found else None)
 
 
+def _files(asked: Asked) -> dict[str, str]:
+    same = _line_parameters(asked, None)
+    return {
+        "csv_url": url_for("tenant.usage_csv", **same),
+        "manifest_url": url_for("tenant.usage_manifest", **same),
+        "cost_url": url_for("tenant.usage_cost", **same, by=asked.by, group=asked.group),
+        "records_url": url_for("tenant.usage_records", **same),
+        "trends_url": url_for("tenant.usage_trends", group=asked.group, **spending_asked.parameters(asked.wanted)),
+    }
+
+
 def _switches(
     asked: Asked, months: Sequence[MonthRow], found: Sequence[Spending], shown: Spending | None
 ) -> dict[str, Any]:
-    words = cost_charts.GROUP_WORDS
     return {
         "months": [
             query.option(
                 filters.month_name(date.fromisoformat(f"{month.label}-01")),
                 asked.days.month_label == month.label,
-                **_period(month.label),
+                **{"period": month.label, "from": None, "to": None},
             )
             for month in months[:_MONTHS_SHOWN]
         ],
         "currencies": [query.option(one.currency, one is shown, currency=one.currency) for one in found],
         "grains": [
             query.option(words, grain == asked.by, by=grain)
-            for grain, words in _GRAIN_WORDS.items()
-            if _fits(grain, asked.days)
+            for grain, words in GRAIN_WORDS.items()
+            if spending_asked.fits(grain, asked.days)
         ],
-        "groups": [query.option(words[group], group == asked.group, group=group) for group in spending.GROUPS],
     }
 
 
-def _before(asked: Asked, before: Sequence[Spending], shown: Spending | None) -> dict[str, Any]:
+def _before(asked: Asked, same: Spending | None) -> dict[str, Any]:
     """The same question about the days before, to compare with."""
     days = asked.days.before(access.current_account().zone)
-    same = next((one for one in before if shown and one.currency == shown.currency), None)
     url = url_with(**{"period": None, "from": days.first_on.isoformat(), "to": days.last_on.isoformat(), "page": None})
     return {"before_minor": same.total_minor if same else 0, "days_before": days, "before_url": url}
 
@@ -192,42 +194,20 @@ def _report(shown: Spending, asked: Asked) -> dict[str, Any]:
     }
 
 
-def _period(label: str) -> dict[str, Any]:
-    return {"period": label, "from": None, "to": None}
-
-
-def _chips(asked: Asked, choices: dict[Group, list[spending.Choice]]) -> list[dict[str, str]]:
-    chips = []
-    if asked.days.is_chosen:
-        chips.append(query.chip("Dates", filters.days(asked.days.first_on, asked.days.last_on), "period", "from", "to"))
-    for group, value in (
-        ("service", asked.wanted.sku_code),
-        ("project", asked.wanted.project_code),
-        ("resource", asked.wanted.resource),
-    ):
-        if value is not None:
-            labels = {choice.value: choice.label for choice in choices[cast(Group, group)]}
-            chips.append(query.chip(cost_charts.GROUP_WORDS[cast(Group, group)], labels.get(value, value), group))
-    return chips
-
-
-def _table(found: Spending | None, url: Query, asked: Asked) -> dict[str, Any]:
+def _table(found: Spending | None, before: Spending | None, url: Query, asked: Asked) -> dict[str, Any]:
     groups = list(found.groups) if found else []
-    keys = {
+    earlier = {group.key: group.amount_minor for group in before.groups} if before else {}
+    keys: dict[str, Callable[[SpendGroup], Any]] = {
         "name": lambda group: cost_charts.name_of(group, asked.group).casefold(),
         "lines": lambda group: group.line_count,
         "amount": lambda group: group.amount_minor,
+        "before": lambda group: earlier.get(group.key, 0),
     }
     groups.sort(key=keys[asked.sort.removeprefix("-")], reverse=asked.sort.startswith("-"))
     page = query.last_page(url.page(), _PAGE_SIZE, len(groups))
     return {
         "rows": [
-            {
-                "name": cost_charts.name_of(group, asked.group),
-                "group": group,
-                "url": url_with(**{asked.group: group.key, "page": None}) if group.key else None,
-                "lines_url": url_for("tenant.rated_lines", **_line_parameters(asked, group.key)),
-            }
+            _row(group, asked, earlier.get(group.key, 0))
             for group in groups[(page - 1) * _PAGE_SIZE : page * _PAGE_SIZE]
         ],
         "page": page,
@@ -238,13 +218,17 @@ def _table(found: Spending | None, url: Query, asked: Asked) -> dict[str, Any]:
     }
 
 
-def _line_parameters(asked: Asked, key: str | None) -> dict[str, Any]:
-    wanted = {"service": asked.wanted.sku_code, "project": asked.wanted.project_code, "resource": asked.wanted.resource}
-    if key:
-        wanted[asked.group] = key
+def _row(group: SpendGroup, asked: Asked, before_minor: int) -> dict[str, Any]:
+    narrowing = spending_asked.narrowing(asked.group, group.key)
+    return {
+        "name": cost_charts.name_of(group, asked.group),
+        "group": group,
+        "before_minor": before_minor,
+        "url": url_with(**narrowing, page=None) if narrowing else None,
+        "lines_url": url_for("tenant.rated_lines", **_line_parameters(asked, narrowing)),
+    }
+
+
+def _line_parameters(asked: Asked, narrowing: dict[str, str] | None) -> dict[str, Any]:
     days = {"from": asked.days.first_on.isoformat(), "to": asked.days.last_on.isoformat()}
-    return days | {name: value for name, value in wanted.items() if value}
-
-
-def _csv_parameters(asked: Asked) -> dict[str, str]:
-    return _line_parameters(asked, None)
+    return days | spending_asked.parameters(asked.wanted) | (narrowing or {})

@@ -118,6 +118,10 @@ _TENANT = {
     "/usage": page("Usage", query="period=2026-10"),
     "/usage.csv": answer("text/csv", query="period=2026-10"),
     "/usage.manifest.json": answer(JSON, query="period=2026-10"),
+    "/usage/cost.csv": answer("text/csv", query="period=2026-10"),
+    "/usage/trends": page("Twelve months"),
+    "/usage/records": page("Usage records", query="period=2026-10"),
+    "/usage/records/<record_id>": page("Cpu hour, record 1", record_id="usage_record_id"),
     "/rated-lines": page("Rated lines"),
     "/rated-lines/<line_id>": page("CPU time, line 1", line_id="line_id"),
     "/balance": page("Balance"),
@@ -275,6 +279,8 @@ _API = {
         },
         budget_id="budget_id",
     ),
+    "/api/v1/admin/billing/reconciliation": answer(JSON, body={"period": "2026-10"}),
+    "/api/v1/billing/statement": answer(JSON),
     "/api/v1/admin/billing/shadow-rating": act(
         body={
             "prices": 'code = "default"\nname = "Default"\ncurrency = "USD"\nvalid_from = 2027-01-01T00:00:00Z\n'

@@ -141,6 +141,7 @@ def _of_tenant(database: Database, lived: Lived) -> dict[str, str]:
         "refund_id": refund.id,
         "budget_id": lived.budget_id,
         "line_id": lived.line_ids()[0],
+        "usage_record_id": lived.record_ids()[0],
     }
 
 

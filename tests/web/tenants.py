@@ -50,6 +50,11 @@ class Lived:
         with self.database.reading() as session:
             return [row.id for row in lines.list_lines(session, self.account_id, sort="line").rows]
 
+    def record_ids(self) -> list[str]:
+        """The usage records of those lines, in their order."""
+        with self.database.reading() as session:
+            return [row.usage_record_id for row in lines.list_lines(session, self.account_id, sort="line").rows]
+
 
 def lived(app: Flask, database: Database, code: str = "calla") -> Lived:
     """Live through October and the beginning of November."""

@@ -27,7 +27,7 @@ NARROWED = [
         ["CPU time compute/cpu_hour", "GPU time compute/gpu_hour"],
     ),
     ("/usage?period=2026-10&project=vision", "USD 36.00", ["CPU time compute/cpu_hour"]),
-    ("/usage?period=2026-10&service=compute/gpu_hour&group=project", "USD 9.83", ["planning"]),
+    ("/usage?period=2026-10&item=compute/gpu_hour&group=project", "USD 9.83", ["planning"]),
     ("/usage?period=2026-10&resource=rack/2", "USD 9.83", ["GPU time compute/gpu_hour"]),
     (
         "/usage?from=2026-09-01&to=2026-11-30&by=month",
@@ -42,7 +42,9 @@ NOTICED = [
     ("/usage?from=2026-10-09&to=2026-10-01", "The first day lies behind the last one"),
     ("/usage?period=soon", "not a month"),
     ("/usage?by=hour&from=2026-01-01&to=2026-12-31", "too many days"),
-    ("/usage?service=nothing/here", "There is no such service"),
+    ("/usage?service=nothing", "There is no such service"),
+    ("/usage?item=nothing/here", "There is no such item"),
+    ("/usage?tag=team", "A tag is written as its key"),
     ("/usage?page=-1", "There is no such page"),
     ("/usage?project=%00", "could not be read"),
     ("/rated-lines?sort=colour", "cannot be sorted by"),
@@ -150,9 +152,9 @@ def test_usage_of_a_whole_month_costs_what_the_ledger_and_the_invoice_say(client
     page = Page(client.get("/usage?period=2026-10"))
     assert operators.figures(page)["Cost"] == "USD 45.83"
     assert page.rows("usage-by-group") == [
-        ["CPU time compute/cpu_hour", "72 core-hours", "1", "78.6%", "36.00"],
-        ["GPU time compute/gpu_hour", "≈ 3.3333 GPU-hours", "1", "21.4%", "9.83"],
-        ["Total", "2", "", "45.83"],
+        ["CPU time compute/cpu_hour", "72 core-hours", "1", "78.6%", "0.00", "36.00"],
+        ["GPU time compute/gpu_hour", "≈ 3.3333 GPU-hours", "1", "21.4%", "0.00", "9.83"],
+        ["Total", "2", "", "0.00", "45.83"],
     ]
     by_day = {row[0]: row[1:] for row in page.rows("usage-by-bucket")}
     assert len(by_day) == 31 + 1
@@ -201,7 +203,7 @@ def test_usage_as_csv_is_what_was_taken_in(calla: Lived, client: FlaskClient) ->
     assert manifest["count"] == 2
     assert manifest["sum"] == str(sum(int(row["quantity_base"]) for row in rows))
     assert manifest["sha256"] == hashlib.sha256(answer.get_data()).hexdigest()
-    only = client.get("/usage.csv?period=2026-10&service=compute/gpu_hour").get_data(as_text=True)
+    only = client.get("/usage.csv?period=2026-10&item=compute/gpu_hour").get_data(as_text=True)
     assert len(only.strip().splitlines()) == 2
 
 

@@ -193,7 +193,7 @@ def test_names_that_people_typed_stand_as_text(calla: Lived, browser: Callable[.
     assert "&lt;i&gt;all&lt;/i&gt;" in client.get("/budgets").text
     hostile = "<script>alert(1)</script>"
     for url in (
-        f"/usage?service={hostile}",
+        f"/usage?item={hostile}",
         f"/usage?resource={hostile}",
         f"/rated-lines?charge={hostile}",
         f"/balance?currency={hostile}",

@@ -170,6 +170,7 @@ def test_any_batches_and_a_rebuild_give_the_same_rows(database: Database) -> Non
     assert differences(database) == []
 
 
+@pytest.mark.tampers
 @pytest.mark.parametrize(
     ("fault", "words"),
     [

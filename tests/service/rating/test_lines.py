@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from billing.accounts.tables import Project
 from billing.kernel.errors import Invalid, NotFound
-from billing.rating import lines, periods
+from billing.rating import evidence, lines, periods
 from billing.rating.lines import LineFilters
 from billing.storage.database import Database
 from tests.service.rating import world
@@ -106,7 +106,7 @@ def test_lines_are_found_by_project_charge_draft_transaction_and_usage(database:
     with database.transaction("jobs") as session:
         project = session.scalars(select(Project.id).where(Project.code == "a")).one()
         first = lines.list_lines(session, account_id, sort="line").rows[0]
-        detail = lines.get_line(session, account_id, first.id)
+        detail = evidence.get_line(session, account_id, first.id)
         assert detail.posting is not None
         periods.close_charges(session, [first.charge_id], "drf_1")
     assert seqs(database, account_id, LineFilters(project_id=project)) == [1, 4, 5]
@@ -141,15 +141,15 @@ def test_another_account_sees_nothing_of_it(database: Database, account_id: str)
         assert lines.list_lines(session, other).rows == ()
         assert lines.find_line_of_usage(session, other, line.usage_record_id) is None
         with pytest.raises(NotFound):
-            lines.get_line(session, other, line.id)
+            evidence.get_line(session, other, line.id)
         with pytest.raises(NotFound):
-            lines.get_line(session, account_id, "rtl_none")
+            evidence.get_line(session, account_id, "rtl_none")
 
 
 def test_a_line_names_all_it_stands_on_and_all_that_stands_on_it(database: Database, account_id: str) -> None:
     with database.reading() as session:
         row = lines.list_lines(session, account_id, LineFilters(meter_code="gpu_hour"), sort="line").rows[0]
-        detail = lines.get_line(session, account_id, row.id)
+        detail = evidence.get_line(session, account_id, row.id)
         assert lines.find_line_of_usage(session, account_id, detail.usage.id) == row.id
     assert detail.is_reproduced
     assert (detail.usage.source, detail.usage.quantity_base) == ("test", GPU_HOUR)
@@ -164,4 +164,4 @@ def test_a_line_names_all_it_stands_on_and_all_that_stands_on_it(database: Datab
 def test_a_line_that_is_not_posted_has_no_posting_yet(database: Database, account_id: str) -> None:
     with database.reading() as session:
         newest = lines.list_lines(session, account_id).rows[0]
-        assert lines.get_line(session, account_id, newest.id).posting is None
+        assert evidence.get_line(session, account_id, newest.id).posting is None

@@ -1,6 +1,7 @@
 """Cost by day and group: each charge rounded once, its parts summing to it, windows split at the borders."""
 
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 
 import pytest
 
@@ -8,10 +9,11 @@ from billing.kernel.errors import Invalid
 from billing.metering import allocations, ingest
 from billing.metering.shapes import Shape
 from billing.metering.sources.port import EventFacts
-from billing.rating import running, spending
+from billing.rating import choices, running, spending
+from billing.rating.dimensions import SpendFilter
 from billing.rating.spending import Spending
 from billing.storage.database import Database
-from tests.service.rating import world
+from tests.service.rating import test_days, world
 from tests.service.rating.world import NOW, Use
 
 OCTOBER, NOVEMBER = world.OCTOBER, world.NOVEMBER
@@ -115,6 +117,75 @@ def test_what_was_not_used_has_no_row_and_too_many_buckets_are_refused(database:
     with pytest.raises(Invalid) as refused:
         spend(database, account_id, by="hour")
     assert refused.value.fields["reason"] == "too_many_buckets"
+
+
+@pytest.mark.parametrize("is_rolled", [False, True])
+def test_days_and_lines_give_the_same_answer_to_every_question(database: Database, is_rolled: bool) -> None:
+    account_id = world.open_account(
+        database, zone="Europe/Berlin", book=world.book("per_unit", sku="compute/cpu_hour", unit_price="0.013")
+    )
+    berlin = {
+        "zone": "Europe/Berlin",
+        "start_at": datetime(2026, 9, 30, 22, tzinfo=UTC),
+        "end_at": datetime(2026, 10, 31, 23, tzinfo=UTC),
+    }
+    wide = 10**21
+    for hours, quantity, at, facts in (
+        (
+            1,
+            HOUR_MS,
+            datetime(2026, 10, 5, 21, 30, tzinfo=UTC),
+            {"project": "alpha", "member": "ann", "tags": '{"team":"a"}'},
+        ),
+        (
+            40,
+            7 * HOUR_MS,
+            datetime(2026, 10, 5, 21, tzinfo=UTC),
+            {"project": "beta", "route": "api/v1", "tags": '{"a.b":"x"}'},
+        ),
+        (2, wide, datetime(2026, 10, 25, tzinfo=UTC), {"project": "beta", "resource": "rack/2"}),
+        (2, wide, datetime(2026, 10, 25, tzinfo=UTC), {"project": "beta", "resource": "rack/2"}),
+    ):
+        test_days.window(database, account_id, hours, quantity, at, **facts)
+    if is_rolled:
+        test_days.rolled(database, account_id)
+    world.post(database, account_id)
+    (whole,) = spend(database, account_id, **berlin)
+    assert whole.groups[0].quantity == 8 + Fraction(2 * wide, HOUR_MS)
+    with database.reading() as session:
+        assert whole.is_ledger
+        (cost,) = spending.month_costs(session, account_id, ["2026-10"])
+        assert cost.amount_minor == whole.total_minor
+        found = choices.used(session, account_id, berlin["start_at"], berlin["end_at"])
+    assert [one.value for one in found.values["project"]] == ["alpha", "beta"]
+    assert [one.value for one in found.values["resource"]] == ["rack/1", "rack/2"]
+    assert found.tag_keys == ["a.b", "team"]
+    for group, keys in (
+        ("service", ["compute"]),
+        ("item", ["compute/cpu_hour"]),
+        ("project", ["beta", "alpha"]),
+        ("resource", ["rack/2", "rack/1"]),
+        ("route", ["", "api/v1"]),
+        ("tag:team", ["", "a"]),
+        ("tag:a.b", ["", "x"]),
+    ):
+        (one,) = spend(database, account_id, group=group, **berlin)
+        assert [row.key for row in one.groups] == keys
+        assert one.total_minor == whole.total_minor == sum(one.by_bucket)
+        assert sum(row.line_count for row in one.groups) == 4
+    for wanted, minor in (
+        (SpendFilter(project_code="alpha"), 1),
+        (SpendFilter(service="compute", resource="rack/1"), 10),  # 8 core-hours x 1.3 cents
+        (SpendFilter(route="api/v1"), 9),
+        (SpendFilter(tag_key="team", tag_value="a"), 1),
+        (SpendFilter(tag_key="a.b", tag_value="x"), 9),
+        (SpendFilter(tag_key="team", resource="rack/1"), 9),
+        (SpendFilter(sku_code="compute/gpu_hour"), None),
+    ):
+        answer = spend(database, account_id, wanted=wanted, **berlin)
+        assert [one.total_minor for one in answer] == ([] if minor is None else [minor])
+    (day,) = spend(database, account_id, wanted=SpendFilter(project_code="beta", resource="rack/1"), **berlin)
+    assert [minor for minor in day.by_bucket if minor] == [6, 3]  # 1, 24 and 15 of 40 hours: 0.2275, 5.46 and 3.4125
 
 
 def test_the_next_hour_of_what_runs_costs_what_its_prices_say(database: Database) -> None:
