@@ -95,7 +95,7 @@ def compare(
         try:
             rule.compare(session, stage, scope)
         except report.UNREADABLE as error:
-            sentence = f"the comparison could not finish: {type(error).__name__}: {error}"
+            sentence = f"The comparison could not finish: {type(error).__name__}: {error}"
             stage.differ(("stage", rule.name), sentence, account=None)
         stages.append(stage)
         if progress is not None:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session
 
 from billing.accounts import names
 from billing.accounts.tables import BillingAccount, User
-from billing.assurance.reconciliation import WORDS
+from billing.assurance.reconciliation import STAGES, WORDS
 from billing.assurance.tables import ReconciliationFinding, ReconciliationRun
 from billing.kernel.errors import Conflict, Invalid, NotFound
 from billing.storage import audit
@@ -70,14 +70,15 @@ class FindingRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Filters:
-    """Which findings: all that are None do not limit. `owner` "nobody" asks for those that no one looks after."""
+    """Which findings: all that are None do not limit. `owner` "nobody" asks for those that no one looks after, `run` for those that
+    it saw. Without a state and a run: those that are not closed."""
 
     state: str | None = None
     stage: str | None = None
     account_id: str | None = None
     period_label: str | None = None
     owner: str | None = None
-    run_id: str | None = None
+    run: RunRow | None = None
 
 
 def list_runs(session: Session, *, limit: int = 50, offset: int = 0) -> list[RunRow]:
@@ -196,16 +197,29 @@ def _filtered(query: Select[Any], filters: Filters) -> Select[Any]:
         ReconciliationFinding.stage: filters.stage,
         ReconciliationFinding.billing_account_id: filters.account_id,
         ReconciliationFinding.period_label: filters.period_label,
-        ReconciliationFinding.last_run_id: filters.run_id,
     }
     for column, value in wanted.items():
         if value is not None:
             query = query.where(column == value)
-    if filters.state is None and filters.run_id is None:
+    if filters.run is not None:
+        query = query.where(*_seen_by(filters.run))
+    elif filters.state is None:
         query = query.where(ReconciliationFinding.open_key.is_not(None))
     if filters.owner == "nobody":
         return query.where(ReconciliationFinding.owner.is_(None))
     return query if filters.owner is None else query.where(ReconciliationFinding.owner == filters.owner)
+
+
+def _seen_by(run: RunRow) -> list[ColumnElement[bool]]:
+    """A finding is seen by its first run, its last one, and every run between them that looked at its month."""
+    between = (ReconciliationFinding.first_seen_at <= run.started_at) & (
+        ReconciliationFinding.last_seen_at >= run.started_at
+    )
+    if run.period_label is None:
+        return [between]
+    of_no_month = [rule.name for rule in STAGES if not rule.by_period]
+    in_month = ReconciliationFinding.period_label == run.period_label
+    return [between, in_month | ReconciliationFinding.stage.in_(of_no_month)]
 
 
 def _run(row: ReconciliationRun) -> RunRow:

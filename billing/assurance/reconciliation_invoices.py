@@ -42,7 +42,7 @@ def unbilled_charges(session: Session, stage: Stage, _scope: Scope) -> None:
         if charged != unbilled:
             stage.differ(
                 ("billing_account", account_id),
-                f"unbilled stands at {shown(unbilled, currency)}, open charges come to {shown(charged, currency)}",
+                f"Unbilled stands at {shown(unbilled, currency)}, open charges come to {shown(charged, currency)}",
                 account=account_id,
                 currency=currency,
                 unbilled_minor=unbilled,
@@ -89,7 +89,7 @@ def charges_lines(session: Session, stage: Stage, scope: Scope) -> None:
         if (row.lines, billed_minor, row.billed_currency) != (1, row.posted_minor, row.currency):
             stage.differ(
                 ("charge", row.id),
-                f"charge {row.id} holds {shown(row.posted_minor, row.currency)}, document {row.draft_id} bills "
+                f"Charge {row.id} holds {shown(row.posted_minor, row.currency)}, document {row.draft_id} bills "
                 f"{shown(billed_minor, row.billed_currency or row.currency)} of it in {row.lines} lines",
                 account=row.billing_account_id,
                 currency=row.currency,
@@ -122,7 +122,7 @@ def charges_lines(session: Session, stage: Stage, scope: Scope) -> None:
     for row in streams.stream(session, _of_period(strays, scope)):
         stage.differ(
             ("invoice_line", row.id),
-            f"line {row.id} bills {shown(row.amount_minor, row.currency)} of charge {row.charge_id}, which belongs to "
+            f"Line {row.id} bills {shown(row.amount_minor, row.currency)} of charge {row.charge_id}, which belongs to "
             f"{row.draft_id or 'no document'}",
             account=row.billing_account_id,
             currency=row.currency,
@@ -177,7 +177,7 @@ def documents_receivable(session: Session, stage: Stage, _scope: Scope) -> None:
         if wanted != moved:
             stage.differ(
                 ("invoice", row.id),
-                f"document {row.number} says {shown(wanted, row.currency)}, the ledger holds {shown(moved, row.currency)} of it",
+                f"Document {row.number} says {shown(wanted, row.currency)}, the ledger holds {shown(moved, row.currency)} of it",
                 account=row.billing_account_id,
                 currency=row.currency,
                 period=row.label,
@@ -229,7 +229,7 @@ def _compare_open(session: Session, stage: Stage) -> None:
         if open_minor != ledger.get(key, 0):
             stage.differ(
                 ("billing_account", account_id),
-                f"invoices have {shown(open_minor, currency)} open, the receivable stands at "
+                f"Invoices have {shown(open_minor, currency)} open, the receivable stands at "
                 f"{shown(ledger.get(key, 0), currency)}",
                 account=account_id,
                 currency=currency,
@@ -280,7 +280,7 @@ def settlements(session: Session, stage: Stage, _scope: Scope) -> None:
         if settled_minor != ledger_minor:
             stage.differ(
                 ("ledger_transaction", transaction_id),
-                f"ledger transaction {transaction_id} took {shown(ledger_minor, currency)} off the receivable, "
+                f"Ledger transaction {transaction_id} took {shown(ledger_minor, currency)} off the receivable, "
                 f"settlements say {shown(settled_minor, currency)}",
                 account=(said or booked).account_id,
                 currency=currency,

@@ -160,9 +160,9 @@ def _wrong_usage(session: Session, stage: Stage, scope: Scope) -> None:
         if not scope.covers(period):
             continue
         if row.line_id is None:
-            sentence = f"usage record {row.id} was passed by rating without a line: it would never be billed"
+            sentence = f"Usage record {row.id} was passed by rating without a line: it would never be billed"
         else:
-            sentence = f"usage record {row.id} counts {row.quantity_base}, its rated line {row.line_id} counts {row.rated_base}"
+            sentence = f"Usage record {row.id} counts {row.quantity_base}, its rated line {row.line_id} counts {row.rated_base}"
         stage.differ(
             ("usage_record", row.id),
             sentence,
@@ -283,13 +283,13 @@ def _compare_charge(stage: Stage, charge: Any, own: _Rated) -> None:
         "charge_minor": charge.posted_minor,
     }
     if own.posted_base != at_base:
-        sentence = f"charge {charge.id}: its posted lines count {own.posted_base}, its last posting {at_base}"
+        sentence = f"Charge {charge.id}: its posted lines count {own.posted_base}, its last posting {at_base}"
     elif abs(after_minor * 1_000_000 - own.posted_micro) > _HALF_MINOR_MICRO + own.posted_rows + 1:
         exact = shown(half_up(own.posted_micro, 1_000_000), charge.currency)
-        sentence = f"charge {charge.id}: its lines come to {exact}, posted are {shown(after_minor, charge.currency)}"
+        sentence = f"Charge {charge.id}: its lines come to {exact}, posted are {shown(after_minor, charge.currency)}"
     elif after_minor != charge.posted_minor:
         said = shown(charge.posted_minor, charge.currency)
-        sentence = f"charge {charge.id} says {said}, its last posting {shown(after_minor, charge.currency)}"
+        sentence = f"Charge {charge.id} says {said}, its last posting {shown(after_minor, charge.currency)}"
     else:
         return
     stage.differ(
@@ -348,7 +348,7 @@ def posted_ledger(session: Session, stage: Stage, scope: Scope) -> None:
         if posted_minor != ledger_minor:
             stage.differ(
                 ("ledger_transaction", transaction_id),
-                f"ledger transaction {transaction_id} moved {shown(ledger_minor, currency)}, "
+                f"Ledger transaction {transaction_id} moved {shown(ledger_minor, currency)}, "
                 f"its postings say {shown(posted_minor, currency)}",
                 account=(moved or posted).account_id,
                 currency=currency,

@@ -7,8 +7,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from billing.ledger import balances, statement
+from billing.ledger.entries import BALANCE_NAMES
 from billing.ledger.statement import MAX_PAGE, MovementRow
-from billing.ledger.tables import LedgerTransaction
+from billing.ledger.tables import LedgerEntry, LedgerTransaction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,70 @@ class Explanation:
         moved = sum(row.amount_minor for row in self.movements)
         if self.opening_minor + moved != self.closing_minor or sum(self.by_kind.values()) != moved:
             raise ValueError(f"{self.opening_minor} + {moved} is not {self.closing_minor} {self.currency}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """Opening, what moved it by entry kind, closing: the same as an Explanation without every movement, at any size.
+
+    Movements are those with chain_seq in (first_seq, last_seq]. That the three agree is checked when it is built.
+    """
+
+    currency: str
+    first_seq: int
+    last_seq: int
+    opening_minor: int
+    by_kind: dict[str, int]
+    closing_minor: int
+
+    def __post_init__(self) -> None:
+        moved = sum(self.by_kind.values())
+        if self.opening_minor + moved != self.closing_minor:
+            raise ValueError(f"{self.opening_minor} + {moved} is not {self.closing_minor} {self.currency}")
+
+
+def summarize(
+    session: Session,
+    *,
+    account_id: str,
+    currency: str,
+    from_at: datetime | None = None,
+    to_at: datetime | None = None,
+) -> Summary:
+    """Why the balance in one currency went from its opening to its closing over what was recorded in [from_at, to_at).
+
+    Opening and closing are read as balances, what moved them is summed from the entries in the database.
+    """
+    first_seq = _last_seq(session, account_id, from_at) if from_at is not None else 0
+    last_seq = _last_seq(session, account_id, to_at)
+    by_kind: dict[str, int] = {}
+    places = [f"{account_id}/{name}/{currency}" for name in BALANCE_NAMES]
+    for side, sign in ((LedgerEntry.credit_account_id, 1), (LedgerEntry.debit_account_id, -1)):
+        rows = session.execute(
+            select(LedgerEntry.kind, func.sum(LedgerEntry.amount_minor))
+            .where(
+                side.in_(places),
+                LedgerEntry.billing_account_id == account_id,
+                LedgerEntry.chain_seq > first_seq,
+                LedgerEntry.chain_seq <= last_seq,
+            )
+            .group_by(LedgerEntry.kind)
+        )
+        for kind, minor in rows:
+            by_kind[kind] = by_kind.get(kind, 0) + sign * int(minor)
+    return Summary(
+        currency=currency,
+        first_seq=first_seq,
+        last_seq=last_seq,
+        opening_minor=_balance_at(session, account_id, currency, first_seq),
+        by_kind=dict(sorted(by_kind.items())),
+        closing_minor=_balance_at(session, account_id, currency, last_seq),
+    )
+
+
+def _balance_at(session: Session, account_id: str, currency: str, chain_seq: int) -> int:
+    found = balances.through_seq(session, account_id, chain_seq)
+    return next((one.balance_minor for one in found if one.currency == currency), 0)
 
 
 def explain(

@@ -108,11 +108,14 @@ def movements(
     account_id: str,
     currency: str | None = None,
     before_seq: int | None = None,
+    after_seq: int = 0,
+    kind: str | None = None,
     limit: int = 50,
 ) -> Page:
-    """A page of the account's movements, newest first; `limit` counts transactions. Raises Invalid for a limit out of range.
+    """A page of the account's movements, newest first, with chain_seq in (after_seq, before_seq); `limit` counts transactions.
 
-    Transactions that moved nothing of the tenant's (they only anchor lines) are left out.
+    `kind` asks for transactions with an entry of that kind: balances beside them are those after each, whatever lies between.
+    Transactions that moved nothing of the tenant's (they only anchor lines) are left out. Raises Invalid for a limit out of range.
     """
     if not 1 <= limit <= MAX_PAGE:
         raise Invalid(field="limit", value=limit, limit=MAX_PAGE, reason="out_of_range")
@@ -121,9 +124,15 @@ def movements(
     wanted = select(LedgerEntry.transaction_id).where(LedgerEntry.transaction_id == LedgerTransaction.id)
     if currency is not None:
         wanted = wanted.where(LedgerEntry.currency == currency)
+    if kind is not None:
+        wanted = wanted.where(LedgerEntry.kind == kind)
     statement = (
         select(LedgerTransaction)
-        .where(LedgerTransaction.billing_account_id == account_id, wanted.exists())
+        .where(
+            LedgerTransaction.billing_account_id == account_id,
+            LedgerTransaction.chain_seq > after_seq,
+            wanted.exists(),
+        )
         .order_by(LedgerTransaction.chain_seq.desc())
         .limit(limit + 1)
     )
@@ -131,7 +140,7 @@ def movements(
         statement = statement.where(LedgerTransaction.chain_seq < before_seq)
     found = session.scalars(statement).all()
     shown = found[:limit]
-    rows = _movements(session, account_id, shown)
+    rows = _movements(session, account_id, shown, is_gapless=kind is None)
     if currency is not None:
         rows = [row for row in rows if row.currency == currency]
     return Page(rows=tuple(rows), next_before_seq=shown[-1].chain_seq if len(found) > limit else None)
@@ -179,25 +188,33 @@ def get_movement(session: Session, *, account_id: str, transaction_id: str) -> M
     )
 
 
-def _movements(session: Session, account_id: str, found: Sequence[LedgerTransaction]) -> list[MovementRow]:
-    """Rows for transactions in falling order of chain_seq, with the balance after each."""
+def _movements(
+    session: Session, account_id: str, found: Sequence[LedgerTransaction], *, is_gapless: bool = True
+) -> list[MovementRow]:
+    """Rows for transactions in falling order of chain_seq, with the balance after each.
+
+    `is_gapless`: no movement lies between them, so that balances follow from the first; else each is read.
+    """
     if not found:
         return []
     memos = _memos(session, found)
     entries: dict[str, list[LedgerEntry]] = {}
     for entry in _entries(session, [row.id for row in found]):
         entries.setdefault(entry.transaction_id, []).append(entry)
-    after = {
-        balance.currency: balance.balance_minor
-        for balance in balances.through_seq(session, account_id, found[0].chain_seq)
-    }
+    after = _after(session, account_id, found[0])
     rows = []
     for row in found:
+        if not is_gapless:
+            after = _after(session, account_id, row)
         for currency in sorted({entry.currency for entry in entries.get(row.id, ())}):
             own = [entry for entry in entries[row.id] if entry.currency == currency]
             rows.append(_row(row, account_id, own, after[currency], memos.get(row.id, "")))
             after[currency] -= rows[-1].amount_minor
     return rows
+
+
+def _after(session: Session, account_id: str, row: LedgerTransaction) -> dict[str, int]:
+    return {found.currency: found.balance_minor for found in balances.through_seq(session, account_id, row.chain_seq)}
 
 
 def _row(

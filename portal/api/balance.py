@@ -12,12 +12,13 @@ from portal.api.values import Money
 
 @keys.needs("billing.read")
 def show_balance() -> Response:
-    """Signed: what is owed is negative. Never summed across currencies."""
-    parameters.refuse_unknown("account")
-    now = services.now()
+    """Signed: what is owed is negative. Never summed across currencies. With `as_of`, as it was recorded at that instant."""
+    parameters.refuse_unknown("account", "as_of")
+    as_of = parameters.instant("as_of")
+    now = as_of or services.now()
     with services.database().reading() as session:
         account = keys.account_of(session, parameters.text("account"))
-        held = balances.of_account(session, account.id)
+        held = balances.of_account(session, account.id) if as_of is None else balances.as_of(session, account.id, as_of)
     own = next((one.balance_minor for one in held if one.currency == account.currency), 0)
     return answers.of(
         BalanceAnswer(

@@ -25,6 +25,9 @@ SHAPES: dict[str, tuple[dict[str, Any], str]] = {
     "allocation_id": (_TEXT, "Only usage of this allocation."),
     "from": ({"type": "string", "format": "date-time"}, "From this instant on."),
     "to": ({"type": "string", "format": "date-time"}, "Up to this instant, which is not included."),
+    "as_of": ({"type": "string", "format": "date-time"}, "As it was recorded at that instant; now without it."),
+    "currency": ({"type": "string", "examples": ["USD"]}, "The currency; the account's own by default."),
+    "kind": (_TEXT, "Only movements with an entry of this kind."),
     "zone": ({**_TEXT, "examples": ["Europe/Berlin"]}, "The time zone of days and months; the account's by default."),
 }
 

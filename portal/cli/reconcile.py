@@ -25,7 +25,8 @@ def reconcile(period: str | None, form: str) -> None:
     with database.transaction("jobs") as session:
         run_id = reconciliation.record(session, now=context.now(), comparison=found, actor=context.actor())
     with database.reading("jobs") as session:
-        rows = reconciliation_findings.list_findings(session, Filters(run_id=run_id), limit=_LISTED_MAX)
+        run = reconciliation_findings.get_run(session, run_id)
+        rows = reconciliation_findings.list_findings(session, Filters(run=run), limit=_LISTED_MAX)
     if form == "table":
         looked = ", ".join(f"{reconciliation.WORDS[stage.name].lower()} {stage.looked:,}" for stage in found.stages)
         click.echo(f"{found.checked:,} rows checked ({looked}), {found.difference_count} differences")

@@ -15,6 +15,7 @@ from billing.assurance import timeline
 from billing.assurance.reconciliation_findings import EXPLANATION_MAX, STATES, Filters, FindingRow
 from billing.jobs import works
 from billing.kernel.errors import Refusal
+from billing.kernel.rounding import half_up
 from billing.storage.database import Session
 from portal import access, errors, htmx, sentences, services
 from portal.fields import KeyedForm
@@ -106,7 +107,7 @@ def reconciliation_run(run_id: str) -> Response:
     now = services.now()
     with services.database().reading() as session:
         run = findings.get_run(session, path_key(run_id))
-        filters = Filters(run_id=run.id)
+        filters = Filters(run=run)
         total = findings.count_findings(session, filters)
         page = last_page(page, _SIZE, total)
         rows = findings.list_findings(session, filters, limit=_SIZE, offset=(page - 1) * _SIZE)
@@ -119,12 +120,10 @@ def reconciliation_run(run_id: str) -> Response:
         who=who,
         stages=stages,
         sums=[
-            (rule.words, currency, what.replace("_minor", ""), minor)
+            _sides(rule.words, currency, sides)
             for rule, facts in stages
-            if facts is not None
-            for currency, sides in sorted(facts["sums"].items())
-            for what, minor in sides.items()
-            if what.endswith("_minor")
+            if facts
+            for currency, sides in _by_currency(facts)
         ],
         rows=[(row, row.age_s(now)) for row in rows],
         page=page,
@@ -219,6 +218,7 @@ def _page(form: CompareForm, refusals: tuple[str, ...], *, status: int = 200) ->
         account=account or "",
         period=period or "",
         state=state,
+        now=now,
         chips=chips,
         is_filtered=bool(chips or state),
         clear_url=url_for("operator.reconciliation"),
@@ -227,6 +227,27 @@ def _page(form: CompareForm, refusals: tuple[str, ...], *, status: int = 200) ->
         may_run="jobs.run" in access.current_principal().staff_permissions,
         notices=query.notices,
     )
+
+
+def _by_currency(facts: dict[str, Any]) -> list[tuple[str, dict[str, int]]]:
+    return sorted(facts["sums"].items())
+
+
+def _sides(title: str, currency: str, sides: dict[str, int]) -> dict[str, Any]:
+    """Both sides of a comparison in one currency; what is kept in millionths is rounded to be shown."""
+    shown = []
+    for name, amount in sides.items():
+        label, _, unit = name.rpartition("_")
+        minor = half_up(amount, 1_000_000) if unit == "micro" else amount
+        shown.append((label.capitalize(), minor))
+    shown.sort()
+    return {
+        "title": title,
+        "currency": currency,
+        "sides": shown,
+        "difference_minor": shown[0][1] - shown[-1][1],
+        "is_exact": not any(name.endswith("_micro") for name in sides),
+    }
 
 
 def _account_id(session: Session, code: str | None) -> str | None:

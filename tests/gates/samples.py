@@ -206,6 +206,8 @@ _OPERATOR = {
     "/operator/accounts/<account_id>/transactions/<transaction_id>/reverse": page(
         "Reverse this transaction", account_id="account_id", transaction_id="transaction_id", send={"reason": "Wrong"}
     ),
+    "/operator/business": page("Business"),
+    "/operator/business.csv": answer("text/csv"),
     "/operator/approvals": page("Approvals"),
     "/operator/approvals/<approval_id>": page("Gift of USD 5.00", approval_id="approval_id"),
     "/operator/approvals/<approval_id>/approve": page("Check before approving", approval_id="approval_id"),
