@@ -65,6 +65,7 @@ OPERATOR_MENU = (
             Entry(endpoint="operator.workbench", label="Workbench", permission="finance.read", icon="inbox"),
             Entry(endpoint="operator.approvals", label="Approvals", permission="finance.read", icon="circle-check"),
             Entry(endpoint="operator.accounts", label="Billing accounts", permission="finance.read", icon="building-2"),
+            Entry(endpoint="operator.business", label="Business", permission="finance.read", icon="chart-column"),
         ),
     ),
     Section(

@@ -208,6 +208,8 @@ _OPERATOR = {
     ),
     "/operator/business": page("Business"),
     "/operator/business.csv": answer("text/csv"),
+    "/operator/business": page("Business"),
+    "/operator/business.csv": answer("text/csv"),
     "/operator/approvals": page("Approvals"),
     "/operator/approvals/<approval_id>": page("Gift of USD 5.00", approval_id="approval_id"),
     "/operator/approvals/<approval_id>/approve": page("Check before approving", approval_id="approval_id"),
