@@ -10,6 +10,7 @@ from billing.assurance.checks import (
     audit,
     balances,
     chains,
+    commitments,
     days,
     guarding,
     invoice_lines,
@@ -19,6 +20,7 @@ from billing.assurance.checks import (
     postings,
     prices,
     roots,
+    terms,
     usage,
 )
 from billing.assurance.report import Report
@@ -46,6 +48,8 @@ def run(
         (postings.check, postings.NAME),
         (invoices.check, invoices.NAME),
         (invoice_lines.check, invoice_lines.NAME),
+        (commitments.check, commitments.NAME),
+        (terms.check, terms.NAME),
         (payments.check, payments.NAME),
     )
     tallies = []

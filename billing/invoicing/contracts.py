@@ -103,7 +103,7 @@ def history(session: Session, contract_id: str) -> list[Movement]:
     found.sort(key=lambda each: each[:2])
     ids = {str(row.detail.get("invoice") or row.detail.get("credit_note") or "") for *_, row in found}
     headers = session.execute(select(InvoiceHeader.id, InvoiceHeader.number).where(InvoiceHeader.id.in_(ids)))
-    numbers: dict[str, str | None] = dict(headers.tuples().all())
+    numbers: dict[str, str | None] = dict(headers.all())
     return [
         Movement(
             kind=row.kind,
@@ -121,6 +121,13 @@ def left_minor(session: Session, contract: CommitContract) -> int:
     """What is left of a commitment, net, in minor units; 0 before it is sold. To act on it hold the account's head locked."""
     moved = _moved(session, contract.billing_account_id, {contract.currency})
     return sum(moved.get(contract.id, {}).values())
+
+
+def all_left(session: Session, account_id: str) -> list[tuple[CommitContract, int]]:
+    """Every commitment of the account with what is left of it, net, in minor units."""
+    found = commitments.list_contracts(session, account_id)
+    moved = _moved(session, account_id, {contract.currency for contract in found})
+    return [(contract, sum(moved.get(contract.id, {}).values())) for contract in found]
 
 
 def drawable(

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from billing.accounts import directory, heads, names
 from billing.accounts.tables import AccountHead, BillingAccount, Project
+from billing.catalog.meters import CLOSING, kind_of
 from billing.invoicing import assembling, contracts, deductions, events, lines, parties, rows, sales
 from billing.invoicing.documents import model
 from billing.invoicing.documents.model import InvoiceDocument, Line
@@ -19,7 +20,7 @@ from billing.kernel import periods as calendar
 from billing.kernel.errors import Invalid, NotFound
 from billing.kernel.ids import new_id
 from billing.ledger import promos
-from billing.rating import periods
+from billing.rating import closing, periods
 from billing.rating.periods import ChargeToInvoice
 from billing.rating.tables import BillingPeriod
 
@@ -102,6 +103,10 @@ def with_deductions(
         for one in document.taxes
     ]
     return assembling.with_lines(document, made, allowances, treatments)
+
+
+def _is_closing(charge: ChargeToInvoice) -> bool:
+    return kind_of(charge.meter_code) == CLOSING
 
 
 def _same(made: Sequence[Line], before: Sequence[Line]) -> bool:
@@ -234,7 +239,12 @@ def _document(
             Project.id.in_({charge.project_id for charge in charges if charge.project_id})
         )
     ).all()
-    made = lines.of_charges(charges, treatments=treatments, project_codes={row.id: row.code for row in codes})
+    made = lines.of_charges(
+        charges,
+        treatments=treatments,
+        project_codes={row.id: row.code for row in codes},
+        notes=closing.words_of(session, [charge.charge_id for charge in charges if _is_closing(charge)]),
+    )
     net_minor = sum(line.amount_minor for line in made)
     if net_minor < 0:
         raise NegativeTotal(account=account.code, period=period.label, net_minor=net_minor, currency=currency)

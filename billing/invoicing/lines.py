@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
+from billing.catalog.meters import USAGE, kind_of
 from billing.invoicing import quantities, tax
 from billing.invoicing.documents.model import Allowance, Line, Tax
 from billing.kernel.ids import new_ids
@@ -11,12 +12,21 @@ from billing.rating.periods import ChargeToInvoice
 
 
 def of_charges(
-    charges: Sequence[ChargeToInvoice], *, treatments: Mapping[str, tax.Treatment], project_codes: Mapping[str, str]
+    charges: Sequence[ChargeToInvoice],
+    *,
+    treatments: Mapping[str, tax.Treatment],
+    project_codes: Mapping[str, str],
+    notes: Mapping[str, str] | None = None,
 ) -> tuple[Line, ...]:
-    """One line per charge, in their order; `treatments` by period label, `project_codes` by project id."""
+    """One line per charge, in their order; `treatments` by period label, `project_codes` by project id.
+
+    `notes` say of a closing charge, by its id, what led to it.
+    """
     line_ids = new_ids("inl", len(charges))
     return tuple(
-        _of_charge(charge, line_id, seq, treatments[charge.period_label], project_codes)
+        _of_charge(
+            charge, line_id, seq, treatments[charge.period_label], project_codes, (notes or {}).get(charge.charge_id)
+        )
         for seq, (line_id, charge) in enumerate(zip(line_ids, charges, strict=True), start=1)
     )
 
@@ -50,9 +60,16 @@ def of_group(group: tax.Group) -> Tax:
 
 
 def _of_charge(
-    charge: ChargeToInvoice, line_id: str, seq: int, treatment: tax.Treatment, project_codes: Mapping[str, str]
+    charge: ChargeToInvoice,
+    line_id: str,
+    seq: int,
+    treatment: tax.Treatment,
+    project_codes: Mapping[str, str],
+    note: str | None,
 ) -> Line:
-    unit_price = charge.parameters.get("unit_price") if charge.model == "per_unit" else None
+    # A fee or a closing charge is one item at its amount: what the system counts for it is no unit that anybody bought.
+    is_usage = kind_of(charge.meter_code) == USAGE
+    unit_price = charge.parameters.get("unit_price") if charge.model == "per_unit" and is_usage else None
     if unit_price is not None and charge.quantity_base >= 0:
         stated = quantities.state(
             meter_code=charge.meter_code,
@@ -68,9 +85,13 @@ def _of_charge(
         stated = quantities.Stated(
             quantity_text=sign, unit="item", price_base_text="1", beside_text="", priced_unit="item"
         )
-        words = _tiers(charge)
+        words = _tiers(charge) if is_usage else note or ""
     project = f"Project {project_codes[charge.project_id]}" if charge.project_id else ""
-    late = f"Late usage for {charge.period_label}" if charge.is_late else ""
+    late = (
+        (f"Late usage for {charge.period_label}" if is_usage else f"For {charge.period_label}")
+        if charge.is_late
+        else ""
+    )
     return Line(
         id=line_id,
         seq=seq,

@@ -101,7 +101,12 @@ def words_of(session: Session, charge_ids: Sequence[str]) -> dict[str, str]:
         .where(RatedLine.charge_id.in_(charge_ids), UsageRecord.meter_code == closing_prices.METER)
         .order_by(RatedLine.line_seq)
     )
-    return dict(rows.tuples().all())
+    return dict(rows.all())
+
+
+def instant_of(period: BillingPeriod) -> datetime:
+    """The instant at which a period's closing charges are counted: its last."""
+    return period.end_at - _LAST_INSTANT
 
 
 def booked(session: Session, account_id: str, period: BillingPeriod) -> dict[str, tuple[int, int, str]]:
@@ -110,7 +115,7 @@ def booked(session: Session, account_id: str, period: BillingPeriod) -> dict[str
         select(UsageRecord.variant, UsageRecord.quantity_base, UsageRecord.id)
         .where(
             UsageRecord.billing_account_id == account_id,
-            UsageRecord.start_at == period.end_at - _LAST_INSTANT,
+            UsageRecord.start_at == instant_of(period),
             UsageRecord.meter_code == closing_prices.METER,
         )
         .order_by(UsageRecord.usage_seq)
@@ -166,7 +171,7 @@ def _pieces(
             import_id=None,
             corrects_id=first_id,
         )
-        last = period.end_at - _LAST_INSTANT
+        last = instant_of(period)
         made.append(Piece(origin, item, (last, last), (one.amount_minor - minor) * MICRO))
     return made
 

@@ -1,4 +1,4 @@
-"""Lines and VAT groups of issued documents: each row says what the document that was issued says, and what its charge holds."""
+"""Lines, allowances and VAT groups of issued documents: each row says what the document that was issued says, and what its charge holds."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from billing.assurance import streams
 from billing.assurance.report import Tally, count
-from billing.invoicing.tables import InvoiceHeader, InvoiceLine, InvoiceTax
+from billing.invoicing.tables import InvoiceAllowance, InvoiceHeader, InvoiceLine, InvoiceTax
 from billing.rating.tables import Charge
 
 NAME = "invoice_line"
@@ -16,25 +16,28 @@ _LINE = (
     *("id", "seq", "charge_id", "description", "quantity_text", "unit", "unit_price_text", "amount_minor"),
     *("tax_category", "tax_rate_bp"),
 )
+_SINCE = ("contract_id",)  # said since there are commitments
+_ALLOWANCE = ("seq", "kind", "grant_id", "reason", "tax_category", "tax_rate_bp", "amount_minor")
 _TAX = ("category", "rate_bp", "jurisdiction", "taxable_minor", "tax_minor", "reason")
 
 
 def check(session: Session, tally: Tally) -> None:
-    """Look at every line and every VAT group of every issued document."""
-    lines = taxes = 0
+    """Look at every line, every allowance and every VAT group of every issued document."""
+    lines = taxes = allowances = 0
     issued = InvoiceHeader.number.is_not(None)
     statement = select(InvoiceHeader.id, InvoiceHeader.number, InvoiceHeader.kind, InvoiceHeader.snapshot)
     for header in streams.stream(session, statement.where(issued).order_by(InvoiceHeader.id)):
         lines += _check_lines(session, tally, header)
         taxes += _check_taxes(session, tally, header)
-    for table, looked in ((InvoiceLine, lines), (InvoiceTax, taxes)):
+        allowances += _check_allowances(session, tally, header)
+    for table, looked in ((InvoiceLine, lines), (InvoiceTax, taxes), (InvoiceAllowance, allowances)):
         there = select(func.count()).select_from(table).join(InvoiceHeader, InvoiceHeader.id == table.invoice_id)
         tally.expect(table.__tablename__, looked, count(session, there.where(issued)))
 
 
 def _check_lines(session: Session, tally: Tally, header: Any) -> int:
     rows = session.execute(
-        select(*(getattr(InvoiceLine, name) for name in _LINE), Charge.posted_minor, Charge.draft_id)
+        select(*(getattr(InvoiceLine, name) for name in (*_LINE, *_SINCE)), Charge.posted_minor, Charge.draft_id)
         .outerjoin(Charge, Charge.id == InvoiceLine.charge_id)
         .where(InvoiceLine.invoice_id == header.id)
         .order_by(InvoiceLine.seq)
@@ -47,6 +50,7 @@ def _check_lines(session: Session, tally: Tally, header: Any) -> int:
             tally.differ(row.id, f"is no line of document {header.number} as it was issued", number=header.number)
             continue
         other = [name for name in _LINE if getattr(row, name) != line[name]]
+        other += [name for name in _SINCE if getattr(row, name) != line.get(name)]
         if other:
             sentence = f"says other than document {header.number} as it was issued: {', '.join(other)}"
             tally.differ(row.id, sentence, number=header.number)
@@ -56,6 +60,18 @@ def _check_lines(session: Session, tally: Tally, header: Any) -> int:
             tally.differ(row.id, sentence, number=header.number)
     for line_id in said:
         tally.differ(line_id, f"is missing from document {header.number}", number=header.number)
+    return len(rows)
+
+
+def _check_allowances(session: Session, tally: Tally, header: Any) -> int:
+    columns = [getattr(InvoiceAllowance, name) for name in _ALLOWANCE]
+    rows = session.execute(select(*columns).where(InvoiceAllowance.invoice_id == header.id)).all()
+    tally.look(len(rows))
+    stored = sorted(tuple(row) for row in rows)
+    said = sorted(tuple(one[name] for name in _ALLOWANCE) for one in header.snapshot.get("allowances", ()))
+    if stored != said:
+        sentence = f"its allowances are not those of document {header.number} as it was issued"
+        tally.differ(header.id, sentence, number=header.number)
     return len(rows)
 
 

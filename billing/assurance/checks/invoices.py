@@ -1,6 +1,7 @@
 """Issued documents: header = lines + taxes = ledger, numbers without gaps, bytes and snapshots unaltered, settled as booked."""
 
 import hashlib
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -32,6 +33,13 @@ _HEADER_FIELDS = (
 )
 # Said since there are allowances; a document from before them took nothing off.
 _SINCE = {"allowance_minor": 0}
+# Entries that name what they move: kind -> the field of their detail.
+_NAMING = {
+    "commit_drawdown": "contract_id",
+    "commit_return": "contract_id",
+    "promo_apply": "grant_id",
+    "promo_return": "grant_id",
+}
 _SETTLING = {
     "wallet": ("wallet_apply",),
     "payment": ("stripe_credit", "bank_credit"),
@@ -107,6 +115,7 @@ def _check_transaction(session: Session, tally: Tally, header: Any) -> None:
         tally.differ(header.id, sentence, number=header.number)
         return
     sides: dict[str, int] = {}
+    named: dict[tuple[str, str], int] = {}
     for row in session.execute(
         select(LedgerEntry.__table__).where(LedgerEntry.transaction_id == header.transaction_id)
     ):
@@ -116,21 +125,84 @@ def _check_transaction(session: Session, tally: Tally, header: Any) -> None:
             name = ledger_account_id.rsplit("/", 2)[1]
             base = name.partition(":")[0]
             sides[base] = sides.get(base, 0) + sign * row.amount_minor
+        if row.kind in _NAMING:
+            key = (row.kind, str(row.detail.get(_NAMING[row.kind])))
+            named[key] = named.get(key, 0) + row.amount_minor
+    taken = _taken_off(session, header)
     if header.kind == "invoice":
         wanted = {
-            "unbilled": header.net_minor,
+            "unbilled": taken.charged_minor,
+            "deferred": taken.sold_minor - taken.drawn_minor,
+            "promo": -taken.promo_minor,
+            "discount": -taken.discount_minor,
             "tax": header.tax_minor,
             "wallet": -header.prepaid_minor,
             "receivable": header.prepaid_minor - header.total_minor,
         }
         found = {name: sides.get(name, 0) for name in wanted}
     else:
-        payable_minor = header.total_minor + header.rounding_minor
-        wanted = {"tax": -header.tax_minor, "to the tenant": payable_minor}
-        found = {"tax": sides.get("tax", 0), "to the tenant": sides.get("receivable", 0) + sides.get("wallet", 0)}
+        wanted = {
+            "deferred": taken.drawn_minor - taken.sold_minor,
+            "promo": taken.promo_minor,
+            "discount": taken.discount_minor,
+            "tax": -header.tax_minor,
+            "to the tenant": header.total_minor + header.rounding_minor,
+        }
+        found = {name: sides.get(name, 0) for name in wanted}
+        found["to the tenant"] = sides.get("receivable", 0) + sides.get("wallet", 0)
     if found != wanted:
         sentence = f"document {header.number} says {wanted}, its ledger transaction moved {found}"
         tally.differ(header.id, sentence, number=header.number, transaction=header.transaction_id)
+    elif named != taken.named(header.kind):
+        sentence = f"document {header.number} takes off {taken.named(header.kind)}, its ledger transaction {named}"
+        tally.differ(header.id, sentence, number=header.number, transaction=header.transaction_id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Taken:
+    """What a document's rows charge, sell and take off, in minor units; of a credit note, what it gives back of each."""
+
+    charged_minor: int
+    sold_minor: int
+    drawn: dict[str, int]
+    gifts: dict[str, int]
+    discount_minor: int
+
+    @property
+    def drawn_minor(self) -> int:
+        return sum(self.drawn.values())
+
+    @property
+    def promo_minor(self) -> int:
+        return sum(self.gifts.values())
+
+    def named(self, kind: str) -> dict[tuple[str, str], int]:
+        """What entries must name: contracts drawn down and grants used, or given back."""
+        drawing, using = ("commit_drawdown", "promo_apply") if kind == "invoice" else ("commit_return", "promo_return")
+        drawn = {(drawing, contract_id): minor for contract_id, minor in self.drawn.items()}
+        return drawn | {(using, grant_id): minor for grant_id, minor in self.gifts.items()}
+
+
+def _taken_off(session: Session, header: Any) -> _Taken:
+    """From the rows: a line with a charge charges, one of a sale's document sells, one with a contract alone draws it down."""
+    charged = sold = discount = 0
+    drawn: dict[str, int] = {}
+    gifts: dict[str, int] = {}
+    lines = select(InvoiceLine.charge_id, InvoiceLine.contract_id, InvoiceLine.amount_minor)
+    for charge_id, contract_id, amount in session.execute(lines.where(InvoiceLine.invoice_id == header.id)):
+        if charge_id is not None or contract_id is None:
+            charged += amount
+        elif header.billing_period_id is None:
+            sold += amount
+        else:
+            drawn[contract_id] = drawn.get(contract_id, 0) - amount
+    allowances = select(InvoiceAllowance.grant_id, InvoiceAllowance.amount_minor)
+    for grant_id, amount in session.execute(allowances.where(InvoiceAllowance.invoice_id == header.id)):
+        if grant_id is None:
+            discount += amount
+        else:
+            gifts[grant_id] = gifts.get(grant_id, 0) + amount
+    return _Taken(charged_minor=charged, sold_minor=sold, drawn=drawn, gifts=gifts, discount_minor=discount)
 
 
 def _check_numbers(session: Session, tally: Tally) -> None:
