@@ -237,6 +237,17 @@ def checkpoints(context: JobContext) -> int:
     )
 
 
+def roll_up(context: JobContext) -> int:
+    """Bring every chain's checkpoints to its end, so that a balance of the house is read without tails. Counts checkpoints."""
+    with context.database.reading("jobs") as session:
+        account_ids = balances.accounts_to_roll_up(session)
+    return each_account(
+        context,
+        account_ids,
+        lambda session, account_id: balances.write_checkpoints(session, now=context.now, account_id=account_id),
+    )
+
+
 def expire_gifts(context: JobContext) -> int:
     """End what is left of gifts whose time is over. Counts grants."""
     with context.database.reading("jobs") as session:

@@ -71,6 +71,7 @@ TIMETABLE: tuple[Job, ...] = (
     ),
     Job(name="seal-audit", words="Chain the audit log", every=timedelta(seconds=20), run=steps.seal_audit),
     Job(name="checkpoints", words="Shorten the way to each balance", every=timedelta(hours=1), run=steps.checkpoints),
+    Job(name="roll-up", words="Roll up the balances of the house", every=timedelta(days=1), run=steps.roll_up),
     Job(name="gifts", words="End gifts whose time is over", every=timedelta(hours=1), run=steps.expire_gifts),
     Job(
         name="roots",

@@ -123,18 +123,12 @@ def seq_at(session: Session, account_id: str, at: datetime) -> int:
 
 def accounts_to_checkpoint(session: Session) -> list[str]:
     """Billing accounts whose tail behind the newest checkpoint has grown to LONG_TAIL transactions."""
-    newest = (
-        select(_CHECKPOINTS.c.billing_account_id, func.max(_CHECKPOINTS.c.through_chain_seq).label("through"))
-        .group_by(_CHECKPOINTS.c.billing_account_id)
-        .subquery()
-    )
-    rows = session.execute(
-        select(_HEADS.c.billing_account_id)
-        .outerjoin(newest, newest.c.billing_account_id == _HEADS.c.billing_account_id)
-        .where(_HEADS.c.chain_seq - func.coalesce(newest.c.through, 0) >= LONG_TAIL)
-        .order_by(_HEADS.c.billing_account_id)
-    )
-    return list(rows.scalars())
+    return _behind(session, LONG_TAIL)
+
+
+def accounts_to_roll_up(session: Session) -> list[str]:
+    """Billing accounts that have moved since their newest checkpoint: rolled up, a house balance has no tails to read."""
+    return _behind(session, 1)
 
 
 def write_checkpoints(session: Session, *, now: datetime, account_id: str) -> int:
@@ -199,6 +193,22 @@ def entry_sum(session: Session, ledger_account_id: str, chain_id: str, through: 
         )
         total += sign * int(summed.scalar_one())
     return total
+
+
+def _behind(session: Session, transactions: int) -> list[str]:
+    """Accounts whose chain has at least so many transactions behind its newest checkpoint."""
+    newest = (
+        select(_CHECKPOINTS.c.billing_account_id, func.max(_CHECKPOINTS.c.through_chain_seq).label("through"))
+        .group_by(_CHECKPOINTS.c.billing_account_id)
+        .subquery()
+    )
+    rows = session.execute(
+        select(_HEADS.c.billing_account_id)
+        .outerjoin(newest, newest.c.billing_account_id == _HEADS.c.billing_account_id)
+        .where(_HEADS.c.chain_seq - func.coalesce(newest.c.through, 0) >= transactions)
+        .order_by(_HEADS.c.billing_account_id)
+    )
+    return list(rows.scalars())
 
 
 def _balances(sums: dict[str, dict[str, int]], tax_rate_bp: int, currency: str | None) -> list[Balance]:

@@ -1,9 +1,10 @@
 """Trial balance: every book account's figure, and the proof that debits and credits are the same sum in each currency."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import cast
 
-from sqlalchemy import Table, case, func, select, union_all
+from sqlalchemy import ColumnElement, Table, case, func, select, union_all
 from sqlalchemy.orm import Session
 
 from billing.ledger import balances
@@ -66,6 +67,18 @@ def now(session: Session, seller_id: str | None = None) -> TrialBalance:
 
 def through_month(session: Session, *, seller_id: str, month_label: str) -> TrialBalance:
     """A seller's trial balance by accounting period: everything that counts up to the end of a month. Reads all entries."""
+    return _summed(session, AccountingPeriod.seller_id == seller_id, AccountingPeriod.month <= month_label)
+
+
+def as_of(session: Session, at: datetime, *, seller_id: str | None = None) -> TrialBalance:
+    """The trial balance of what was recorded up to an instant, of one seller or of all. Reads all entries."""
+    conditions = [LedgerTransaction.recorded_at <= at]
+    if seller_id is not None:
+        conditions.append(AccountingPeriod.seller_id == seller_id)
+    return _summed(session, *conditions)
+
+
+def _summed(session: Session, *conditions: ColumnElement[bool]) -> TrialBalance:
     sides = union_all(
         *(
             select(
@@ -83,7 +96,7 @@ def through_month(session: Session, *, seller_id: str, month_label: str) -> Tria
         .join(LedgerAccount, LedgerAccount.id == sides.c.ledger_account_id)
         .join(LedgerTransaction, LedgerTransaction.id == sides.c.transaction_id)
         .join(AccountingPeriod, AccountingPeriod.id == LedgerTransaction.accounting_period_id)
-        .where(AccountingPeriod.seller_id == seller_id, AccountingPeriod.month <= month_label)
+        .where(*conditions)
         .group_by(LedgerAccount.currency, owner, LedgerAccount.name)
     )
     return _balance({(currency, side, name): int(figure) for currency, side, name, figure in rows})
