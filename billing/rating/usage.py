@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
@@ -57,8 +57,9 @@ def query(session: Session, locks: Locks) -> Rows:
 
 
 def fetch(session: Session, rows: Rows) -> Sequence[Usage]:
-    """The records of a query."""
-    return cast(Sequence[Usage], session.connection().execute(rows).all())
+    """The records of a query, straight from the driver: its columns are integers and text on both engines."""
+    with session.connection().execute(rows) as result:
+        return list(map(Usage._make, result.cursor.fetchall()))
 
 
 def instant(start_micros: int) -> datetime:

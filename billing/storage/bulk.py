@@ -6,7 +6,7 @@ Rows hold the Python values of their columns (aware datetimes, ints, text, None)
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import Connection, LargeBinary, Table, text
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from psycopg import sql
 
 _CHUNK = 5_000
+_SQLITE_VALUES = 1_500  # of one statement; more gain nothing
 _COPY_FROM_ROWS = 50  # COPY takes two round trips more than one statement
 _STAGE_FROM_ROWS = 500  # a temporary table costs about a millisecond
 
@@ -53,11 +54,18 @@ def insert_rows(session: Session, table: Table, columns: Sequence[str], rows: It
 
 
 def _insert_sqlite(connection: Connection, table: Table, columns: Sequence[str], rows: list[Sequence[Any]]) -> None:
+    """Many rows a statement: each statement on a guarded table opens a journal of its own, which costs as much as its row."""
     names = ", ".join(f'"{name}"' for name in columns)
-    marks = ", ".join("?" * len(columns))
-    statement = f'INSERT INTO "{table.name}" ({names}) VALUES ({marks})'  # noqa: S608  names of our own columns
+    marks = f"({', '.join('?' * len(columns))})"
+    statement = f'INSERT INTO "{table.name}" ({names}) VALUES '  # noqa: S608  names of our own columns
     converted = list(_converted(table, columns, rows, _TO_SQLITE))
-    connection.exec_driver_sql(statement, converted)
+    each = max(1, _SQLITE_VALUES // len(columns))
+    whole = len(converted) // each * each
+    many = statement + ", ".join([marks] * each)
+    for place in range(0, whole, each):
+        connection.exec_driver_sql(many, tuple(chain.from_iterable(converted[place : place + each])))
+    if whole < len(converted):
+        connection.exec_driver_sql(statement + marks, converted[whole:])
 
 
 def _copy(connection: Connection, name: str, columns: Sequence[str], rows: bytes) -> None:
@@ -150,7 +158,10 @@ def _converted(
     values: list[Iterable[Any]] = list(zip(*rows, strict=True))
     for index, name in enumerate(columns):
         convert = converters.get(type(table.c[name].type))
-        if convert is not None:
+        if convert is _instant_to_sqlite:
+            known = {value: None if value is None else convert(value) for value in set(values[index])}
+            values[index] = [known[value] for value in values[index]]
+        elif convert is not None:
             values[index] = [None if value is None else convert(value) for value in values[index]]
     return zip(*values, strict=True)
 
@@ -169,8 +180,12 @@ def _aware(value: datetime) -> datetime:
     return value
 
 
+def _instant_to_sqlite(value: datetime) -> int:
+    return _micros(_aware(value))
+
+
 _TO_SQLITE: dict[type, Convert] = {
-    Instant: lambda value: _micros(_aware(value)),
+    Instant: _instant_to_sqlite,
     Quantity: str,
     Flag: int,
     Json: _json_text,
