@@ -121,7 +121,7 @@ _TENANT = {
     "/usage/cost.csv": answer("text/csv", query="period=2026-10"),
     "/usage/trends": page("Twelve months"),
     "/usage/records": page("Usage records", query="period=2026-10"),
-    "/usage/records/<record_id>": page("Cpu hour, record 1", record_id="usage_record_id"),
+    "/usage/records/<record_id>": page("CPU time, record 1", record_id="usage_record_id"),
     "/rated-lines": page("Rated lines"),
     "/rated-lines/<line_id>": page("CPU time, line 1", line_id="line_id"),
     "/balance": page("Balance"),
