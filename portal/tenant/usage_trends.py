@@ -78,7 +78,7 @@ def _report(shown: Spending, group: str, days: Range) -> dict[str, Any]:
     return {
         "chart": cost_charts.stacked(shown, by="month", group=group, days=days, id="trend-chart"),
         "labels": labels,
-        "heads": [{"label": one["short"], "kind": "num"} for one in labels],
+        "heads": [{"label": one["short"], "kind": "num"} for one in reversed(labels)],
         "rows": rows,
         "more_count": len(shown.groups) - len(rows),
     }

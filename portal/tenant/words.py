@@ -3,6 +3,8 @@
 from datetime import date
 from fractions import Fraction
 
+from billing.catalog.items import Item
+from billing.catalog.skus import SKUS
 from billing.ledger.statement import MovementRow
 from portal import filters
 from portal.tenant import blueprint
@@ -72,12 +74,20 @@ _ACTORS = {
     "provider": "Payment provider",
     "cli": "An operator",
 }
+# A meter is called what it is sold as where nothing tells its items apart.
+_METERS = {sku.meter_code: sku.name for sku in SKUS.values() if sku.item == Item(sku.meter_code)}
 _UNITS = {"query": "queries"}
 
 
 def units(unit: str, count: Fraction | int = 2) -> str:
     """A unit's name beside a quantity: "core-hours", one "token"."""
     return unit if count == 1 else _UNITS.get(unit, f"{unit}s")
+
+
+def meter(code: str, variant: str = "") -> str:
+    """What a meter is called, with the model where it has one: "GPU time, h100"."""
+    name = _METERS.get(code, plain(code))
+    return f"{name}, {variant}" if variant else name
 
 
 def movement(row_type: str) -> str:
@@ -131,4 +141,5 @@ def month_name(label: str | None) -> str:
 
 blueprint.add_app_template_filter(units, "units")
 blueprint.add_app_template_filter(month_name, "label_month")
+blueprint.add_app_template_filter(meter, "meter_name")
 blueprint.add_app_template_filter(plain, "plain_words")
