@@ -48,7 +48,10 @@ TENANT_MENU = (
     ),
     Section(
         label="Limits",
-        entries=(Entry(endpoint="tenant.budgets", label="Budgets", permission="billing.read", icon="target"),),
+        entries=(
+            Entry(endpoint="tenant.budgets", label="Budgets", permission="billing.read", icon="target"),
+            Entry(endpoint="tenant.plan", label="Plan and prices", permission="billing.read", icon="tag"),
+        ),
     ),
     Section(
         label="Settings",
@@ -75,6 +78,13 @@ OPERATOR_MENU = (
             Entry(
                 endpoint="operator.invoice_runs", label="Invoice runs", permission="finance.read", icon="receipt-text"
             ),
+        ),
+    ),
+    Section(
+        label="Prices",
+        entries=(
+            Entry(endpoint="operator.catalog", label="Catalog", permission="finance.read", icon="tag"),
+            Entry(endpoint="operator.shadow_ratings", label="Shadow ratings", permission="finance.read", icon="scale"),
         ),
     ),
     Section(

@@ -10,6 +10,7 @@ from billing.catalog.prices import Price
 from billing.catalog.terms import PlanTerms
 from billing.rendering import formats
 from portal.filters import reader_locale
+from portal.tenant import words
 
 _FAMILIES = {
     "gpu": "GPUs",
@@ -43,6 +44,11 @@ class PriceLine:
     scope: str
     price: str
     per: str
+
+
+def family_order(code: str) -> tuple[int, str]:
+    """Where a family stands in a price list: GPUs first, then as the table of words has it."""
+    return (list(_FAMILIES).index(code) if code in _FAMILIES else len(_FAMILIES), code)
 
 
 def family(code: str) -> str:
@@ -81,8 +87,7 @@ def lines(price: Price) -> tuple[PriceLine, ...]:
         case "graduated" | "volume":
             return tuple(_tiers(price))
         case "percentage":
-            share = formats.percent(int(Fraction(given["percent"]) * 100), locale=reader_locale())
-            return (PriceLine(scope="", price=share, per="amount"),)
+            return (PriceLine(scope="", price=f"{given['percent']}%", per="amount"),)
         case _:
             return (PriceLine(scope="", price=str(given), per=""),)
 
@@ -93,6 +98,20 @@ def short(price: Price) -> str:
         " ".join(part for part in (line.scope, line.price, f"per {line.per}" if line.per else "") if part)
         for line in lines(price)
     )
+
+
+def written(model_code: object, parameters: object) -> str:
+    """A price as it was asked for, where there is no price yet: "Per unit: unit price 0.30"."""
+    if not isinstance(model_code, str) or not isinstance(parameters, Mapping):
+        return "The plan's price again"
+    parts = []
+    for name, value in parameters.items():
+        if isinstance(value, list):
+            tiers = [f"{tier['unit_price']}{' up to ' + tier['up_to'] if 'up_to' in tier else ''}" for tier in value]
+            parts.append(f"tiers {', '.join(tiers)}")
+        else:
+            parts.append(f"{name.replace('_', ' ')} {value}")
+    return f"{model(model_code)}: {', '.join(parts)}"
 
 
 def terms(found: PlanTerms, *, currency: str, fees: Mapping[str, Price]) -> list[str]:
@@ -107,7 +126,7 @@ def terms(found: PlanTerms, *, currency: str, fees: Mapping[str, Price]) -> list
         said.append(f"A period comes to at least {amount}: what is lacking is charged when it ends.")
     for one in found.percentages:
         of_what = " and ".join(family(code) for code in one.families) if one.families else "all charges"
-        said.append(f"{_named(one.code)}: {one.percent} % of {of_what}, charged when the period ends.")
+        said.append(f"{_named(one.code)}: {one.percent}% of {of_what}, charged when the period ends.")
     if found.locks_price:
         said.append("A machine keeps the price of its start for as long as it runs.")
     grant = found.grant_in(currency)
@@ -147,13 +166,7 @@ def _unit(price: Price) -> str:
 
 def _count(text: str, unit: str) -> str:
     count = Fraction(text)
-    return f"{formats.quantity(count, locale=reader_locale())} {_plural(unit) if count != 1 else unit}"
-
-
-def _plural(unit: str) -> str:
-    if unit == "GiB":
-        return unit
-    return unit[:-1] + "ies" if unit.endswith("y") else unit + "s"
+    return f"{formats.quantity(count, locale=reader_locale())} {unit if unit == 'GiB' else words.units(unit, count)}"
 
 
 def _named(code: str) -> str:

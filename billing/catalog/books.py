@@ -11,6 +11,7 @@ from billing.catalog import book_files, prices
 from billing.catalog.book_files import BookFacts, PriceFacts, ProductFacts
 from billing.catalog.errors import PriceExists, ProductExists
 from billing.catalog.items import Item
+from billing.catalog.meters import get_meter
 from billing.catalog.tables import PriceBook, PriceBookActivation, PriceVersion, Sku
 from billing.kernel.clock import to_rfc3339
 from billing.kernel.errors import NotFound
@@ -138,6 +139,39 @@ def prices_of(session: Session, book_id: str) -> list[prices.Price]:
     stated = prices.query().where(PriceVersion.price_book_id == book_id)
     stated = stated.order_by(PriceVersion.sku_code, PriceVersion.currency, PriceVersion.valid_from)
     return [prices.price_of(*row) for row in session.execute(stated)]
+
+
+def as_prices(session: Session, facts: BookFacts) -> list[prices.Price]:
+    """What a book that is not stored says, as prices without ids: for looking at it beside others."""
+    products = {product.sku_code: product.item for product in facts.products}
+    rows = session.execute(select(Sku.code, Sku.meter_code, Sku.variant, Sku.mode))
+    items = {code: Item(*item) for code, *item in rows} | products
+    return [
+        prices.Price(
+            id="",
+            sku_code=price.sku_code,
+            family=price.sku_code.partition("/")[0],
+            item=items[price.sku_code],
+            currency=price.currency,
+            model=price.model,
+            parameters=price.parameters,
+            valid_from=price.valid_from,
+            price_hash="",
+            base_per_unit=get_meter(items[price.sku_code].meter_code).base_per_unit,
+        )
+        for price in facts.prices
+    ]
+
+
+def names_of(session: Session) -> dict[str, str]:
+    """The names of all things sold, by SKU."""
+    return dict(session.execute(select(Sku.code, Sku.name)).tuples().all())
+
+
+def price_counts(session: Session) -> dict[str, int]:
+    """How many prices each version states, by its id."""
+    query = select(PriceVersion.price_book_id, func.count()).group_by(PriceVersion.price_book_id)
+    return dict(session.execute(query).tuples().all())
 
 
 def facts_of(version: PriceVersion) -> PriceFacts:

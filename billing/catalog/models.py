@@ -14,6 +14,8 @@ from billing.kernel import money
 from billing.kernel.errors import Invalid
 
 _PLAIN_DECIMAL = re.compile(r"[0-9]{1,18}(\.[0-9]{1,12})?")
+_PLACES = 12
+_ONLY_LONGER = re.compile(r"[0-9]{1,18}\.[0-9]{13,60}")
 _PERCENT_MAX = 10_000
 _TIERS_MAX = 100
 PERCENTAGE = "percentage"
@@ -24,7 +26,7 @@ Parameters = dict[str, Any]
 def read(model: str, given: Mapping[str, Any], *, currency: str, base_per_unit: int) -> Parameters:
     """The parameters as they are stored: all numbers as decimal text.
 
-    Raises Invalid: unknown_model, missing, unknown_key, not_a_plain_decimal (negative, exponent, more than 12 places), too_large,
+    Raises Invalid: unknown_model, missing, unknown_key, below_zero, too_many_places (more than 12), not_a_price (no plain decimal), too_large,
     not_whole_base_units, not_a_list_of_tiers, only_the_last_tier_is_open, bounds_must_rise.
     """
     try:
@@ -70,8 +72,12 @@ def _percentage(given: Mapping[str, Any], _currency: str, _base_per_unit: int) -
     """`{"percent": "2.5"}` of an amount meter."""
     _only(given, "percent")
     percent = _decimal(given, "percent")
-    if Fraction(percent) > _PERCENT_MAX:
-        raise Invalid(field="percent", value=percent, limit=_PERCENT_MAX, reason="too_large")
+    if Fraction(percent) > _PLACES = 12
+_ONLY_LONGER = re.compile(r"[0-9]{1,18}\.[0-9]{13,60}")
+_PERCENT_MAX:
+        raise Invalid(field="percent", value=percent, limit=_PLACES = 12
+_ONLY_LONGER = re.compile(r"[0-9]{1,18}\.[0-9]{13,60}")
+_PERCENT_MAX, reason="too_large")
     return {"percent": percent}
 
 
@@ -136,5 +142,13 @@ def _decimal(given: Mapping[str, Any], name: str) -> str:
     value = given[name]
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
     if not isinstance(text, str) or not _PLAIN_DECIMAL.fullmatch(text):
-        raise Invalid(field=name, value=ascii(value)[:40], reason="not_a_plain_decimal")
+        raise Invalid(field=name, value=ascii(value)[:40].strip("'"), limit=_PLACES, reason=_why_not(text))
     return text
+
+
+def _why_not(text: object) -> str:
+    if not isinstance(text, str):
+        return "not_a_price"
+    if text.startswith("-") and _PLAIN_DECIMAL.fullmatch(text[1:]):
+        return "below_zero"
+    return "too_many_places" if _ONLY_LONGER.fullmatch(text) else "not_a_price"

@@ -160,6 +160,14 @@ def get_plan(session: Session, code: str) -> Plan:
     return plan
 
 
+def get_plan_by_id(session: Session, plan_id: str) -> Plan:
+    """The plan of that id. Raises NotFound."""
+    plan = session.get(Plan, plan_id) if names.is_safe(plan_id) else None
+    if plan is None:
+        raise NotFound(plan_id=names.shown(plan_id))
+    return plan
+
+
 def list_versions(session: Session, code: str | None = None) -> Sequence[PlanRow]:
     """All versions of all plans, or of one: by plan and start."""
     query = select(Plan, PlanVersion).join(PlanVersion, PlanVersion.plan_id == Plan.id)

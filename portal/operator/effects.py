@@ -1,6 +1,6 @@
 """What an approval would post, in words and figures: the entries, and the account's figures before and after."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -9,11 +9,13 @@ from flask import url_for
 
 from billing.accounts.approval_list import ApprovalRow
 from billing.accounts.approvals import ACTS
+from billing.catalog import activations, overrides
 from billing.kernel.money import Money
 from billing.ledger import adjustments, balances, reversal
 from billing.ledger.entries import BALANCE_NAMES
 from billing.rendering import formats
 from billing.storage.database import Session
+from portal import price_words
 from portal.filters import reader_locale
 from portal.tenant import words as tenant_words
 
@@ -132,10 +134,30 @@ def _facts(row: ApprovalRow) -> tuple[dict[str, Any], ...]:
     if row.act == "ledger.reverse":
         url = _transaction_url(row.billing_account_id, row.subject_id)
         return ({"label": "Transaction to reverse", "id": row.subject_id, "url": url},)
+    if row.act in (activations.ACT, overrides.ACT):
+        return tuple(_price_facts(row))
     if row.act == "ledger.reopen_period" and isinstance(row.content.get("month"), str):
         first_on = date.fromisoformat(f"{row.content['month']}-01")
         return ({"label": "Month", "text": formats.month(first_on, locale=reader_locale())},)
     return ()
+
+
+def _price_facts(row: ApprovalRow) -> Iterator[dict[str, Any]]:
+    """What an approval of prices would change, in words."""
+    content = row.content
+    if row.act == activations.ACT:
+        yield {"label": "Price book", "text": str(content.get("book"))}
+        url = url_for("operator.catalog_compare", book_id=row.subject_id)
+        yield {"label": "Version", "id": str(content.get("version")), "url": url}
+        return
+    yield {
+        "label": "What is sold",
+        "id": str(content.get("sku")),
+        "url": url_for("operator.accounts_plan", account_id=row.subject_id),
+    }
+    yield {"label": "Price", "text": price_words.written(content.get("model"), content.get("parameters"))}
+    yield {"label": "From", "text": str(content.get("from"))}
+    yield {"label": "Until", "text": str(content.get("until") or "another one takes its place")}
 
 
 def _find_posted(session: Session, row: ApprovalRow) -> str | None:

@@ -10,6 +10,10 @@ def _where(fields: dict[str, Any]) -> str:
     return "" if place is None else f" in {place} {fields[place]}"
 
 
+def _field(fields: dict[str, Any]) -> str:
+    return str(fields.get("field", "the figure")).replace("_", " ").capitalize()
+
+
 _GATE = {
     "no_trial": "no shadow rating of it was made",
     "not_fresh": "its shadow rating is older than 24 hours",
@@ -33,6 +37,15 @@ REASONS: dict[str, Sentence] = {
     "not_toml": lambda fields: f"The price book cannot be read as TOML: {fields.get('detail')}.",
     "missing": lambda fields: f"{fields.get('field', 'A value')} is missing{_where(fields)}.",
     "unknown_key": lambda fields: f"{_what(fields)} is not known{_where(fields)}.",
+    "below_zero": lambda fields: (
+        f"{_field(fields)} is below zero{_where(fields)}: nothing is sold for less than nothing."
+    ),
+    "too_many_places": lambda fields: (
+        f"{_field(fields)} has more than {fields.get('limit')} digits after the point{_where(fields)}."
+    ),
+    "not_a_price": lambda fields: (
+        f"{_field(fields)} cannot be read{_where(fields)}: write plain digits with a point, such as 2.95."
+    ),
     "unknown_sku": lambda fields: f"There is no SKU {_what(fields)}{_where(fields)}.",
     "unknown_model": lambda fields: f"There is no price model {_what(fields)}{_where(fields)}.",
     "not_whole_seconds": lambda fields: f"A price begins at a whole second{_where(fields)}.",

@@ -12,10 +12,12 @@ _PAGES = (
     "usage_records",
     "rated_lines",
     "balance",
+    "verify",
     "invoices",
     "add_funds",
     "refunds",
     "budgets",
+    "plan",
     "team",
     "api_keys",
 )

@@ -126,6 +126,9 @@ _TENANT = {
     "/rated-lines/<line_id>": page("CPU time, line 1", line_id="line_id"),
     "/balance": page("Balance"),
     "/balance/explain": page("Explain this balance"),
+    "/balance/verify": page("Verify your statement"),
+    "/balance/bundle.zip": answer("application/zip"),
+    "/balance/plumbline_verify.py": answer("text/x-python"),
     "/balance/<transaction_id>": page("Payment received, transaction 4", transaction_id="transaction_id"),
     "/invoices": page("Invoices"),
     "/invoices/<key>": page("Invoice INV-2026-000001", key="invoice_number"),
@@ -139,6 +142,7 @@ _TENANT = {
         send={"stage": "send", "subject": "payment:{payment_id}", "amount": "1.00", "reason": "Paid twice"},
     ),
     "/refunds/<key>": page("Refund of USD 10.00", key="refund_id"),
+    "/plan": page("Plan and prices"),
     "/budgets": page("Budgets"),
     "/budgets/new": page(
         "Set a budget", send={"name": "All", "amount": "500.00", "project": "account", "thresholds": "50, 80"}
@@ -208,8 +212,39 @@ _OPERATOR = {
     ),
     "/operator/business": page("Business"),
     "/operator/business.csv": answer("text/csv"),
-    "/operator/business": page("Business"),
-    "/operator/business.csv": answer("text/csv"),
+    "/operator/accounts/<account_id>/plan": page("Plan and prices", account_id="account_id"),
+    "/operator/accounts/<account_id>/plan/change": page(
+        "Change the plan", account_id="account_id", send={"plan": "gpu-cloud", "from_at": "2030-01-01"}
+    ),
+    "/operator/accounts/<account_id>/plan/price": page(
+        "Ask for an own price",
+        account_id="account_id",
+        send={
+            "sku": "analytics/query",
+            "kind": "unit",
+            "unit_price": "0.005",
+            "from_at": "2030-01-01",
+            "reason": "Contract 7",
+        },
+    ),
+    "/operator/catalog": page("Catalog"),
+    "/operator/catalog/load": page(
+        "Load a price book",
+        send={
+            "step": "send",
+            "text": 'code = "gates"\nname = "Gates"\ncurrency = "USD"\nvalid_from = 2030-01-01T00:00:00Z\n'
+            '[[prices]]\nsku = "analytics/query"\nmodel = "per_unit"\nunit_price = "0.02"\n',
+        },
+    ),
+    "/operator/catalog/books/<book_id>": page("Default price book, version 2", book_id="book_id"),
+    "/operator/catalog/books/<book_id>/compare": page("Compare version 2", book_id="book_id"),
+    "/operator/catalog/books/<book_id>/activate": page(
+        "Bring version 2 into force", book_id="book_id", send={"step": "ask", "reason": "Energy costs more"}
+    ),
+    "/operator/catalog/plans/load": page(
+        "Load a plan", send={"step": "send", "text": 'code = "gates"\nname = "Gates"\nbook = "default"\n'}
+    ),
+    "/operator/catalog/plans/<plan_id>": page("Default plan", plan_id="plan_id"),
     "/operator/approvals": page("Approvals"),
     "/operator/approvals/<approval_id>": page("Gift of USD 5.00", approval_id="approval_id"),
     "/operator/approvals/<approval_id>/approve": page("Check before approving", approval_id="approval_id"),
@@ -245,6 +280,22 @@ _OPERATOR = {
     "/operator/reconciliation/findings/<finding_id>/<any(assign, explain):act>": act(
         send={"explanation": "The bank was late"}, finding_id="finding_id", act="=explain"
     ),
+    "/operator/shadow-ratings": page("Shadow ratings"),
+    "/operator/shadow-ratings/new": page(
+        "Try prices",
+        send={
+            "text": 'code = "default"\nname = "Default"\ncurrency = "USD"\nvalid_from = 2027-01-01T00:00:00Z\n'
+            '[[prices]]\nsku = "analytics/query"\nmodel = "per_unit"\nunit_price = "0.011"\n',
+            "from_on": "2026-10-01",
+            "to_on": "2026-10-31",
+            "total_percent": "5",
+            "account_percent": "20",
+            "rows": "1000",
+        },
+    ),
+    "/operator/shadow-ratings/works/<work_id>": page("Shadow rating", work_id="shadow_work_id"),
+    "/operator/shadow-ratings/<trial_id>": page("Shadow rating of default", trial_id="trial_id"),
+    "/operator/shadow-ratings/<trial_id>.csv": answer("text/csv", trial_id="trial_id"),
     "/operator/integrity": page("Integrity"),
     "/operator/integrity/works": act(send={"kind": "self-check", "form_key": "gate"}),
     "/operator/integrity/works/<work_id>": page("Check of the books", work_id="work_id"),
@@ -270,6 +321,7 @@ _API = {
     "/api/v1/openapi.json": answer(JSON),
     "/api/v1/billing/account": answer(JSON),
     "/api/v1/billing/balance": answer(JSON),
+    "/api/v1/billing/statement/bundle": answer("application/zip"),
     "/api/v1/billing/budgets": answer(
         JSON, body={"name": "All of it", "amount": {"amount_minor": 100_000, "currency": "USD"}}
     ),

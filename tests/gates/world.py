@@ -18,6 +18,7 @@ from flask import Flask
 from billing.accounts import directory, invitations, keys, links, permissions, resets, users
 from billing.assurance import audit_log, reconciliation, reconciliation_findings
 from billing.assurance.reconciliation_tally import Scope, Stage
+from billing.catalog import books, plans
 from billing.invoicing import batches
 from billing.invoicing.documents import render
 from billing.jobs import runner, shadow_works, works
@@ -30,6 +31,7 @@ from billing.storage.database import Database, DatabaseUrls
 from portal import create_app
 from portal.config import PortalConfig
 from tests import databases, postgres
+from tests import keys as signing_keys
 from tests.service.invoicing import world as invoicing_world
 from tests.service.rating.world import Use
 from tests.web import conftest as web
@@ -56,7 +58,14 @@ def login_of(role: str, account: str | None = None) -> str:
 
 def settings_of(urls: DatabaseUrls, base_url: str = "http://localhost") -> PortalConfig:
     """How the gates' portal is set up."""
-    return PortalConfig(database=urls, secret_key=SECRET, base_url=base_url, is_testing=True, has_sandbox=True)
+    return PortalConfig(
+        database=urls,
+        secret_key=SECRET,
+        base_url=base_url,
+        is_testing=True,
+        has_sandbox=True,
+        signing_key_file=signing_keys.fresh(),
+    )
 
 
 @contextmanager
@@ -112,6 +121,7 @@ def _build(urls: DatabaseUrls) -> dict[str, str]:
         ids |= _numbered(database, ids["account_id"])
         ids |= _reconciled(database, ids)
         ids |= _tried(database)
+        ids |= _priced(database)
     return ids
 
 
@@ -236,6 +246,17 @@ def _tried(database: Database) -> dict[str, str]:
         )
         work_id = works.ask(session, now=NOW, kind="shadow-rating", facts=asked, form_key="gates-shadow", actor="test")
     return {"trial_id": trial.id, "shadow_work_id": work_id}
+
+
+def _priced(database: Database) -> dict[str, str]:
+    """A candidate of the default book, and the plan that uses it."""
+    text = (
+        'code = "default"\nname = "Default price book"\ncurrency = "USD"\nvalid_from = 2030-01-01T00:00:00Z\n'
+        '[[prices]]\nsku = "analytics/query"\nmodel = "per_unit"\nunit_price = "0.012"\n'
+    )
+    with database.transaction("jobs") as session:
+        book_id = books.load(session, text, now=NOW, origin="file", actor="test").id
+        return {"book_id": book_id, "plan_id": plans.get_plan(session, plans.DEFAULT_CODE).id}
 
 
 def _keys(database: Database) -> dict[str, str]:

@@ -84,8 +84,8 @@ def test_another_price_from_the_same_instant_is_refused_and_the_same_again_is_no
         ({"sku_code": "a\x00b"}, "unknown_sku"),
         ({"model": "hourly"}, "unknown_model"),
         ({"model": "percentage", "parameters": {"percent": "5"}}, "not_an_amount"),
-        ({"parameters": {"unit_price": "-0.30"}}, "not_a_plain_decimal"),
-        ({"parameters": {"unit_price": "0.1234567890123"}}, "not_a_plain_decimal"),
+        ({"parameters": {"unit_price": "-0.30"}}, "below_zero"),
+        ({"parameters": {"unit_price": "0.1234567890123"}}, "too_many_places"),
         ({"parameters": {"unit_price": "0.3", "free": "1"}}, "unknown_key"),
         ({"until_at": NOW}, "ends_before_it_begins"),
         ({"from_at": datetime(2026, 1, 1)}, "naive_time"),  # noqa: DTZ001  a naive time is what is refused
