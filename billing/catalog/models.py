@@ -72,12 +72,8 @@ def _percentage(given: Mapping[str, Any], _currency: str, _base_per_unit: int) -
     """`{"percent": "2.5"}` of an amount meter."""
     _only(given, "percent")
     percent = _decimal(given, "percent")
-    if Fraction(percent) > _PLACES = 12
-_ONLY_LONGER = re.compile(r"[0-9]{1,18}\.[0-9]{13,60}")
-_PERCENT_MAX:
-        raise Invalid(field="percent", value=percent, limit=_PLACES = 12
-_ONLY_LONGER = re.compile(r"[0-9]{1,18}\.[0-9]{13,60}")
-_PERCENT_MAX, reason="too_large")
+    if Fraction(percent) > _PERCENT_MAX:
+        raise Invalid(field="percent", value=percent, limit=_PERCENT_MAX, reason="too_large")
     return {"percent": percent}
 
 
