@@ -1,6 +1,6 @@
 """Integrity: have the books proven now, and read what earlier proofs found. A proof is a long work with a page of its own."""
 
-from flask import abort, render_template, request, url_for
+from flask import render_template, request, url_for
 from werkzeug.wrappers import Response
 from wtforms import HiddenField
 
@@ -58,8 +58,8 @@ def integrity_work(work_id: str) -> Response:
         work = work_rows.get(session, path_key(work_id))
         leader = leadership.find_leader(session, now=now)
         asker = people.names_of(session, {work.requested_by}).get(work.requested_by)
-    if work.kind not in works.PROOFS:
-        abort(404)
+    if work.kind == works.SHADOW_RATING.name:
+        return htmx.redirect(url_for("operator.shadow_ratings_work", work_id=work.id))
     return htmx.render(
         "operator/integrity/work.html",
         "operator/integrity/_work.html",
