@@ -18,6 +18,7 @@ from billing.kernel import canonical
 from billing.metering import owners, records, shapes, windows
 from billing.metering.cutting import Cutter
 from billing.metering.tables import Allocation, AllocationChange, UsageRecord
+from billing.metering.usage import AllocationRow
 
 
 def accounts_with_open_allocations(session: Session) -> list[str]:
@@ -104,7 +105,7 @@ def take_back(session: Session, head: AccountHead, allocation: Allocation, *, fr
     return len(pieces)
 
 
-def item_of(allocation: Allocation, meter_code: str) -> Item:
+def item_of(allocation: Allocation | AllocationRow, meter_code: str) -> Item:
     """What a meter of an allocation is priced as: its mode holds for all that is computed with, its variant is the model of its GPUs."""
     if meter_code == "gib_hour":
         return Item(meter_code)

@@ -30,6 +30,11 @@ def find_fault(event: EventFacts, base_per_unit: Mapping[str, int]) -> Fault | N
 def _text_fault(event: EventFacts) -> Fault | None:
     if not event.source or not event.source_id:
         return "missing_id", "an event needs a source and an id"
+    if not event.tags:
+        # Short altogether is short in each part, and printable altogether holds nothing that could not be stored.
+        together = f"{event.source}{event.source_id}{event.resource}{event.variant}{event[7:9]}{event[11]}{event[14:]}"
+        if len(together) <= _MAX_ID and together.isprintable():
+            return None
     texts = [event.source, event.source_id, event.resource, event.variant]
     texts += [text for text in event[7:9] if text]
     texts += [text for text in (event.correlation_id, event.route, event.corrects, event.series) if text]

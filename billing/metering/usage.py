@@ -14,7 +14,7 @@ from sqlalchemy.types import NullType
 from billing.accounts.tables import Member, Project
 from billing.catalog.tables import Meter
 from billing.kernel.errors import NotFound
-from billing.metering.tables import Allocation, UsageRecord
+from billing.metering.tables import Allocation, AllocationChange, UsageRecord
 from billing.storage.columns import instants
 
 _FETCH_ROWS = 1_000
@@ -274,6 +274,17 @@ def list_allocations(
         )
         for allocation, project_code in session.execute(query.limit(limit).offset(offset))
     ]
+
+
+def stopped_among(session: Session, allocation_ids: Sequence[str]) -> set[str]:
+    """Those of the allocations whose last change stopped them."""
+    query = (
+        select(AllocationChange.allocation_id, AllocationChange.kind)
+        .where(AllocationChange.allocation_id.in_(allocation_ids))
+        .order_by(AllocationChange.changed_at, AllocationChange.id)
+    )
+    last: dict[str, str] = dict(session.execute(query).tuples().all())
+    return {allocation_id for allocation_id, kind in last.items() if kind == "stopped"}
 
 
 def _rows_query() -> Any:

@@ -24,6 +24,8 @@ def base(quantity: int | Decimal, meter_code: str) -> int:
     divisor = METERS[meter_code].base_per_unit
     if isinstance(quantity, int):
         return quantity * divisor
+    if quantity.is_finite() and quantity.adjusted() < _MAX_EXPONENT and quantity == (whole_units := int(quantity)):
+        return whole_units * divisor
     exact = fraction(quantity) * divisor
     if divisor == 1 and exact.denominator != 1:
         raise Refused("not_whole_units", f"The meter {meter_code} counts whole units.")
