@@ -78,6 +78,7 @@ OPERATOR_MENU = (
             Entry(
                 endpoint="operator.invoice_runs", label="Invoice runs", permission="finance.read", icon="receipt-text"
             ),
+            Entry(endpoint="operator.ledger", label="Ledger", permission="finance.read", icon="scale"),
         ),
     ),
     Section(

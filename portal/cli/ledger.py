@@ -8,13 +8,13 @@ import click
 
 from billing.accounts import directory
 from billing.accounts.tables import BillingAccount
-from billing.assurance import verification
+from billing.assurance import month_end, verification
 from billing.exports import gl as gl_export
 from billing.kernel import clock
 from billing.ledger import balances, explanation, periods, reversal, trial_balance
 from billing.ledger.balances import Balance
 from billing.storage.database import Session
-from portal.cli import approvals, assurance, context, files
+from portal.cli import approvals, assurance, bundles, context, files
 from portal.cli.approvals import as_person
 from portal.cli.output import emit, with_format
 
@@ -50,8 +50,11 @@ def verify(account: str | None, form: str) -> None:
     """Hash every transaction again with all it covers; names the first broken row, exit 1 when there is one."""
     with context.database().reading("jobs") as session:
         account_id = directory.get_account_by_code(session, account).id if account else None
-        report = verification.verify_chain(session, account_id)
-    assurance.show(report, form)
+        report = verification.verify_chain(session, account_id) if account_id else None
+    assurance.show(report or verification.verify_database(context.database()), form)
+
+
+ledger.add_command(bundles.export)
 
 
 @ledger.command("trial-balance")
@@ -185,6 +188,7 @@ def close_period(month: str, seller: str | None) -> None:
     """Close the books through MONTH (2026-10): later facts count in the first open month."""
     with context.database().transaction("jobs") as session:
         seller_id = _seller_id(session, seller)
+        month_end.require_closable(session, seller_id=seller_id, month_label=month)
         changed = periods.close(
             session, now=context.now(), seller_id=seller_id, month_label=month, actor=context.actor()
         )

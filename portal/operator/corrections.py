@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from flask import flash, g, request, url_for
+from flask import flash, g, render_template, request, url_for
+from markupsafe import Markup
 from werkzeug.wrappers import Response
 from wtforms import RadioField, SelectField, TextAreaField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
@@ -17,7 +18,7 @@ from billing.ledger import adjustments, balances, reversal, statement
 from billing.ledger.statement import MovementDetail
 from portal import access, errors, htmx, sentences, services
 from portal.fields import KeyedForm, MoneyField
-from portal.operator import effects, words
+from portal.operator import effects, subjects, words
 from portal.tenant import words as tenant_words
 from portal.tenant.query import path_key
 
@@ -82,6 +83,8 @@ def accounts_transaction(account_id: str, transaction_id: str) -> Response:
         title=tenant_words.movement(found.type),
         postings=effects.postings_of(_entries(found)),
         actor=words.actor(found.actor, names),
+        cause_url=subjects.find_url(found.source_type, found.source_id),
+        names=_named(found),
         opened=opened,
         fault=fault,
         may_reverse=may_correct and not (found.reversed_by_id or opened or fault),
@@ -211,6 +214,29 @@ def _amount(form: CreditForm) -> Money:
 
 def _entries(found: MovementDetail) -> Sequence[Sequence[Any]]:
     return [(row.kind, row.debit, row.credit, row.amount_minor, row.currency) for row in found.entries]
+
+
+_NAMED = {
+    "charge_id": "charge",
+    "invoice": "invoice",
+    "invoice_id": "invoice",
+    "credit_note": "invoice",
+    "refund_id": "refund",
+    "approval_id": "approval",
+}
+_NAMED_MAX = 20
+
+
+def _named(found: MovementDetail) -> list[dict[str, Any]]:
+    """The ids that the entries name, each once, with the page that shows it where there is one."""
+    seen: dict[str, dict[str, Any]] = {}
+    for row in found.entries:
+        for key, value in row.detail.items():
+            if isinstance(value, str) and value and value != found.source_id and len(seen) < _NAMED_MAX:
+                kind = _NAMED.get(key, key.removesuffix("_id"))
+                link = render_template("operator/_id.html", id=value, url=subjects.find_url(kind, value))
+                seen.setdefault(value, {"label": subjects.word(kind), "value": Markup(link)})  # noqa: S704  of our own template
+    return list(seen.values())
 
 
 def _find_fault(session: Any, found: MovementDetail) -> str | None:

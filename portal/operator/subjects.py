@@ -20,7 +20,7 @@ _KINDS: dict[str, tuple[str, str | None, str]] = {
     "invoice_batch": ("Batch of invoices", None, ""),
     "invoice_line": ("Invoice line", None, ""),
     "job_run": ("Run of a job", "operator.jobs_run", "run_id"),
-    "ledger_transaction": ("Ledger transaction", None, ""),
+    "ledger_transaction": ("Ledger transaction", "operator.ledger_transaction", "transaction_id"),
     "member": ("Submitter of usage", None, ""),
     "notice": ("Notice", None, ""),
     "payment": ("Payment", None, ""),

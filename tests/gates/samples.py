@@ -213,6 +213,15 @@ _OPERATOR = {
     "/operator/business": page("Business"),
     "/operator/business.csv": answer("text/csv"),
     "/operator/accounts/<account_id>/plan": page("Plan and prices", account_id="account_id"),
+    "/operator/accounts/<account_id>/commitments": page("Commitments", account_id="account_id"),
+    "/operator/accounts/<account_id>/commitments/new": page(
+        "New commitment",
+        account_id="account_id",
+        send={"name": "2031", "amount": "1000.00", "starts_at": "2031-01-01", "ends_at": "2032-01-01"},
+    ),
+    "/operator/accounts/<account_id>/commitments/<contract_id>/<any(sell, withdraw):act>": act(
+        account_id="account_id", contract_id="contract_id", act="=withdraw"
+    ),
     "/operator/accounts/<account_id>/plan/change": page(
         "Change the plan", account_id="account_id", send={"plan": "gpu-cloud", "from_at": "2030-01-01"}
     ),
@@ -270,6 +279,21 @@ _OPERATOR = {
         "Check before approving", invoice_id="draft_id", act="=approve"
     ),
     "/operator/search": page("Search", query="q=calla&stay=1"),
+    "/operator/ledger": page("Ledger"),
+    "/operator/ledger/holders/<currency>/<name>": page("Wallet of all accounts", currency="=USD", name="=wallet"),
+    "/operator/ledger/entries/<owner>/<currency>/<name>": page(
+        "Wallet of Calla", owner="account_id", currency="=USD", name="=wallet"
+    ),
+    "/operator/ledger/transactions/<transaction_id>": page("Usage, transaction 1", transaction_id="transaction_id"),
+    "/operator/ledger/months": page("Accounting months"),
+    "/operator/ledger/months/<seller>/<month>/close": page(
+        "Close October 2026", seller="seller", month="=2026-10", send={"form_key": "close"}
+    ),
+    "/operator/ledger/months/<seller>/<month>/reopen": page(
+        "Open October 2026 again", seller="seller", month="=2026-10", send={"reason": "late"}, expects=409
+    ),
+    "/operator/ledger/months/<seller>/<month>/journal.csv": answer("text/csv", seller="seller", month="period"),
+    "/operator/ledger/months/<seller>/<month>/journal.manifest.json": answer(JSON, seller="seller", month="period"),
     "/operator/reconciliation": page("Reconciliation"),
     "/operator/reconciliation/compare": act(send={"form_key": "compare"}),
     "/operator/reconciliation/runs": page("Runs of reconciliation"),

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from flask import Flask
 from billing.accounts import directory, invitations, keys, links, permissions, resets, users
 from billing.assurance import audit_log, reconciliation, reconciliation_findings
 from billing.assurance.reconciliation_tally import Scope, Stage
-from billing.catalog import books, plans
+from billing.catalog import books, commitments, plans
 from billing.invoicing import batches
 from billing.invoicing.documents import render
 from billing.jobs import runner, shadow_works, works
@@ -122,7 +122,24 @@ def _build(urls: DatabaseUrls) -> dict[str, str]:
         ids |= _reconciled(database, ids)
         ids |= _tried(database)
         ids |= _priced(database)
+        ids |= _committed(database, ids["account_id"])
     return ids
+
+
+def _committed(database: Database, account_id: str) -> dict[str, str]:
+    """A commitment that nobody has bought yet."""
+    with database.transaction() as session:
+        contract = commitments.create(
+            session,
+            now=NOW,
+            account_id=account_id,
+            name="Gates",
+            amount=Money(minor=100_000, currency="USD"),
+            starts_at=datetime(2029, 1, 1, tzinfo=UTC),
+            ends_at=datetime(2030, 1, 1, tzinfo=UTC),
+            actor="usr_gates",
+        )
+        return {"contract_id": contract.id}
 
 
 def _of_tenant(database: Database, lived: Lived) -> dict[str, str]:
@@ -324,4 +341,5 @@ def _reconciled(database: Database, ids: dict[str, str]) -> dict[str, str]:
     with database.transaction("jobs") as session:
         run_id = reconciliation.record(session, now=NOW, comparison=comparison, actor="usr_x")
         [finding] = reconciliation_findings.list_findings(session, reconciliation_findings.Filters())
-    return {"reconciliation_run_id": run_id, "finding_id": finding.id}
+        seller = directory.get_seller(session, directory.get_account(session, ids["account_id"]).seller_id)
+    return {"reconciliation_run_id": run_id, "finding_id": finding.id, "seller": seller.code}
