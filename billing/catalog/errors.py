@@ -49,3 +49,9 @@ class ReservationEnded(Conflict):
     """The reservation has ended already: its hours are matched, and no time is added or taken."""
 
     code = "reservation_ended"
+
+
+class ReservationExists(Conflict):
+    """A reservation of the account has this name already, with other facts."""
+
+    code = "reservation_exists"

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from billing.accounts import heads, names
 from billing.accounts.tables import BillingAccount
 from billing.catalog import meters
-from billing.catalog.errors import ReservationEnded
+from billing.catalog.errors import ReservationEnded, ReservationExists
 from billing.catalog.items import RESERVED, UNUSED, Item
 from billing.catalog.meters import MeterFacts
 from billing.catalog.prices import Price, PriceTable
@@ -113,9 +113,15 @@ def create(
 ) -> Reservation:
     """Reserve; usage from its start on is matched when rating or the job next looks. Locks the account's head.
 
-    `currency` is what the caller takes the price to be in. Raises NotFound for the account, and as `check` does.
+    The same once more, under the same name, gives the same reservation. `currency` is what the caller takes the price to be in.
+    Raises NotFound for the account, ReservationExists for other facts under a name in use, and as `check` does.
     """
     heads.lock_one(session, account_id)
+    known = _find_named(session, account_id, wanted.name, now)
+    if known is not None:
+        if _facts(known) != _facts(wanted):
+            raise ReservationExists(name=known.name, reservation_id=known.id)
+        return known
     check(session, now=now, account_id=account_id, wanted=wanted, currency=currency)
     reservation = Reservation(
         id=new_id("rsv"),
@@ -256,6 +262,17 @@ def of_account(session: Session, account_id: str) -> Sequence[Reservation]:
         .order_by(Reservation.created_at, Reservation.id)
     )
     return session.scalars(query.execution_options(populate_existing=True)).all()
+
+
+def _find_named(session: Session, account_id: str, name: str, now: datetime) -> Reservation | None:
+    """The account's reservation of that name that has not ended."""
+    query = select(Reservation).where(Reservation.billing_account_id == account_id, Reservation.name == name)
+    running = (each for each in session.scalars(query) if each.ends_at is None or each.ends_at > now)
+    return next(running, None)
+
+
+def _facts(of: Reservation | Wanted) -> tuple[str, str, int, datetime, datetime | None]:
+    return of.meter_code, of.variant, of.rate_base, of.starts_at, of.ends_at
 
 
 def _row(found: Reservation) -> ReservationRow:

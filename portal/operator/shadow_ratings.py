@@ -219,8 +219,8 @@ def shadow_ratings_csv(trial_id: str) -> Response:
 
 
 def _ask(form: ShadowForm) -> str:
-    from_at = datetime.combine(_on(form.from_on), time(), UTC)
-    to_at = datetime.combine(_on(form.to_on) + timedelta(days=1), time(), UTC)
+    from_at = datetime.combine(_on(form.from_on.data, "from"), time(), UTC)
+    to_at = datetime.combine(_on(form.to_on.data, "to") + timedelta(days=1), time(), UTC)
     with services.database().transaction() as session:
         facts = shadow_works.facts_of(
             text=None if form.book.data else (form.text.data or "").replace("\r\n", "\n"),
@@ -389,9 +389,9 @@ def _cells(rows: Iterable[Mapping[str, Any]], named: Mapping[str, tuple[str, str
         )
 
 
-def _on(day: date | None) -> date:
-    if day is None:
-        raise Invalid(field="from", reason="not_an_instant")
+def _on(day: date | None, field: str) -> date:
+    if day is None or not 1970 <= day.year <= 2200:
+        raise Invalid(field=field, value=str(day), reason="not_an_instant")
     return day
 
 

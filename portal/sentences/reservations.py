@@ -20,5 +20,8 @@ REASONS: dict[str, Sentence] = {
     ),
 }
 CODES: dict[str, Sentence] = {
+    "reservation_exists": lambda fields: (
+        f"A reservation named {fields.get('name')} is running already: choose another name."
+    ),
     "reservation_ended": lambda fields: f"The reservation ended at {fields.get('ends_at')}.",
 }
