@@ -35,6 +35,7 @@ class InvoiceRow:
     period: str | None
     state: str
     currency: str
+    allowance_minor: int  # taken off before tax: lines - allowances = net
     net_minor: int
     tax_minor: int
     total_minor: int
@@ -321,6 +322,7 @@ def _row(found: Any) -> InvoiceRow:
         period=found.period,
         state=found.derived_state,
         currency=header.currency,
+        allowance_minor=header.allowance_minor,
         net_minor=header.net_minor,
         tax_minor=header.tax_minor,
         total_minor=header.total_minor,

@@ -130,6 +130,7 @@ def _row(row: InvoiceRow) -> Invoice:
         state=row.state,
         issued_on=str(row.issued_on),
         due_on=str(row.due_on) if row.due_on else None,
+        allowance=money(row.allowance_minor),
         net=money(row.net_minor),
         tax=money(row.tax_minor),
         total=money(row.total_minor),

@@ -125,24 +125,6 @@ class IngestAnswer(Out):
     results: list[EventAnswer]
 
 
-class UsageBucket(Out):
-    """One sum. `period` is such as 2026-11, 2026-11-21 or 2026-11-21T05:00Z."""
-
-    period: str
-    meter: str
-    unit: str
-    quantity: str
-
-
-class UsageSummary(Out):
-    """Sums of one account; windows are split at the borders of buckets."""
-
-    account: str
-    by: str
-    zone: str
-    rows: list[UsageBucket]
-
-
 class Address(Out):
     """Where the buyer is."""
 
@@ -256,7 +238,7 @@ class RatedUsagePage(Out):
 
 
 class Invoice(Out):
-    """One issued invoice or credit note. `due` is what is left to pay."""
+    """One issued invoice or credit note. `allowance` was taken off its lines before tax; `due` is what is left to pay."""
 
     id: str
     number: str
@@ -266,6 +248,7 @@ class Invoice(Out):
     state: str
     issued_on: str
     due_on: str | None
+    allowance: Money
     net: Money
     tax: Money
     total: Money

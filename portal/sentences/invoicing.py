@@ -16,6 +16,15 @@ REASONS: dict[str, Sentence] = {
     "credit_the_rest": "The rest is smaller than can be split: credit the whole of it.",
     "not_percentages": "Thresholds are one to ten percentages from 1 to 1000, such as 50, 80, 100.",
     "unknown_line": lambda fields: f"The invoice has no line {fields.get('value')}.",
+    "other_currency": lambda fields: (
+        f"The account is billed in {fields.get('expected')}: a commitment in {fields.get('value')} could never be drawn down."
+    ),
+    "ends_before_start": "It must end after it starts.",
+    "term_too_long": "A commitment runs for at most ten years.",
+    "unknown_family": lambda fields: f"Nothing is sold under {fields.get('value')}.",
+    "no_discount_on_a_sale": "The sale of a commitment takes no discount: agree on another amount.",
+    "commitment_sold": "Its sale is drafted or issued: void the draft, or credit the invoice.",
+    "commitment_withdrawn": "The commitment was withdrawn: agree on a new one.",
     "reason_needed": "Say why: the reason is printed and kept.",
 }
 CODES: dict[str, Sentence] = {
@@ -27,6 +36,12 @@ CODES: dict[str, Sentence] = {
     "negative_total": "The charges sum below zero: that is a matter for a credit note.",
     "document_invalid": "The document contradicts itself: nothing was issued.",
     "credit_above_invoice": lambda fields: f"At most {_money(fields, 'creditable')} is left to credit.",
+    "commitment_overlaps": lambda fields: (
+        f"The commitment {fields.get('name')} runs then for the same charges, from {fields.get('starts_at')} to {fields.get('ends_at')}."
+    ),
+    "discount_too_high": lambda fields: (
+        f"At most {fields.get('limit_minor')} minor units of {fields.get('currency')} are left on the draft to take off."
+    ),
     "settlement_above_open": lambda fields: f"Only {_money(fields, 'open')} is open on this invoice.",
     "rendering_failed": "Some documents could not be rendered: they wait and are tried again.",
     "budget_name_taken": "There is an active budget of this name already.",
