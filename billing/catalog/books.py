@@ -165,13 +165,13 @@ def as_prices(session: Session, facts: BookFacts) -> list[prices.Price]:
 
 def names_of(session: Session) -> dict[str, str]:
     """The names of all things sold, by SKU."""
-    return dict(session.execute(select(Sku.code, Sku.name)).tuples().all())
+    return dict(session.execute(select(Sku.code, Sku.name)).all())
 
 
 def price_counts(session: Session) -> dict[str, int]:
     """How many prices each version states, by its id."""
     query = select(PriceVersion.price_book_id, func.count()).group_by(PriceVersion.price_book_id)
-    return dict(session.execute(query).tuples().all())
+    return dict(session.execute(query).all())
 
 
 def facts_of(version: PriceVersion) -> PriceFacts:

@@ -6,6 +6,7 @@ from typing import Any
 from flask import flash, g, render_template, url_for
 from werkzeug.wrappers import Response
 from wtforms import RadioField, SelectField, StringField, TextAreaField
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 from wtforms.validators import DataRequired, InputRequired, Length
 
 from billing.accounts import approval_list, approvals, listing
@@ -41,9 +42,9 @@ class PriceForm(KeyedForm):
         "Price",
         [InputRequired("Choose a price.")],
         choices=[
-            ("unit", "One price for every unit"),
-            ("written", "Another model, written as in a price book"),
-            ("plan", "The plan's price again"),
+            SelectChoice("unit", "One price for every unit"),
+            SelectChoice("written", "Another model, written as in a price book"),
+            SelectChoice("plan", "The plan's price again"),
         ],
         default="unit",
     )
@@ -89,12 +90,13 @@ def accounts_plan(account_id: str) -> str:
 @access.requires_staff("prices.change")
 def accounts_plan_change(account_id: str) -> Response:
     """Put the account on another plan from an instant on, also inside a period."""
-    form, refusals, status = PlanForm(), [], 200
+    form, status = PlanForm(), 200
+    refusals: list[str] = []
     with services.database().reading() as session:
         account = _account(session, account_id)
         current = subscriptions.plan_at(session, account.id, services.now())
         newest = {row.code: row for row in plans.list_versions(session)}
-    form.plan.choices = [(row.code, row.name) for row in newest.values()]
+    form.plan.choices = [SelectChoice(row.code, row.name) for row in newest.values()]
     if form.validate_on_submit():
         try:
             with services.database().transaction() as session:
@@ -128,10 +130,13 @@ def accounts_plan_change(account_id: str) -> Response:
 @access.requires_staff("prices.change", fresh=True)
 def accounts_price(account_id: str) -> Response:
     """Ask a second person for a price of the account's own."""
-    form, refusals, status = PriceForm(), [], 200
+    form, status = PriceForm(), 200
+    refusals: list[str] = []
     with services.database().reading() as session:
         account = _account(session, account_id)
-        form.sku.choices = [(code, f"{name} ({code})") for code, name in sorted(books.names_of(session).items())]
+        form.sku.choices = [
+            SelectChoice(code, f"{name} ({code})") for code, name in sorted(books.names_of(session).items())
+        ]
     if form.validate_on_submit():
         try:
             with services.database().transaction() as session:

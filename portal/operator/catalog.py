@@ -174,25 +174,25 @@ def compared(change: Change) -> Compared:
     )
 
 
-def by_family(session: Session, found: Iterable[Price]) -> list[tuple[str, list[dict[str, Any]]]]:
+@dataclass(frozen=True, kw_only=True)
+class Named:
+    """A price with the name of what is sold, in words."""
+
+    price: Price
+    name: str
+    lines: tuple[price_words.PriceLine, ...]
+
+
+def by_family(session: Session, found: Iterable[Price]) -> list[tuple[str, list[Named]]]:
     """Prices with their names and lines, grouped by family in words."""
     names = books.names_of(session)
-    rows = [
-        {
-            "price": price,
-            "name": names[price.sku_code],
-            "mode": price_words.mode(price.item),
-            "lines": price_words.lines(price),
-        }
-        for price in found
-    ]
     ordered = sorted(
-        rows,
-        key=lambda row: (price_words.family_order(row["price"].family), row["price"].sku_code, row["price"].valid_from),
+        found, key=lambda price: (price_words.family_order(price.family), price.sku_code, price.valid_from)
     )
+    rows = [Named(price=price, name=names[price.sku_code], lines=price_words.lines(price)) for price in ordered]
     return [
         (price_words.family(family), list(of_family))
-        for family, of_family in groupby(ordered, key=lambda row: str(row["price"].family))
+        for family, of_family in groupby(rows, key=lambda row: row.price.family)
     ]
 
 
@@ -201,7 +201,7 @@ def may_change() -> bool:
     return "prices.change" in access.current_principal().staff_permissions
 
 
-def find_url(endpoint: str, **values: str) -> str | None:
+def find_url(endpoint: str, **values: Any) -> str | None:
     """The address of a page of another room, None where this portal has none."""
     return url_for(endpoint, **values) if endpoint in current_app.view_functions else None
 

@@ -91,27 +91,27 @@ def catalog_activate(book_id: str) -> Response:
 
 def _activate(book_id: str, by_trial: bool, form: ActivateForm) -> Response:
     actor, now = access.current_principal().id, services.now()
-    with services.database().transaction() as session:
-        if by_trial:
-            price_changes.activate(session, now=now, book_id=book_id, actor=actor)
-        else:
-            asked = approvals.request(
-                session,
-                now=now,
-                act=activations.ACT,
-                subject_type="price_book",
-                subject_id=book_id,
-                content=activations.content_of(session, book_id),
-                maker=actor,
-                reason=form.reason.data or "",
-                billing_account_id=None,
-                form_key=form.form_key.data or None,
-            )
     if by_trial:
+        with services.database().transaction() as session:
+            price_changes.activate(session, now=now, book_id=book_id, actor=actor)
         flash("The prices are in force.", "good")
         return htmx.redirect(url_for("operator.catalog_book", book_id=book_id))
+    with services.database().transaction() as session:
+        asked = approvals.request(
+            session,
+            now=now,
+            act=activations.ACT,
+            subject_type="price_book",
+            subject_id=book_id,
+            content=activations.content_of(session, book_id),
+            maker=actor,
+            reason=form.reason.data or "",
+            billing_account_id=None,
+            form_key=form.form_key.data or None,
+        )
+        approval_id = asked.id
     flash("It is asked for. Somebody else must decide it.", "good")
-    return htmx.redirect(url_for("operator.approvals_detail", approval_id=asked.id))
+    return htmx.redirect(url_for("operator.approvals_detail", approval_id=approval_id))
 
 
 def _text_page(
