@@ -17,6 +17,7 @@ from billing.accounts import directory, users
 from billing.controls import budgets
 from billing.kernel.money import Money
 from billing.storage.database import Database, DatabaseUrls
+from tests import keys
 from tests.walk import raw_log, steps
 
 PASSWORD = "correct horse battery staple"
@@ -44,6 +45,7 @@ def running(urls: DatabaseUrls, log_file: Path) -> Iterator[Server]:
         "HOME": str(log_file.parent),
         "LANG": "C.UTF-8",
         "DATABASE_URL": urls.web,
+        "PLUMBLINE_SIGNING_KEY_FILE": str(keys.fresh()),
         "PLUMBLINE_SECRET_KEY": _SECRET,
     }
     command = [str(Path(sys.executable).with_name("plumbline")), "run", "--port", str(port)]

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib import resources
 from itertools import groupby
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from sqlalchemy import Table, select
 from sqlalchemy.orm import Session
 
-from billing.accounts.tables import BillingAccount
 from billing.assurance import bundle_facts, streams
 from billing.assurance.bundle_file import BundleFile
 from billing.kernel import canonical
@@ -74,6 +73,17 @@ class Range:
         if self.from_at is not None and self.to_at is not None and self.from_at >= self.to_at:
             raise Invalid(field="to", value=to_rfc3339(self.to_at), reason="ends_before_it_begins")
 
+    @property
+    def words(self) -> str:
+        """For a file's name: `all`, or the days it begins and ends with."""
+        if self.from_at is None and self.to_at is None:
+            return "all"
+        return (
+            f"{self.from_at:%Y-%m-%d}"
+            if self.to_at is None
+            else f"{self.from_at or '':%Y-%m-%d}-to-{self.to_at:%Y-%m-%d}"
+        )
+
     def holds(self, recorded_at: datetime) -> bool:
         """Whether what was recorded then is shown with all that it covers."""
         return (self.from_at is None or recorded_at >= self.from_at) and (
@@ -81,7 +91,20 @@ class Range:
         )
 
 
-def stream(session: Session, account: BillingAccount, checkpoint: Checkpoint, range_: Range) -> Iterator[bytes]:
+class Party(Protocol):
+    """What a bundle says about the account; a stored billing account has it, and one that a person opened."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def code(self) -> str: ...
+    @property
+    def currency(self) -> str: ...
+    @property
+    def zone(self) -> str: ...
+
+
+def stream(session: Session, account: Party, checkpoint: Checkpoint, range_: Range) -> Iterator[bytes]:
     """The bundle's bytes, the same for the same state of the books; memory holds one posting's lines and the ids of counters.
 
     The session reads one snapshot, and may be held to the account's own rows. `checkpoint` was made before: the chain is shown
@@ -126,7 +149,7 @@ def stream(session: Session, account: BillingAccount, checkpoint: Checkpoint, ra
 class _Writer:
     """The rows of one bundle, member by member, and the ids that later members need."""
 
-    def __init__(self, session: Session, account: BillingAccount, head_seq: int, range_: Range) -> None:
+    def __init__(self, session: Session, account: Party, head_seq: int, range_: Range) -> None:
         self._session, self._account, self._head_seq, self._range = session, account, head_seq, range_
         self.documents: set[str] = set()
         self.charge_ids: set[str] = set()

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from billing.assurance.bundle import Checkpoint
 from billing.ledger import root_files, roots
 from billing.ledger.root_files import Keeping
 from billing.ledger.roots import RootRow
@@ -22,3 +23,17 @@ def sign_root(database: Database, keeping: Keeping, *, now: datetime, actor: str
         with database.reading("jobs") as session:
             root_files.export(session, keeping.folder)
     return signed
+
+
+def checkpoint(database: Database, keeping: Keeping, *, account_id: str, now: datetime, actor: str) -> Checkpoint:
+    """Sign a fresh root where there is something new, and prove that the account's head is under the newest: what a bundle ends at.
+
+    Raises NothingSigned for an account to which nothing was posted, and what `sign_root` raises.
+    """
+    sign_root(database, keeping, now=now, actor=actor)
+    with tenancy.scope(tenancy.EVERYTHING), database.reading("jobs") as session:
+        return Checkpoint(
+            inclusion=roots.prove(session, account_id),
+            keys=signing.list_keys(session),
+            signer=signing.read_file(keeping.key_path),
+        )

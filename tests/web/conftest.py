@@ -13,7 +13,7 @@ from billing.storage.database import Database
 from portal import create_app
 from portal.config import PortalConfig
 from portal.services import Services
-from tests import databases
+from tests import databases, keys
 from tests.web.pages import Page
 
 PASSWORD = "correct horse battery staple"
@@ -30,7 +30,12 @@ def engine(request: pytest.FixtureRequest) -> str:
 def app(database: Database) -> Iterator[Flask]:
     """The application on the test's database, with the sandbox provider and no scheduler."""
     settings = PortalConfig(
-        database=database.urls, secret_key="k" * 40, base_url="http://localhost", is_testing=True, has_sandbox=True
+        database=database.urls,
+        secret_key="k" * 40,
+        base_url="http://localhost",
+        is_testing=True,
+        has_sandbox=True,
+        signing_key_file=keys.fresh(),
     )
     app = create_app(settings)
     yield app

@@ -1,0 +1,35 @@
+"""`plumbline ledger export`: one account's statement as a bundle for strangers."""
+
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from billing.accounts import directory
+from billing.assurance import bundle
+from billing.jobs import sealing
+from billing.kernel import clock
+from portal.cli import context, files
+
+
+@click.command()
+@click.option("--account", required=True, help="The billing account (its code).")
+@click.option("--from", "from_text", help="Usage, lines and documents of what was recorded from this instant on.")
+@click.option("--to", "to_text", help="Up to this instant (RFC 3339), which is not included.")
+@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The zip file.")
+def export(account: str, from_text: str | None, to_text: str | None, output: Path) -> None:
+    """Write one account's statement as a bundle that plumbline_verify.py proves offline; signs a fresh root first."""
+    wanted = bundle.Range(from_at=_instant(from_text, "from"), to_at=_instant(to_text, "to"))
+    database, keeping = context.database(), context.config().keeping()
+    with database.reading("jobs") as session:
+        found = directory.get_account_by_code(session, account)
+    end = sealing.checkpoint(database, keeping, account_id=found.id, now=context.now(), actor=context.actor())
+    with database.reading("jobs") as session, files.replacing(str(output)) as file:
+        for chunk in bundle.stream(session, found, end, wanted):
+            file.write(chunk)
+    click.echo(f"{output}: {end.inclusion.head.chain_seq} transactions under root {end.inclusion.root.seq}")
+    click.echo(f"fingerprint of the key: {end.signer.fingerprint}")
+
+
+def _instant(text: str | None, field: str) -> datetime | None:
+    return clock.parse_instant(text, field=field) if text else None
