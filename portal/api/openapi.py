@@ -192,7 +192,7 @@ def _problem(status: int, kinds: list[Kind], *, is_signed: bool = False) -> dict
 
 def _success(route: Route, status: int) -> dict[str, Any]:
     if route.response is None:
-        content: dict[str, Any] = {"application/pdf": {"schema": {"type": "string", "format": "binary"}}}
+        content: dict[str, Any] = {route.mimetype: {"schema": {"type": "string", "format": "binary"}}}
     else:
         content = {"application/json": {"schema": {"$ref": _REF.format(model=route.response.__name__)}}}
     more = ("ETag",) if not route.is_signed else ()

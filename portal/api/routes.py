@@ -15,6 +15,7 @@ from portal.api import (
     allocations,
     balance,
     budgets,
+    bundles,
     checkout,
     evidence,
     ingest,
@@ -57,6 +58,7 @@ class Route:
     is_edit: bool = False
     is_batch: bool = False
     is_signed: bool = False
+    mimetype: str = "application/pdf"  # of an answer that is a file
     example: dict[str, Any] | None = None
 
 
@@ -154,6 +156,17 @@ ROUTES: tuple[Route, ...] = (
         words="What the account has and owes, per currency",
         query=("account", "as_of"),
         response=schemas.BalanceAnswer,
+    ),
+    Route(
+        method="GET",
+        path="/billing/statement/bundle",
+        view=bundles.download_bundle,
+        tag="Account",
+        words="The account's statement as a zip file that anybody can verify offline",
+        query=("account", "from", "to"),
+        response=None,
+        problems=("nothing_signed",),
+        mimetype="application/zip",
     ),
     Route(
         method="GET",
