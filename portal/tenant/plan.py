@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
+from typing import Any
 
 from flask import render_template
 
@@ -11,7 +12,7 @@ from billing.catalog import price_list, subscriptions
 from billing.catalog.price_list import Coming, Entry
 from billing.invoicing import contracts
 from billing.invoicing.contracts import ContractRow
-from portal import access, price_words, services
+from portal import access, price_words, reservation_words, services
 from portal.price_words import PriceLine
 from portal.tenant import blueprint
 
@@ -37,6 +38,7 @@ def plan() -> str:
         entries = price_list.of_account(session, account.id, at=now, until_at=now + _AHEAD)
         coming = [one for one in subscriptions.stretches(session, account.id) if now < one.from_at < now + _AHEAD]
         paid = contracts.list_rows(session, now=now, account_id=account.id)
+        reserved = reservation_words.rows(session, account.id, now)
         past = [
             one
             for one in subscriptions.stretches(session, account.id)
@@ -52,6 +54,7 @@ def plan() -> str:
         changes=changes(entries),
         coming=coming,
         past=list(reversed(past)),
+        reserved=reserved,
         commitments=[_commitment(row) for row in paid if row.sale_number is not None],
     )
 
