@@ -60,6 +60,13 @@ _TABLE: tuple[tuple[str, int, str], ...] = (
     ("conflict", 409, "As things stand, a rule forbids it; `reason` says which."),
     ("idempotency_in_flight", 409, "The same request is being worked on at this moment: ask again in a second."),
     ("document_not_ready", 409, "The PDF is being made: ask again after `Retry-After` seconds."),
+    ("nothing_signed", 409, "Nothing was posted to the account yet: there is no statement to prove."),
+    (
+        "chain_not_continued",
+        409,
+        "A chain does not go on from what was signed: no root is signed until that is cleared up.",
+    ),
+    ("signing_key_unusable", 409, "The installation cannot sign at the moment; nothing was changed."),
     ("invoice_not_payable", 409, "The invoice is not issued, or nothing of it is open."),
     ("above_refundable", 409, "More than can be refunded now; `detail` names the limit."),
     ("refund_during_dispute", 409, "A dispute holds money of this account: no refund until it ends."),
