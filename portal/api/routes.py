@@ -165,7 +165,7 @@ ROUTES: tuple[Route, ...] = (
         words="The account's statement as a zip file that anybody can verify offline",
         query=("account", "from", "to"),
         response=None,
-        problems=("nothing_signed",),
+        problems=("nothing_signed", "chain_not_continued", "signing_key_unusable"),
         mimetype="application/zip",
     ),
     Route(
