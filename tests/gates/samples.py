@@ -387,6 +387,8 @@ _API = {
     ),
     "/api/v1/billing/usage": answer(JSON),
     "/api/v1/billing/usage/csv": answer("text/csv"),
+    "/api/v1/billing/usage": answer(JSON),
+    "/api/v1/billing/usage/csv": answer("text/csv"),
     "/api/v1/billing/usage/summary": answer(JSON, query="from=2026-10-01T00:00:00Z&to=2026-11-01T00:00:00Z"),
     "/api/v1/billing/usage:ingest": act(
         body={
