@@ -16,9 +16,9 @@ from billing.catalog.items import Item
 from billing.catalog.prices import PriceTable
 from billing.kernel import canonical
 from billing.metering import owners, records, shapes, windows
+from billing.metering.allocation_list import AllocationRow
 from billing.metering.cutting import Cutter
 from billing.metering.tables import Allocation, AllocationChange, UsageRecord
-from billing.metering.usage import AllocationRow
 
 
 def accounts_with_open_allocations(session: Session) -> list[str]:

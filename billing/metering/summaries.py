@@ -5,16 +5,19 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import and_, func, literal, or_, select
 from sqlalchemy.orm import Session
 
-from billing.accounts.tables import BillingAccount
-from billing.catalog.tables import Meter
+from billing.accounts.tables import BillingAccount, Project
+from billing.catalog.items import ON_DEMAND, UNUSED
+from billing.catalog.meters import METERS, USAGE, kind_of
+from billing.catalog.tables import Meter, Sku
 from billing.kernel.clock import get_zone, millis_between
 from billing.kernel.errors import Invalid
 from billing.kernel.periods import Grain, Period
+from billing.metering import usage
 from billing.metering.tables import Allocation, UsageRecord
 from billing.metering.windows import Buckets
 
@@ -28,10 +31,14 @@ _ONE_MS = timedelta(milliseconds=1)
 
 @dataclass(frozen=True, kw_only=True)
 class SummaryRow:
-    """One bucket: `period` is its label, `account` a code or None for all accounts, `quantity` exact in `unit`."""
+    """One bucket: `period` is its label, `account` a code or None for all accounts, `quantity` exact in `unit`.
+
+    `group` is the value of the dimension asked for, "" for none of it; None where none was asked for.
+    """
 
     period: str
     account: str | None
+    group: str | None
     meter: str
     unit: str
     quantity: Fraction
@@ -55,16 +62,21 @@ class _Account:
 CalendarOf = Callable[[str], Buckets]
 
 
+_Key = tuple[str, str, str | None, str]
+
+
 class _Sums:
-    """Base units by (bucket label, account id or "", meter): integers, and fractions only where a record splits unevenly."""
+    """Base units by (bucket label, account id or "", group, meter): integers, and fractions only where a record splits unevenly."""
 
     def __init__(self, *, per_account: bool) -> None:
         self._per_account = per_account
-        self._whole: defaultdict[tuple[str, str, str], int] = defaultdict(int)
-        self._parts: defaultdict[tuple[str, str, str], Fraction] = defaultdict(Fraction)
+        self._whole: defaultdict[_Key, int] = defaultdict(int)
+        self._parts: defaultdict[_Key, Fraction] = defaultdict(Fraction)
 
-    def add(self, label: str, account_id: str, meter: str, numerator: int, denominator: int = 1) -> None:
-        key = (label, account_id if self._per_account else "", meter)
+    def add(
+        self, label: str, account_id: str, meter: str, numerator: int, denominator: int = 1, *, group: str | None = None
+    ) -> None:
+        key = (label, account_id if self._per_account else "", group, meter)
         whole, rest = divmod(numerator, denominator)
         self._whole[key] += whole
         if rest:
@@ -73,12 +85,12 @@ class _Sums:
     def fill(self, labels: Iterable[str], meters: Iterable[str]) -> None:
         for meter in meters:
             for label in labels:
-                self._whole[label, "", meter] += 0
+                self._whole[label, "", None, meter] += 0
 
     def meters(self) -> set[str]:
-        return {meter for _, _, meter in self._whole}
+        return {meter for *_, meter in self._whole}
 
-    def items(self) -> Iterable[tuple[tuple[str, str, str], Fraction]]:
+    def items(self) -> Iterable[tuple[_Key, Fraction]]:
         return ((key, whole + self._parts.get(key, Fraction())) for key, whole in self._whole.items())
 
 
@@ -94,14 +106,18 @@ def summarize(
     to_at: datetime | None = None,
     zone: str = "UTC",
     now: datetime | None = None,
+    variant: str | None = None,
+    mode: str | None = None,
+    group_by: str | None = None,
 ) -> list[SummaryRow]:
     """Usage of one meter (of all, without `meter_code`), or with `count` the jobs that started, ended or ran, by bucket.
 
     Buckets are taken in `zone`, or with "account" in each account's own; hours are always UTC. The range is [from_at, to_at),
     where not given that of the usage there is. Totals have a row for every bucket of the range, zeros included; with
-    `per_account` only buckets with usage have rows. Jobs that never got a node are left out of the counts; open ones run until
+    `per_account` or `group_by` (service, item, project, resource, route, submitter, allocation, or "tag:" and a key) only buckets
+    with usage have rows. `variant` and `mode` narrow usage to those items. Jobs that never got a node are left out of the counts; open ones run until
     `to_at`, else `now`.
-    Raises Invalid for an unknown meter or zone, an end before the start, or more than 100,000 buckets.
+    Raises Invalid for an unknown meter, zone or dimension, an end before the start, or more than 100,000 buckets.
     """
     if zone != "account":
         get_zone(zone)
@@ -113,10 +129,11 @@ def summarize(
     calendar_of = _calendars(by, zone, accounts, scope)
     sums = _Sums(per_account=per_account)
     if count is None:
-        _sum_usage(session, sums, meter_code, scope, calendar_of)
+        group_of = _grouping(session, group_by)
+        _sum_usage(session, sums, _Items(meter_code, variant, mode), scope, calendar_of, group_of)
     else:
         _count_jobs(session, sums, count, scope, calendar_of)
-    if not per_account:
+    if not per_account and group_by is None:
         labels = {label for owner_id in accounts for label in calendar_of(owner_id).labels}
         shown = [meter_code] if meter_code else sums.meters() if count is None else [str(count)]
         sums.fill(labels, shown)
@@ -124,13 +141,14 @@ def summarize(
         SummaryRow(
             period=label,
             account=accounts[owner_id].code if owner_id else None,
+            group=group,
             meter=meter,
             unit=meters[meter][0],
             quantity=exact / meters[meter][1],
         )
-        for (label, owner_id, meter), exact in sums.items()
+        for (label, owner_id, group, meter), exact in sums.items()
     ]
-    return sorted(rows, key=lambda row: (row.period, row.account or "", row.meter))
+    return sorted(rows, key=lambda row: (row.period, row.account or "", row.group or "", row.meter))
 
 
 def _meters(session: Session, meter_code: str | None) -> dict[str, tuple[str, int]]:
@@ -195,31 +213,102 @@ def _extent(session: Session, account_id: str | None, now: datetime | None) -> t
     return min(firsts, default=None), max(lasts, default=None)
 
 
-def _sum_usage(session: Session, sums: _Sums, meter_code: str | None, scope: _Scope, calendar_of: CalendarOf) -> None:
+class _Items(NamedTuple):
+    """Which items are summed; None does not narrow."""
+
+    meter_code: str | None
+    variant: str | None
+    mode: str | None
+
+
+class _Grouping(NamedTuple):
+    """The column of a dimension, and what its values are called."""
+
+    column: Any
+    name_of: Callable[[Any], str]
+
+
+def _grouping(session: Session, group_by: str | None) -> _Grouping | None:
+    """How usage is told apart by a dimension. Raises Invalid(field="group_by", reason="unknown_group")."""
+    if group_by is None:
+        return None
+    record = UsageRecord
+    if group_by in ("service", "item"):
+        skus = {
+            (meter, variant, mode): (code, family)
+            for meter, variant, mode, code, family in session.execute(
+                select(Sku.meter_code, Sku.variant, Sku.mode, Sku.code, Sku.family)
+            )
+        }
+        item = record.meter_code + "|" + record.variant + "|" + record.mode
+
+        def name_of(text: str) -> str:
+            meter, variant, mode = text.split("|")
+            found = skus.get((meter, variant, mode)) or skus.get((meter, "", mode)) or skus.get((meter, "", ON_DEMAND))
+            return meter if found is None else found[0] if group_by == "item" else found[1]
+
+        return _Grouping(item, name_of)
+    key = group_by.removeprefix("tag:")
+    if group_by.startswith("tag:") and key and not set(key) & {'"', "\\"}:
+        return _Grouping(usage.tag_of(session, record.tags, key), _or_none)
+    if group_by == "project":
+        codes = dict(session.execute(select(Project.id, Project.code)).all())
+        return _Grouping(record.project_id, lambda project_id: codes.get(project_id, ""))
+    columns = {
+        "resource": record.resource,
+        "route": record.route,
+        "submitter": record.member_id,
+        "allocation": record.allocation_id,
+    }
+    if group_by not in columns:
+        raise Invalid(field="group_by", value=group_by[:60], reason="unknown_group")
+    return _Grouping(columns[group_by], _or_none)
+
+
+def _or_none(value: str | None) -> str:
+    return value or ""
+
+
+def _sum_usage(
+    session: Session,
+    sums: _Sums,
+    items: _Items,
+    scope: _Scope,
+    calendar_of: CalendarOf,
+    grouping: _Grouping | None,
+) -> None:
     record = UsageRecord
     touches = or_(
         and_(record.start_at < scope.to_at, record.end_at > scope.from_at),
         and_(record.start_at == record.end_at, record.start_at >= scope.from_at, record.start_at < scope.to_at),
     )
-    query = select(record.billing_account_id, record.meter_code, record.start_at, record.end_at, record.quantity_base)
+    held = literal(None) if grouping is None else grouping.column
+    query = select(
+        record.billing_account_id, record.meter_code, record.start_at, record.end_at, record.quantity_base, held
+    )
     query = query.where(touches)
     if scope.account_id is not None:
         query = query.where(record.billing_account_id == scope.account_id)
-    if meter_code is not None:
-        query = query.where(record.meter_code == meter_code)
-    for owner_id, meter, start_at, end_at, quantity_base in session.execute(
+    for column, value in zip((record.meter_code, record.variant, record.mode), items, strict=True):
+        if value is not None:
+            query = query.where(column == value)
+    if items.meter_code is None:  # fees and shortfalls are not used, nor is what was reserved in vain
+        counted = [code for code in METERS if kind_of(code) == USAGE]
+        query = query.where(record.meter_code.in_(counted), or_(record.mode != UNUSED, literal(items.mode == UNUSED)))
+    for owner_id, meter, start_at, end_at, quantity_base, value in session.execute(
         query.execution_options(yield_per=_FETCH_ROWS)
     ):
+        group = None if grouping is None else grouping.name_of(value)
         calendar = calendar_of(owner_id)
         first = calendar.index_of(max(start_at, scope.from_at))
         if scope.from_at <= start_at and end_at <= min(calendar.borders[first + 1], scope.to_at):
-            sums.add(calendar.labels[first], owner_id, meter, quantity_base)
+            sums.add(calendar.labels[first], owner_id, meter, quantity_base, group=group)
             continue
         whole_ms = millis_between(start_at, end_at)
         start_at, stop_at = max(start_at, scope.from_at), min(end_at, scope.to_at)
         for index in range(first, calendar.last_index_of(start_at, stop_at) + 1):
             piece_ms = millis_between(max(start_at, calendar.borders[index]), min(stop_at, calendar.borders[index + 1]))
-            sums.add(calendar.labels[index], owner_id, meter, quantity_base * piece_ms, whole_ms)
+            sums.add(calendar.labels[index], owner_id, meter, quantity_base * piece_ms, whole_ms, group=group)
 
 
 def _count_jobs(session: Session, sums: _Sums, count: Count, scope: _Scope, calendar_of: CalendarOf) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy.types import NullType
 from billing.accounts.tables import Member, Project
 from billing.catalog.tables import Meter
 from billing.kernel.errors import NotFound
-from billing.metering.tables import Allocation, AllocationChange, UsageRecord
+from billing.metering.tables import Allocation, UsageRecord
 from billing.storage.columns import instants
 
 _FETCH_ROWS = 1_000
@@ -119,25 +119,6 @@ class UsageDetail:
     recorded_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True)
-class AllocationRow:
-    """One allocation or job as it is shown; `ended_at` is None while it runs. `rates` are base units per ms and meter."""
-
-    id: str
-    source_id: str
-    name: str
-    resource: str
-    started_at: datetime
-    ended_at: datetime | None
-    accrued_at: datetime
-    rates: dict[str, int]
-    variant: str
-    mode: str
-    outcome: str | None
-    project_code: str | None
-    is_live: bool
-
-
 def list_usage(
     session: Session, account_id: str, wanted: UsageFilter | None = None, *, limit: int = 50, offset: int = 0
 ) -> UsagePage:
@@ -149,6 +130,15 @@ def list_usage(
     ).all()
     total = session.execute(_filtered(session, _counted(select(func.count())), account_id, wanted)).scalar_one()
     return UsagePage(rows=tuple(_row(row) for row in rows[:limit]), total=total, has_more=len(rows) > limit)
+
+
+def list_after(
+    session: Session, account_id: str, wanted: UsageFilter | None = None, *, after_seq: int, limit: int
+) -> list[UsageRow]:
+    """The account's records behind that number, in the order they were taken in: a reader that goes on misses and repeats none."""
+    query = _filtered(session, _rows_query(), account_id, wanted or UsageFilter())
+    query = query.where(UsageRecord.usage_seq > after_seq).order_by(UsageRecord.usage_seq).limit(limit)
+    return [_row(row) for row in session.execute(query)]
 
 
 def stream_usage(session: Session, account_id: str, wanted: UsageFilter | None = None) -> Iterator[UsageBlock]:
@@ -242,49 +232,6 @@ def list_projects(session: Session, account_id: str) -> list[str]:
     return list(
         session.scalars(select(Project.code).where(Project.billing_account_id == account_id).order_by(Project.code))
     )
-
-
-def list_allocations(
-    session: Session, account_id: str, *, only_open: bool = False, limit: int = 50, offset: int = 0
-) -> list[AllocationRow]:
-    """The account's allocations and jobs, newest first; with `only_open` those that have not ended."""
-    query = (
-        select(Allocation, Project.code)
-        .outerjoin(Project, Project.id == Allocation.project_id)
-        .where(Allocation.billing_account_id == account_id)
-        .order_by(Allocation.started_at.desc(), Allocation.id.desc())
-    )
-    if only_open:
-        query = query.where(Allocation.ended_at.is_(None))
-    return [
-        AllocationRow(
-            id=allocation.id,
-            source_id=allocation.source_id,
-            name=allocation.name,
-            resource=allocation.resource,
-            started_at=allocation.started_at,
-            ended_at=allocation.ended_at,
-            accrued_at=allocation.accrued_at,
-            rates={meter: int(rate) for meter, rate in allocation.shape.items()},
-            variant=allocation.variant,
-            mode=allocation.mode,
-            outcome=allocation.outcome,
-            project_code=project_code,
-            is_live=allocation.is_live,
-        )
-        for allocation, project_code in session.execute(query.limit(limit).offset(offset))
-    ]
-
-
-def stopped_among(session: Session, allocation_ids: Sequence[str]) -> set[str]:
-    """Those of the allocations whose last change stopped them."""
-    query = (
-        select(AllocationChange.allocation_id, AllocationChange.kind)
-        .where(AllocationChange.allocation_id.in_(allocation_ids))
-        .order_by(AllocationChange.changed_at, AllocationChange.id)
-    )
-    last: dict[str, str] = dict(session.execute(query).tuples().all())
-    return {allocation_id for allocation_id, kind in last.items() if kind == "stopped"}
 
 
 def _rows_query() -> Any:

@@ -18,6 +18,7 @@ TAG = "tag:"
 GROUPS = (SERVICE, ITEM, PROJECT, RESOURCE, ROUTE, SUBMITTER)  # and "tag:" with a key
 
 _MAX_TAG_KEY = 60
+_ACRONYMS = {"gpu": "GPU", "cpu": "CPU", "api": "API"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +84,7 @@ def require_group(group: str) -> str:
 
 def family_name(family: str) -> str:
     """What a family of SKUs is called."""
-    return family.replace("_", " ").capitalize()
+    return _ACRONYMS.get(family) or family.replace("_", " ").capitalize()
 
 
 def tag_key(group: str) -> str | None:

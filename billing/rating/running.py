@@ -2,22 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from billing.accounts.tables import AccountHead
-from billing.catalog.items import Item
 from billing.catalog.meters import METERS
 from billing.catalog.prices import Price, PriceTable
-from billing.metering import usage
-from billing.metering.usage import AllocationRow
+from billing.metering import accrual, allocation_list, shapes
+from billing.metering.allocation_list import AllocationRow
 from billing.rating.derivations import curve_of
 from billing.rating.tables import BillingPeriod, Counter, UnratedUsage
 
-_HOUR_MS = 3_600_000
+_EPOCH, _HOUR = datetime(1970, 1, 1, tzinfo=UTC), timedelta(hours=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,9 +30,13 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class RunningRow:
-    """One allocation that has not ended. `per_hour_minor` is exact, in `currency`; None when a part of it has no price."""
+    """One allocation that has not ended. `per_hour_minor` is exact, in `currency`; None when a part of it has no price.
+
+    A stopped one still holds its storage, which is billed; without storage it costs nothing.
+    """
 
     allocation: AllocationRow
+    is_stopped: bool
     parts: tuple[Part, ...]
     currency: str
     per_hour_minor: Fraction | None
@@ -56,26 +59,33 @@ def list_running(
     A price with tiers or an allowance is asked from where its counter stands, so that the figure is what the hour would add.
     Jobs of a log that have not ended are left out: they are counted when the log says how they ended.
     """
-    found = [row for row in usage.list_allocations(session, account_id, only_open=True, limit=limit) if row.is_live]
+    found = [
+        row for row in allocation_list.list_allocations(session, account_id, only_open=True, limit=limit) if row.is_live
+    ]
+    stopped = allocation_list.stopped_among(session, [row.id for row in found])
     prices = PriceTable.load(session, [account_id]) if found else None
     rows = []
     for row in found:
         parts, cost = [], Fraction(0)
-        is_priced = bool(row.rates)
+        is_priced = bool(row.rates) or row.id in stopped
         for meter_code, rate in sorted(row.rates.items()):
             meter = METERS[meter_code]
-            hourly_base = rate * _HOUR_MS
+            hourly_base = shapes.quantity(meter_code, rate, _EPOCH, _EPOCH + _HOUR)
             parts.append(
                 Part(meter_code=meter_code, unit=meter.unit, units_per_hour=Fraction(hourly_base, meter.base_per_unit))
             )
-            price = prices.price_at(account_id, Item(meter_code, row.variant, row.mode), now) if prices else None
+            price = prices.price_at(account_id, accrual.item_of(row, meter_code), now) if prices else None
             if price is None:
                 is_priced = False
             else:
                 cost += _next_cost(session, account_id, price, now, hourly_base)
         rows.append(
             RunningRow(
-                allocation=row, parts=tuple(parts), currency=currency, per_hour_minor=cost if is_priced else None
+                allocation=row,
+                is_stopped=row.id in stopped,
+                parts=tuple(parts),
+                currency=currency,
+                per_hour_minor=cost if is_priced else None,
             )
         )
     return rows

@@ -4,13 +4,14 @@ from typing import cast
 
 from flask import Response
 
+from billing.catalog.items import MODES
 from billing.exports import csv
 from billing.kernel.errors import Invalid
 from billing.kernel.periods import Grain
 from billing.metering import summaries
 from portal import services
 from portal.api import answers, keys, parameters
-from portal.api.schemas import UsageBucket, UsageSummary
+from portal.api.usage_schemas import UsageBucket, UsageSummary
 
 _MAX_ROWS = 10_000
 GRAINS = ("hour", "day", "month", "year")
@@ -19,8 +20,9 @@ GRAINS = ("hour", "day", "month", "year")
 @keys.needs("billing.read")
 def summarize_usage() -> Response:
     """Buckets in the account's zone unless `zone` names another; hours are always UTC."""
-    parameters.refuse_unknown("account", "by", "meter", "from", "to", "zone")
+    parameters.refuse_unknown("account", "by", "group_by", "meter", "variant", "mode", "from", "to", "zone")
     by = cast(Grain, parameters.choice("by", GRAINS, "month"))
+    group_by = parameters.text("group_by")
     with services.database().reading() as session:
         account = keys.account_of(session, parameters.text("account"))
         zone = parameters.text("zone") or account.zone
@@ -28,6 +30,9 @@ def summarize_usage() -> Response:
             session,
             by=by,
             meter_code=parameters.text("meter"),
+            variant=parameters.text("variant"),
+            mode=parameters.choice("mode", MODES, None),
+            group_by=group_by,
             account_id=account.id,
             from_at=parameters.instant("from"),
             to_at=parameters.instant("to"),
@@ -40,10 +45,15 @@ def summarize_usage() -> Response:
         UsageSummary(
             account=account.code,
             by=by,
+            group_by=group_by,
             zone=zone,
             rows=[
                 UsageBucket(
-                    period=row.period, meter=row.meter, unit=row.unit, quantity=csv.decimal_text(row.quantity, least=6)
+                    period=row.period,
+                    meter=row.meter,
+                    group=row.group,
+                    unit=row.unit,
+                    quantity=csv.decimal_text(row.quantity, least=6),
                 )
                 for row in rows
             ],

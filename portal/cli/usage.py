@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from billing.accounts import directory
+from billing.catalog.items import MODES
 from billing.exports import csv
 from billing.exports import usage as usage_export
 from billing.kernel import periods
@@ -132,6 +133,8 @@ def _text_of(path: str | None) -> str | None:
     "--by", required=True, type=click.Choice(["hour", "day", "month", "year"]), help="Length of a row's period."
 )
 @click.option("--meter", help="Sum this meter, such as cpu_hour.")
+@click.option("--variant", help="Only this model, such as h100.")
+@click.option("--mode", type=click.Choice(MODES), help="Only this mode.")
 @click.option("--count", type=click.Choice(["started", "ended", "running"]), help="Count jobs instead.")
 @click.option("--account", help="Only this billing account.")
 @click.option("--per-account", is_flag=True, help="One row per account and period.")
@@ -144,6 +147,8 @@ def _text_of(path: str | None) -> str | None:
 def summary(
     by: periods.Grain,
     meter: str | None,
+    variant: str | None,
+    mode: str | None,
     count: summaries.Count | None,
     account: str | None,
     per_account: bool,
@@ -155,6 +160,8 @@ def summary(
     """Exact quantities by period; windows are split at its borders."""
     if (meter is None) == (count is None):
         raise click.UsageError("Give either --meter or --count.")
+    if count is not None and (variant or mode):
+        raise click.UsageError("--variant and --mode narrow usage: give them with --meter.")
     with context.database().reading("jobs") as session:
         owner = directory.get_account_by_code(session, account) if account else None
         clock_zone = (owner.zone if owner else "UTC") if zone == "account" else zone
@@ -162,6 +169,8 @@ def summary(
             session,
             by=by,
             meter_code=meter,
+            variant=variant,
+            mode=mode,
             count=count,
             account_id=owner.id if owner else None,
             per_account=per_account,

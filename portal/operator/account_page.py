@@ -15,7 +15,7 @@ from billing.kernel import periods
 from billing.kernel.clock import get_zone
 from billing.kernel.rounding import half_up_fraction
 from billing.ledger import balances, statement
-from billing.metering.usage import AllocationRow
+from billing.metering.allocation_list import AllocationRow
 from billing.payments import refunds, sessions
 from billing.rating import running, spending
 from billing.rating.running import Part, RunningRow

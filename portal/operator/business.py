@@ -39,6 +39,7 @@ def business() -> Response:
         months=[
             {"name": filters.month_name(_first(one.label)), "activity": one, "cycle": cycle}
             for one, cycle in zip(reversed(found.activity), reversed(found.cycle), strict=True)
+            if one.tenant_count or one.record_count or one is found.activity[-1]
         ],
         csv_url=url_for("operator.business_csv"),
         **_revenue(found, currency),
@@ -83,7 +84,7 @@ def _revenue(found: Business, currency: str) -> dict[str, Any]:
             held.setdefault(row.family, [0] * len(found.labels))[found.labels.index(row.label)] += row.amount_minor
     rows = sorted(held.items(), key=lambda item: (-sum(item[1]), item[0]))
     return {
-        "heads": [{"label": cost_charts.short_month(label), "kind": "num"} for label in found.labels],
+        "heads": [{"label": cost_charts.short_month(label), "kind": "num"} for label in reversed(found.labels)],
         "families": [
             {"name": dimensions.family_name(name), "values": values, "total": sum(values)} for name, values in rows
         ],
@@ -105,7 +106,7 @@ def _chart(found: Business, currency: str, rows: Sequence[tuple[str, list[int]]]
             id="business-chart",
             title=f"Revenue by family and month, {currency}",
             description=f"One bar for each accounting month, stacked by family. In all {total}.",
-            labels=tuple(cost_charts.label_of(label, "month") for label in found.labels),
+            labels=cost_charts.bars(found.labels, "month"),
             series=charts.fold(
                 [charts.Series(name=dimensions.family_name(name), values=tuple(values)) for name, values in rows]
             ),

@@ -1,5 +1,6 @@
 """Cost over time as a chart, and the same numbers as a table."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from fractions import Fraction
 from typing import Any
@@ -12,6 +13,8 @@ from billing.rendering import charts
 from portal import filters
 from portal.tenant import spending_asked
 from portal.tenant.ranges import Range
+
+_LONG_NAMES = 4
 
 
 def stacked(found: Spending, *, by: Grain, group: str, days: Range, id: str = "usage-chart") -> Markup:
@@ -29,13 +32,19 @@ def stacked(found: Spending, *, by: Grain, group: str, days: Range, id: str = "u
             id=id,
             title=f"Cost by {words}, {filters.days(days.first_on, days.last_on)}",
             description=f"One bar for each {by}, stacked by {words}. In all {total}.",
-            labels=tuple(label_of(label, by) for label in found.labels),
+            labels=bars(found.labels, by),
             series=_series(found, group),
             tick=money,
             axis=axis,
             is_whole=True,
         )
     )
+
+
+def bars(labels: Sequence[str], by: Grain) -> tuple[str, ...]:
+    """The names of a chart's bars; many months have short ones."""
+    is_short = by == "month" and len(labels) > _LONG_NAMES
+    return tuple(short_month(label) if is_short else label_of(label, by) for label in labels)
 
 
 def columns(found: Spending, *, by: Grain, group: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from billing.kernel.rounding import half_up_fraction
 from billing.ledger import balances, statement
 from billing.notices import inbox
 from billing.rating import running, spending
-from billing.rating.running import RunningRow
+from billing.rating.running import Part, RunningRow
 from billing.rating.spending import MonthRow
 from billing.storage.database import Session
 from portal import access, filters, services
@@ -99,7 +99,7 @@ def _running(rows: Sequence[RunningRow]) -> dict[str, Any]:
             {
                 "row": row,
                 "allocation": row.allocation,
-                "parts": ", ".join(_part(part.unit, part.units_per_hour) for part in row.parts),
+                "parts": ", ".join(_held(part, row.allocation.variant) for part in row.parts),
                 "per_hour_minor": None if row.per_hour_minor is None else half_up_fraction(row.per_hour_minor),
             }
             for row in shown
@@ -107,13 +107,18 @@ def _running(rows: Sequence[RunningRow]) -> dict[str, Any]:
         "running_count": len(rows),
         "has_more_running": len(rows) > _RUNNING,
         "running_minor": half_up_fraction(sum(priced, Fraction(0))),
+        "has_stopped": any(row.is_stopped for row in shown),
         "has_unpriced": len(priced) < len(rows),
     }
 
 
-def _part(unit: str, per_hour: Fraction) -> str:
+def _held(part: Part, variant: str) -> str:
     """What is held, from what an hour of it counts: 8 GPU-hours an hour are 8 GPUs, a seventh of one is "1/7 GPU"."""
-    held = unit.removesuffix("-hour")
+    per_hour, held = part.units_per_hour, part.unit.removesuffix("-hour")
+    if held == "GiB":
+        held = "GiB of storage" if part.meter_code == "gib_hour" else "GiB"
+    elif held == "GPU" and variant:
+        held = f"{variant.upper()} GPU"
     is_finite = (per_hour * 10**4).denominator == 1
     shown = filters.quantity(per_hour) if is_finite else str(per_hour)
-    return f"{shown} {held if held == 'GiB' or per_hour <= 1 else words.units(held)}"
+    return f"{shown} {held if held.startswith('GiB') or per_hour <= 1 else words.units(held)}"
