@@ -18,6 +18,7 @@ _PAGES = (
     "refunds",
     "budgets",
     "plan",
+    "reservations",
     "team",
     "api_keys",
 )

@@ -142,6 +142,7 @@ _TENANT = {
         send={"stage": "send", "subject": "payment:{payment_id}", "amount": "1.00", "reason": "Paid twice"},
     ),
     "/refunds/<key>": page("Refund of USD 10.00", key="refund_id"),
+    "/plan/reservations/<reservation_id>": page("Training", reservation_id="reservation_id"),
     "/plan": page("Plan and prices"),
     "/budgets": page("Budgets"),
     "/budgets/new": page(
@@ -304,6 +305,26 @@ _OPERATOR = {
     "/operator/reconciliation/findings/<finding_id>/<any(assign, explain):act>": act(
         send={"explanation": "The bank was late"}, finding_id="finding_id", act="=explain"
     ),
+    "/operator/accounts/<account_id>/reservations": page("Reservations", account_id="account_id"),
+    "/operator/accounts/<account_id>/reservations/new": page(
+        "Reserve",
+        account_id="account_id",
+        send={
+            "step": "check",
+            "name": "More",
+            "meter": "gpu_hour",
+            "variant": "h100",
+            "capacity": "8",
+            "starts_at": "2026-11-20 00:00",
+        },
+        expects=422,
+    ),
+    "/operator/accounts/<account_id>/reservations/<reservation_id>": page(
+        "Training", account_id="account_id", reservation_id="reservation_id"
+    ),
+    "/operator/accounts/<account_id>/reservations/<reservation_id>/end": page(
+        "Change its end", account_id="account_id", reservation_id="reservation_id", send={"ends_at": "2030-01-01 00:00"}
+    ),
     "/operator/shadow-ratings": page("Shadow ratings"),
     "/operator/shadow-ratings/new": page(
         "Try prices",
@@ -385,8 +406,6 @@ _API = {
             "reason": "Paid twice",
         },
     ),
-    "/api/v1/billing/usage": answer(JSON),
-    "/api/v1/billing/usage/csv": answer("text/csv"),
     "/api/v1/billing/usage": answer(JSON),
     "/api/v1/billing/usage/csv": answer("text/csv"),
     "/api/v1/billing/usage/summary": answer(JSON, query="from=2026-10-01T00:00:00Z&to=2026-11-01T00:00:00Z"),

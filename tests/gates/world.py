@@ -18,10 +18,12 @@ from flask import Flask
 from billing.accounts import directory, invitations, keys, links, permissions, resets, users
 from billing.assurance import audit_log, reconciliation, reconciliation_findings
 from billing.assurance.reconciliation_tally import Scope, Stage
-from billing.catalog import books, commitments, plans
+from billing.catalog import books, commitments, plans, reservations
+from billing.catalog.tables import Reservation
 from billing.invoicing import batches
 from billing.invoicing.documents import render
 from billing.jobs import runner, shadow_works, works
+from billing.kernel.ids import new_id
 from billing.kernel.money import Money
 from billing.ledger import adjustments, statement
 from billing.notices import deliveries, relay
@@ -121,6 +123,7 @@ def _build(urls: DatabaseUrls) -> dict[str, str]:
         ids |= _numbered(database, ids["account_id"])
         ids |= _reconciled(database, ids)
         ids |= _tried(database)
+        ids |= _reserved(database, ids["account_id"])
         ids |= _priced(database)
         ids |= _committed(database, ids["account_id"])
     return ids
@@ -274,6 +277,25 @@ def _priced(database: Database) -> dict[str, str]:
     with database.transaction("jobs") as session:
         book_id = books.load(session, text, now=NOW, origin="file", actor="test").id
         return {"book_id": book_id, "plan_id": plans.get_plan(session, plans.DEFAULT_CODE).id}
+
+
+def _reserved(database: Database, account_id: str) -> dict[str, str]:
+    """A reservation that is still to come: it holds nothing yet."""
+    with database.transaction("jobs") as session:
+        row = Reservation(
+            id=new_id("rsv"),
+            billing_account_id=account_id,
+            name="Training",
+            meter_code="gpu_hour",
+            variant="h100",
+            rate_base=168_000,
+            starts_at=NOW.replace(minute=0, second=0, microsecond=0) + timedelta(days=900),
+            matched_at=reservations.NEVER_MATCHED,
+            actor="test",
+            created_at=NOW,
+        )
+        session.add(row)
+        return {"reservation_id": row.id}
 
 
 def _keys(database: Database) -> dict[str, str]:
