@@ -98,6 +98,20 @@ ACTS: dict[str, Act] = {
             lasts=timedelta(days=3),
         ),
         Act(
+            code="invoice.write_off",
+            words="Write-off of an invoice",
+            maker="ledger.correct",
+            checker="ledger.approve",
+            lasts=timedelta(days=14),
+        ),
+        Act(
+            code="wallet.write_off",
+            words="Write-off of a negative wallet",
+            maker="ledger.correct",
+            checker="ledger.approve",
+            lasts=timedelta(days=14),
+        ),
+        Act(
             code="prices.activate",
             words="Activation of prices",
             maker="prices.change",

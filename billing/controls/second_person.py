@@ -16,9 +16,10 @@ from billing.accounts.approval_list import ApprovalRow
 from billing.accounts.approvals import Allowed
 from billing.accounts.errors import ContentChanged
 from billing.catalog import activations, overrides
+from billing.invoicing import write_offs as invoice_write_offs
 from billing.kernel.errors import Refusal
 from billing.kernel.money import Money
-from billing.ledger import adjustments, periods, reversal
+from billing.ledger import adjustments, periods, reversal, write_offs
 from billing.payments import refund_decisions, refunds
 from billing.rating import price_changes
 
@@ -161,6 +162,26 @@ def _override(session: Session, now: datetime, row: ApprovalRow, allowed: Allowe
     return price_changes.override(session, now=now, wanted=wanted, reason=row.reason, allowed=allowed)
 
 
+def _invoice_write_off(
+    session: Session, now: datetime, row: ApprovalRow, allowed: Allowed, _note: str | None
+) -> object:
+    return invoice_write_offs.write_off(
+        session,
+        now=now,
+        invoice_id=row.subject_id,
+        amount_minor=row.content["amount_minor"],
+        with_tax=row.content["with_tax"],
+        reason=row.reason,
+        allowed=allowed,
+    )
+
+
+def _wallet_write_off(session: Session, now: datetime, row: ApprovalRow, allowed: Allowed, _note: str | None) -> object:
+    return write_offs.write_off(
+        session, now=now, account_id=row.subject_id, amount=_amount(row), reason=row.reason, allowed=allowed
+    )
+
+
 ROOMS: dict[str, Room] = {
     "refund.card": _REFUND,
     "refund.credit": _REFUND,
@@ -175,6 +196,19 @@ ROOMS: dict[str, Room] = {
     ),
     "ledger.reopen_period": Room(
         content=lambda session, row: periods.content_of(session, row.subject_id), perform=_reopening
+    ),
+    invoice_write_offs.ACT: Room(
+        content=lambda session, row: invoice_write_offs.content_of(
+            session,
+            row.subject_id,
+            amount_minor=row.content["amount_minor"],
+            with_tax=row.content["with_tax"],
+        ),
+        perform=_invoice_write_off,
+    ),
+    write_offs.ACT: Room(
+        content=lambda session, row: write_offs.content_of(session, row.subject_id, _amount(row)),
+        perform=_wallet_write_off,
     ),
     activations.ACT: Room(
         content=lambda session, row: activations.content_of(session, row.subject_id), perform=_activation

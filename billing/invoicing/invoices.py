@@ -18,7 +18,7 @@ from billing.kernel.errors import NotFound
 from billing.rating.tables import BillingPeriod
 from billing.storage.columns import Code, Day, Minor
 
-STATES = ("draft", "approved", "issued", "part_paid", "overdue", "paid", "credited", "void")
+STATES = ("draft", "approved", "issued", "part_paid", "overdue", "paid", "credited", "uncollectible", "void")
 
 Rows = Select[*tuple[Any, ...]]
 
@@ -233,6 +233,16 @@ def _credited() -> ColumnElement[int]:
     )
 
 
+def _written_off() -> ColumnElement[int]:
+    return func.coalesce(
+        select(func.sum(InvoiceSettlement.amount_minor))
+        .where(InvoiceSettlement.invoice_id == InvoiceHeader.id, InvoiceSettlement.kind == "write_off")
+        .correlate(InvoiceHeader)
+        .scalar_subquery(),
+        literal(0, Minor),
+    )
+
+
 def _due() -> ColumnElement[int]:
     is_open = (InvoiceHeader.kind == "invoice") & (InvoiceHeader.state == "issued")
     return case((is_open, InvoiceHeader.total_minor - _settled()), else_=literal(0, Minor))
@@ -249,6 +259,7 @@ def _state(session: Session, now: datetime) -> ColumnElement[str]:
         (InvoiceHeader.state != "issued", InvoiceHeader.state),
         (InvoiceHeader.kind == "credit_note", literal("issued", Code)),
         ((_credited() >= InvoiceHeader.total_minor) & (InvoiceHeader.total_minor > 0), literal("credited", Code)),
+        ((_due() <= 0) & (_written_off() > 0), literal("uncollectible", Code)),
         (_due() <= 0, literal("paid", Code)),
         (InvoiceHeader.due_on < today, literal("overdue", Code)),
         (_settled() > 0, literal("part_paid", Code)),

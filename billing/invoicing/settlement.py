@@ -76,7 +76,7 @@ def record(
             settled_at=now,
         )
     )
-    if kind != "credit_note":  # a credit note writes its own event
+    if kind not in ("credit_note", "write_off"):  # these write their own event
         facts = {"amount_minor": amount_minor, "open_minor": after, "transaction": transaction_id}
         events.record(session, header, now=now, type="paid" if after == 0 else "part_paid", actor=actor, facts=facts)
     session.flush()  # the next share of the same act must see it

@@ -7,11 +7,12 @@ from sqlalchemy.orm import Session
 
 from billing.accounts import directory, heads
 from billing.accounts.tables import AccountHead, BillingAccount
-from billing.invoicing import settlement
+from billing.invoicing import settlement, write_offs
 from billing.kernel.errors import NotFound
 from billing.kernel.ids import new_id
 from billing.kernel.money import Money
 from billing.ledger import book
+from billing.ledger import write_offs as ledger_write_offs
 from billing.ledger.entries import Entry
 from billing.payments.errors import ProviderMismatch
 from billing.payments.providers.port import CheckoutFacts, PaymentFacts
@@ -105,6 +106,16 @@ def _credit(
         return
     payment_id = new_id("pmt")
     amount = Money(minor=item.amount_minor, currency=item.currency)
+    if item.invoice_id:
+        write_offs.undo_for_payment(
+            session,
+            now=now,
+            head=locked[item.billing_account_id],
+            invoice_id=item.invoice_id,
+            amount=amount,
+            actor=f"provider:{item.provider}",
+            source_id=payment_id,
+        )
     open_minor = settlement.open_minor(session, item.invoice_id) if item.invoice_id else 0
     to_invoice = min(amount.minor, open_minor)
     parts = [("receivable", to_invoice), ("wallet", amount.minor - to_invoice)]
@@ -162,6 +173,14 @@ def _credit(
             actor=actor,
         )
     item.state, item.failure, item.updated_at = "paid", None, now
+    ledger_write_offs.undo_for_payment(
+        session,
+        now=now,
+        head=locked[item.billing_account_id],
+        amount=Money(minor=amount.minor - to_invoice, currency=amount.currency),
+        actor=actor,
+        source_id=f"{payment_id}/wallet",
+    )
     _book_fee(session, now, item, payment, posted.transaction_id, locked)
     _tell(session, now, item, payment_id, actor)
 

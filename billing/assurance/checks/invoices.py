@@ -44,6 +44,7 @@ _SETTLING = {
     "wallet": ("wallet_apply",),
     "payment": ("stripe_credit", "bank_credit"),
     "credit_note": ("credit_note",),
+    "write_off": ("write_off", "write_off_reversal"),
 }
 
 
