@@ -30,9 +30,12 @@ def find_fault(event: EventFacts, base_per_unit: Mapping[str, int]) -> Fault | N
 def _text_fault(event: EventFacts) -> Fault | None:
     if not event.source or not event.source_id:
         return "missing_id", "an event needs a source and an id"
-    if not event.tags:
+    if not event.tags and event.route is event.corrects is event.series is None:
         # Short altogether is short in each part, and printable altogether holds nothing that could not be stored.
-        together = f"{event.source}{event.source_id}{event.resource}{event.variant}{event[7:9]}{event[11]}{event[14:]}"
+        together = (
+            f"{event.source}{event.source_id}{event.resource}{event.variant}"
+            f"{event.project_code}{event.member_handle}{event.correlation_id}"
+        )
         if len(together) <= _MAX_ID and together.isprintable():
             return None
     texts = [event.source, event.source_id, event.resource, event.variant]

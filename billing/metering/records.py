@@ -162,9 +162,11 @@ def rows(head: AccountHead, pieces: Sequence[Piece], *, now: datetime) -> list[t
         if variant or mode != ON_DEMAND or origin[10:] != _NOWHERE:
             version, more = 2, _text_of(variant, mode, *origin[10:])
         # The bytes of `record_hash`, without building a list for an encoder: ids, codes and numbers need no escapes.
+        start_micros = micros(start_at)
+        end_micros = start_micros if end_at is start_at else micros(end_at)
         text = (
             f'["usage-record/{version}","{record_id}","{account_id}",{seq},{before},"{meter_code}"'
-            f',{micros(start_at)},{micros(end_at)},"{quantity_base}",{after}{more}]'
+            f',{start_micros},{end_micros},"{quantity_base}",{after}{more}]'
         )
         made.append(
             (
@@ -200,8 +202,16 @@ def rows(head: AccountHead, pieces: Sequence[Piece], *, now: datetime) -> list[t
 
 
 def _hashed_text(origin: Origin) -> tuple[str, str]:
-    after = _text_of(origin.allocation_id, origin.project_id, origin.member_id, origin.resource, origin.tags_json)
-    return f"{encode_basestring(origin.source)},{encode_basestring(origin.source_id)}", after[1:]
+    quoted = encode_basestring
+    _, _, allocation_id, project_id, member_id, resource, tags_json, *_ = origin
+    return (
+        f"{quoted(origin.source)},{quoted(origin.source_id)}",
+        f"{_text(allocation_id)},{_text(project_id)},{_text(member_id)},{quoted(resource)},{quoted(tags_json)}",
+    )
+
+
+def _text(part: str | None) -> str:
+    return "null" if part is None else encode_basestring(part)
 
 
 def _text_of(*parts: str | None) -> str:

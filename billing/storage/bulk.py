@@ -6,7 +6,7 @@ Rows hold the Python values of their columns (aware datetimes, ints, text, None)
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from itertools import chain, islice
+from itertools import chain, islice, repeat
 from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import Connection, LargeBinary, Table, text
@@ -95,14 +95,22 @@ def _copy_text(table: Table, columns: Sequence[str], rows: list[Sequence[Any]]) 
     texts: list[Iterable[str]] = []
     for name, values in zip(columns, zip(*rows, strict=True), strict=True):
         convert = _TO_COPY.get(type(table.c[name].type), str)
-        if convert is _aware_text:
+        first = values[0]
+        if values.count(first) == len(values):  # many columns of a batch say the same on every row
+            texts.append(repeat(_column_text([first], convert)[0], len(values)))
+        elif convert is _aware_text:
             # Few instants come often: a batch's own, and the start and end that the meters of a job share.
             known = {value: _aware_text(value) for value in set(values) if value is not None}
             texts.append([_NULL if value is None else known[value] for value in values])
         else:
-            column = [None if value is None else convert(value) for value in values]
-            texts.append([_NULL if text is None else text for text in _escaped(column)])
+            texts.append(_column_text(values, convert))
     return "".join(["\t".join(row) + "\n" for row in zip(*texts, strict=True)]).encode()
+
+
+def _column_text(values: Sequence[Any], convert: Convert) -> list[str]:
+    """A column's values as COPY reads them."""
+    column = [None if value is None else value if type(value) is str else convert(value) for value in values]
+    return [_NULL if text is None else text for text in _escaped(column)]
 
 
 def _escaped(column: list[str | None]) -> list[str | None]:
