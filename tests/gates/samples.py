@@ -342,6 +342,9 @@ _OPERATOR = {
     "/operator/shadow-ratings/<trial_id>": page("Shadow rating of default", trial_id="trial_id"),
     "/operator/shadow-ratings/<trial_id>.csv": answer("text/csv", trial_id="trial_id"),
     "/operator/integrity": page("Integrity"),
+    "/operator/integrity/roots": page("Signed roots"),
+    "/operator/integrity/roots/sign": act(),
+    "/operator/integrity/roots/<int:seq>.json": answer(JSON, seq="=1"),
     "/operator/integrity/works": act(send={"kind": "self-check", "form_key": "gate"}),
     "/operator/integrity/works/<work_id>": page("Check of the books", work_id="work_id"),
     "/operator/audit-log": page("Audit log"),
@@ -366,6 +369,12 @@ _API = {
     "/api/v1/openapi.json": answer(JSON),
     "/api/v1/billing/account": answer(JSON),
     "/api/v1/billing/balance": answer(JSON),
+    "/api/v1/billing/plans": answer(JSON, body={"code": "gates-api", "name": "Gates", "book": "default"}),
+    "/api/v1/billing/prices": answer(JSON),
+    "/api/v1/billing/tenants/<tenant>/subscriptions": answer(
+        JSON, body={"plan": "gpu-cloud", "valid_from": "2031-01-01T00:00:00Z"}, tenant="account"
+    ),
+    "/api/v1/admin/billing/pricing-plans": answer(JSON),
     "/api/v1/billing/statement/bundle": answer("application/zip"),
     "/api/v1/billing/budgets": answer(
         JSON, body={"name": "All of it", "amount": {"amount_minor": 100_000, "currency": "USD"}}
@@ -382,6 +391,7 @@ _API = {
     ),
     "/api/v1/admin/billing/reconciliation": answer(JSON, body={"period": "2026-10"}),
     "/api/v1/billing/statement": answer(JSON),
+    "/api/v1/billing/reservations": answer(JSON),
     "/api/v1/admin/billing/shadow-rating": act(
         body={
             "prices": 'code = "default"\nname = "Default"\ncurrency = "USD"\nvalid_from = 2027-01-01T00:00:00Z\n'
