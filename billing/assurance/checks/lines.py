@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from billing.accounts.tables import AccountHead
 from billing.assurance import streams
+from billing.assurance.checks import rescales
 from billing.assurance.report import Tally, count
 from billing.catalog.tables import PriceVersion
 from billing.metering.tables import UsageRecord
@@ -52,6 +53,7 @@ def check(session: Session, tally: Tally, account_id: str | None = None) -> None
     for each in streams.account_ids(session, account_id):
         looked = _check_account(session, tally, each)
         lines, counters, charges = lines + looked[0], counters + looked[1], charges + looked[2]
+    rescales.check(session, tally, account_id)
     for name, table, looked_at in (
         ("rated_usage_lines", RatedLine, lines),
         ("counters", Counter, counters),

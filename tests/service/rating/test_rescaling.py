@@ -4,15 +4,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
 
-from billing.assurance import replay
+from billing.assurance import replay, selfcheck
 from billing.catalog import activations, plans
 from billing.kernel.clock import to_rfc3339
 from billing.metering.tables import UsageRecord
 from billing.rating import evidence, price_changes, rescaling, unrated
 from billing.rating.tables import Counter, CounterRescale
-from billing.storage.database import Database
+from billing.storage.database import Database, DatabaseUrls, owner_engine
+from tests.service.assurance.test_tampering import put_guards_aside
 from tests.service.rating import world
 from tests.service.rating.world import NOVEMBER, NOW, Use
 
@@ -201,3 +203,33 @@ def test_an_account_that_leaves_bounds_for_a_plain_price_is_rescaled_too(databas
     world.post(database, account_id)
     assert posted(database, account_id) == [(800, 65_000), (800, 800)]
     require_replayed(database)
+
+
+@pytest.mark.tampers
+def test_a_tampered_rescaling_is_missed_by_the_self_check(database: Database, database_urls: DatabaseUrls) -> None:
+    account_id = bent_account(database)
+    world.use(database, account_id, Use(800, at=EARLY))
+    world.rate(database, account_id)
+    change_at(database)
+    world.rate(database, account_id)
+    world.post(database, account_id)
+    engine = owner_engine(database_urls)
+    try:
+        with engine.connect() as connection:
+            put_guards_aside(connection)
+            for change in (
+                "new_scale = old_scale",
+                "line_seq = line_seq + 1",
+                "counter_seq = counter_seq - 1",
+                "billing_account_id = 'bac_other'",
+                "counter_id = 'ctr_other'",
+            ):
+                with connection.begin_nested() as kept:
+                    connection.execute(text(f"UPDATE counter_rescales SET {change}"))
+                    with Session(bind=connection, join_transaction_mode="rollback_only") as session:
+                        found = selfcheck.run(session).differences + replay.replay(session).differences
+                    assert [each for each in found if each.check != "guard"], change
+                    kept.rollback()
+            connection.rollback()
+    finally:
+        engine.dispose()

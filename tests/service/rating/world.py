@@ -10,9 +10,10 @@ from sqlalchemy.orm import Session
 from billing.accounts import heads
 from billing.accounts.attribution import Attributor
 from billing.catalog import activations, onboarding, plans
-from billing.catalog.items import Item
+from billing.catalog.items import ON_DEMAND, Item
 from billing.kernel.ids import new_id
 from billing.metering import records
+from billing.metering.tables import Allocation
 from billing.rating import periods, postings, rater
 from billing.rating.tables import BillingPeriod, Charge, RatedLine
 from billing.storage.database import Database
@@ -30,6 +31,10 @@ class Use:
     project: str | None = None
     at: datetime = datetime(2026, 10, 10, tzinfo=UTC)
     meter: str = "query"
+    variant: str = ""
+    mode: str = ON_DEMAND
+    allocation_id: str | None = None
+    corrects_id: str | None = None
 
 
 def open_account(
@@ -93,7 +98,7 @@ def use(database: Database, account_id: str, *uses: Use) -> list[str]:
             origin = records.Origin(
                 source="test",
                 source_id=new_id("evt"),
-                allocation_id=None,
+                allocation_id=one.allocation_id,
                 project_id=attributor.project_id(account_id, one.project),
                 member_id=attributor.member_id(account_id, "ann" if one.project else None),
                 resource="somewhere",
@@ -101,8 +106,11 @@ def use(database: Database, account_id: str, *uses: Use) -> list[str]:
                 correlation_id=None,
                 content_hash="0" * 64,
                 import_id=None,
+                corrects_id=one.corrects_id,
             )
-            pieces.append(records.Piece(origin, Item(one.meter), (one.at, one.at), one.quantity_base))
+            pieces.append(
+                records.Piece(origin, Item(one.meter, one.variant, one.mode), (one.at, one.at), one.quantity_base)
+            )
         made = records.rows(head, pieces, now=NOW)
         records.insert(session, made)
         return [str(row[0]) for row in made]
@@ -148,3 +156,24 @@ def close(database: Database, account_id: str, draft_id: str) -> None:
         heads.lock_one(session, account_id)
         open_ids = [charge.id for charge in charges(session, account_id) if charge.draft_id is None]
         periods.close_charges(session, open_ids, draft_id)
+
+
+def allocate(database: Database, account_id: str, started_at: datetime) -> str:
+    """Something that runs since an instant; its usage is put in by hand. Its id."""
+    with database.transaction("jobs") as session:
+        allocation = Allocation(
+            id=new_id("alc"),
+            source="test",
+            source_id=new_id("evt"),
+            content_hash="0" * 64,
+            billing_account_id=account_id,
+            resource="somewhere",
+            name="",
+            is_live=False,
+            started_at=started_at,
+            accrued_at=started_at,
+            shape={},
+            recorded_at=NOW,
+        )
+        session.add(allocation)
+        return allocation.id
