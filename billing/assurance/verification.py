@@ -2,6 +2,7 @@
 
 import multiprocessing
 import threading
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -23,21 +24,28 @@ _OWNED = (LedgerTransaction, UsageRecord, RatedLine)
 _FEW = 20_000  # rows under which a second process costs more than it saves
 
 
-def verify_chain(session: Session, account_id: str | None = None) -> Report:
+def verify_chain(
+    session: Session, account_id: str | None = None, progress: Callable[[int, int | None], None] | None = None
+) -> Report:
     """Verify one account's chain, or all of them; the report names the first broken row and those after it.
 
-    Looks at every transaction and entry, and at what they anchor: rated lines, the usage records and the prices under them.
+    Looks at every transaction and entry, and at what they anchor: rated lines, the usage records and the prices under them; and at
+    the roots that were signed over the chains. `progress` is told the checks done and how many there are.
     """
-    return report.of(
-        [
-            report.carry_out(chains.check, chains.NAME, session, account_id),
-            report.carry_out(_check_anchors, _ANCHOR, session, account_id),
-            report.carry_out(lines.check, lines.NAME, session, account_id),
-            report.carry_out(usage.check, usage.NAME, session, account_id),
-            report.carry_out(prices.check, prices.NAME, session),
-            report.carry_out(roots.check, roots.NAME, session),
-        ]
+    of_account: tuple[tuple[Callable[..., None], str], ...] = (
+        (chains.check, chains.NAME),
+        (_check_anchors, _ANCHOR),
+        (lines.check, lines.NAME),
+        (usage.check, usage.NAME),
     )
+    of_all = ((prices.check, prices.NAME), (roots.check, roots.NAME))
+    tallies = []
+    for check, name in (*of_account, *of_all):
+        if progress is not None:
+            progress(len(tallies), len(of_account) + len(of_all))
+        arguments = (account_id,) if (check, name) in of_account else ()
+        tallies.append(report.carry_out(check, name, session, *arguments))
+    return report.of(tallies)
 
 
 def verify_roots(session: Session, folder: Path | None = None) -> Report:

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from billing.assurance import replay, selfcheck
+from billing.assurance import replay, selfcheck, verification
 from billing.assurance.report import Report
 from billing.jobs import reconcile_works, shadow_works
 from billing.jobs.context import JobContext
@@ -53,6 +53,14 @@ def _replay(session: Session, _context: JobContext, facts: dict[str, Any], _prog
     return replay.replay(session, facts.get("period"))
 
 
+def _verify(session: Session, _context: JobContext, _facts: dict[str, Any], progress: Progress) -> Report:
+    return verification.verify_chain(session, progress=progress)
+
+
+def _roots(session: Session, context: JobContext, _facts: dict[str, Any], _progress: Progress) -> Report:
+    return verification.verify_roots(session, context.keeping().folder if context.keeping is not None else None)
+
+
 def _keep_report(_session: Session, _work: WorkRow, report: Report, _now: datetime) -> dict[str, Any]:
     listed = [
         {"check": found.check, "subject_id": found.subject_id, "sentence": found.sentence}
@@ -70,6 +78,8 @@ PROOFS = {
     kind.name: kind
     for kind in (
         Kind(name="self-check", words="Check of the books", noun="checks", run=_self_check, keep=_keep_report),
+        Kind(name="verify", words="Check of the chains", noun="checks", run=_verify, keep=_keep_report),
+        Kind(name="roots", words="Check of the signed roots", noun="rows", run=_roots, keep=_keep_report),
         Kind(name="audit-verify", words="Check of the audit log", noun="rows", run=_audit, keep=_keep_report),
         Kind(name="replay", words="Replay of a month", noun="rows", run=_replay, keep=_keep_report),
     )

@@ -5,6 +5,7 @@ from werkzeug.wrappers import Response
 from wtforms import HiddenField
 
 from billing.accounts import people
+from billing.assurance import integrity as books
 from billing.jobs import leadership, works
 from billing.kernel.errors import Refusal
 from billing.storage import works as work_rows
@@ -76,6 +77,7 @@ def _page(refusals: tuple[str, ...]) -> str:
     with services.database().reading() as session:
         rows = work_rows.list_works(session, kinds=tuple(works.PROOFS), limit=_LISTED)
         leader = leadership.find_leader(session, now=now)
+        state = books.state(session, services.config().keeping().folder)
     forms = {}
     for kind in works.PROOFS:
         form = ProofForm(formdata=None)
@@ -88,6 +90,8 @@ def _page(refusals: tuple[str, ...]) -> str:
         kinds=works.PROOFS,
         refusals=refusals,
         leader=leader,
+        state=state,
+        now=now,
         period=request.form.get("period") or f"{now:%Y-%m}",
         may_run="jobs.run" in access.current_principal().staff_permissions,
     )

@@ -41,6 +41,7 @@ _KINDS: dict[str, tuple[str, str | None, str]] = {
     "refund": ("Refund", "operator.refunds_detail", "refund_id"),
     "refund_request": ("Refund", "operator.refunds_detail", "refund_id"),
     "request": ("Request", None, ""),
+    "signed_root": ("Signed root", "operator.roots", ""),
     "signing_key": ("Signing key", None, ""),
     "tenant": ("Tenant", None, ""),
     "usage_import": ("Import of usage", None, ""),
