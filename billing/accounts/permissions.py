@@ -85,9 +85,10 @@ SCOPE_WORDS: Mapping[str, str] = {
     "usage.write": "Report usage and allocations",
     "finance.read": "Read every account's trials of prices and reconciliations",
     "finance.run": "Start shadow ratings and reconciliations",
+    "prices.change": "Store plans and put accounts on them",
 }
 # Of the operator's own machines: such a key names no tenants and sees every account's rows.
-STAFF_SCOPES = frozenset({"finance.read", "finance.run"})
+STAFF_SCOPES = frozenset({"finance.read", "finance.run", "prices.change"})
 SCOPES = frozenset(SCOPE_WORDS) - STAFF_SCOPES
 # What a key without a tenant may be given: it speaks for several of them.
 SERVICE_SCOPES = frozenset({"billing.read", "usage.write"})

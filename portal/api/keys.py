@@ -88,6 +88,11 @@ def scope_of_answers() -> str:
     return caller.name if caller.tenant_id is None else f"tenant:{caller.tenant_id}"
 
 
+def may_name(tenant_id: str | None) -> bool:
+    """Whether the caller speaks for this tenant."""
+    return tenant_id in _caller().tenant_ids
+
+
 def account_of(session: Session, code: str | None) -> AccountRow:
     """The billing account that the call names by its code, or a tenant's only one.
 

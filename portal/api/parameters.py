@@ -33,6 +33,7 @@ SHAPES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "from": ({"type": "string", "format": "date-time"}, "From this instant on."),
     "to": ({"type": "string", "format": "date-time"}, "Up to this instant, which is not included."),
+    "at": ({"type": "string", "format": "date-time"}, "The instant that is asked about. Default: now."),
     "as_of": ({"type": "string", "format": "date-time"}, "As it was recorded at that instant; now without it."),
     "currency": ({"type": "string", "examples": ["USD"]}, "The currency; the account's own by default."),
     "kind": (_TEXT, "Only movements with an entry of this kind."),

@@ -125,6 +125,7 @@ _TENANT = {
     "/rated-lines": page("Rated lines"),
     "/rated-lines/<line_id>": page("CPU time, line 1", line_id="line_id"),
     "/balance": page("Balance"),
+    "/balance/statement.csv": answer("text/csv"),
     "/balance/explain": page("Explain this balance"),
     "/balance/verify": page("Verify your statement"),
     "/balance/bundle.zip": answer("application/zip"),
