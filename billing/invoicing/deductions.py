@@ -66,6 +66,12 @@ class _Rest:
     def total_minor(self) -> int:
         return sum(self.groups.values())
 
+    def room(self, group: VatGroup, family: str, label: str) -> int:
+        """How much can be taken off one bucket so that neither it nor anything it belongs to falls below zero."""
+        whole_family = sum(minor for (_, name), minor in self.families.items() if name == family)
+        of_group = (self.buckets[group, family, label], self.families[group, family], self.groups[group])
+        return min(*of_group, whole_family, self.total_minor)
+
     def move(self, group: VatGroup, family: str, label: str, amount_minor: int) -> None:
         bucket, of_family = (group, family, label), (group, family)
         self.buckets[bucket] = self.buckets.get(bucket, 0) + amount_minor
@@ -132,8 +138,8 @@ def _draw(commitment: Commitment, rest: _Rest, currency: str) -> list[Line]:
             continue
         if label not in commitment.period_labels:
             continue
-        room = (rest.buckets[group, family, label], rest.families[group, family], rest.groups[group], rest.total_minor)
-        part = min(left, *room)
+        room = rest.room(group, family, label)
+        part = min(left, room)
         if part <= 0:
             continue
         rest.move(group, family, label, -part)
