@@ -82,7 +82,8 @@ def accounts_commitments(account_id: str) -> Response:
 @access.requires_staff("prices.change")
 def accounts_commitments_new(account_id: str) -> Response:
     """Agree on a commitment and draft the invoice that sells it; approving and issuing that is the next step."""
-    form, refusals, status = CommitmentForm(), [], 200
+    form, status = CommitmentForm(), 200
+    refusals: list[str] = []
     with services.database().reading() as session:
         account = _account(session, account_id)
         families = sorted({code.partition("/")[0] for code in books.names_of(session)}, key=price_words.family_order)

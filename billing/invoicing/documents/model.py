@@ -134,11 +134,9 @@ class InvoiceDocument:
             # A credit note's VAT is a difference of two rounded sums (credits.py), so only an invoice's can be redone alone.
             expected = tax.tax_of(group.taxable_minor, group.rate_bp)
             _require("BR-CO-17", abs(group.tax_minor - expected) <= (1 if self.kind == "credit_note" else 0))
-        _require(
-            "BR-CO-18",
-            {(g.category, g.rate_bp) for g in self.taxes}
-            == {(x.tax_category, x.tax_rate_bp) for x in (*self.lines, *self.allowances)},
-        )
+        keys = {(line.tax_category, line.tax_rate_bp) for line in self.lines}
+        keys |= {(one.tax_category, one.tax_rate_bp) for one in self.allowances}
+        _require("BR-CO-18", {(group.category, group.rate_bp) for group in self.taxes} == keys)
         if self.kind == "credit_note":
             _require("BR-55", bool(self.corrects_number))
             _require(
