@@ -148,7 +148,7 @@ def _piece(source_id: str, stale: Stale) -> records.Piece:
         allocation_id=None,
         project_id=None,
         member_id=None,
-        resource=stale.counter_id,
+        resource="",
         tags_json="{}",
         correlation_id=None,
         content_hash=canonical.digest("rescale/1", source_id),
