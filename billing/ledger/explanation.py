@@ -61,15 +61,16 @@ def summarize(
 ) -> Summary:
     """Why the balance in one currency went from its opening to its closing over what was recorded in [from_at, to_at).
 
-    Opening and closing are read as balances, what moved them is summed from the entries in the database.
+    Opening and closing are read as balances, what moved them is summed from the entries in the database, kinds in the order in
+    which they first came.
     """
     first_seq = _last_seq(session, account_id, from_at) if from_at is not None else 0
     last_seq = _last_seq(session, account_id, to_at)
-    by_kind: dict[str, int] = {}
+    moved: dict[str, tuple[str, int]] = {}  # kind -> (its first entry, sum)
     places = [f"{account_id}/{name}/{currency}" for name in BALANCE_NAMES]
     for side, sign in ((LedgerEntry.credit_account_id, 1), (LedgerEntry.debit_account_id, -1)):
         rows = session.execute(
-            select(LedgerEntry.kind, func.sum(LedgerEntry.amount_minor))
+            select(LedgerEntry.kind, func.min(LedgerEntry.id), func.sum(LedgerEntry.amount_minor))
             .where(
                 side.in_(places),
                 LedgerEntry.billing_account_id == account_id,
@@ -78,14 +79,15 @@ def summarize(
             )
             .group_by(LedgerEntry.kind)
         )
-        for kind, minor in rows:
-            by_kind[kind] = by_kind.get(kind, 0) + sign * int(minor)
+        for kind, entry_id, minor in rows:
+            first, before = moved.get(kind, (entry_id, 0))
+            moved[kind] = min(first, entry_id), before + sign * int(minor)
     return Summary(
         currency=currency,
         first_seq=first_seq,
         last_seq=last_seq,
         opening_minor=_balance_at(session, account_id, currency, first_seq),
-        by_kind=dict(sorted(by_kind.items())),
+        by_kind={kind: moved[kind][1] for kind in sorted(moved, key=lambda kind: moved[kind])},
         closing_minor=_balance_at(session, account_id, currency, last_seq),
     )
 

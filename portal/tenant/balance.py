@@ -1,21 +1,29 @@
 """Balance and statement: what is owed per currency, every movement with its cause, and one movement with its entries."""
 
 from collections.abc import Sequence
-from datetime import date
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from typing import Any
 
-from flask import Response, render_template, request, url_for
+from flask import Response, current_app, render_template, request, url_for
 
+from billing.accounts.principals import AccountAccess
+from billing.exports import statement as export
 from billing.kernel import periods
 from billing.ledger import balances, explanation, statement
 from billing.ledger.balances import Balance
+from billing.ledger.entries import KINDS
+from billing.ledger.explanation import Summary
 from billing.ledger.statement import MovementDetail, MovementRow
 from billing.rating import running
+from billing.storage.database import Session
 from portal import access, filters, htmx, services
 from portal.tenant import blueprint, query, ranges, words
 from portal.tenant.query import Query
 
 _PAGE_SIZE = 50
+_EXPLAINED_MAX = 200
+_TICK = timedelta(microseconds=1)
 # Parts of a balance in the order in which they are shown; those that never moved are left out, the first three never.
 _PARTS = ("wallet", "unbilled", "receivable", "promo", "disputed", "deferred")
 _ALWAYS = 3
@@ -32,41 +40,127 @@ _HINTS = {
 @blueprint.get("/balance")
 @access.requires("billing.read")
 def balance() -> Response:
-    """Balance per currency and the statement below it; htmx gets the statement alone."""
+    """Balance per currency, now or as of a day's end, and the statement below it; htmx gets the statement alone."""
     account, url = access.current_account(), Query()
-    before_seq = _before(url)
+    before_seq, as_of = _before(url), url.day("as_of")
+    ends_at = ranges.of_days(as_of, as_of, account.zone).end_at if as_of is not None else None
     with services.database().reading() as session:
-        held = balances.of_account(session, account.id)
-        currency = url.choice("currency", [one.currency for one in held], _main(held, account.currency))
+        held = (
+            balances.of_account(session, account.id)
+            if ends_at is None
+            else balances.as_of(session, account.id, ends_at - _TICK)
+        )
+        asked = _read(session, account, url, [one.currency for one in held], ends_at)
         page = statement.movements(
-            session, account_id=account.id, currency=currency, before_seq=before_seq, limit=_PAGE_SIZE
+            session,
+            account_id=account.id,
+            currency=asked.summary.currency,
+            kind=asked.kind,
+            after_seq=asked.summary.first_seq,
+            before_seq=min(before_seq or asked.summary.last_seq + 1, asked.summary.last_seq + 1),
+            limit=_PAGE_SIZE,
         )
         lag = running.lag(session, account.id)
+    currency = asked.summary.currency
     shown = next((one for one in held if one.currency == currency), None)
     return htmx.render(
         "tenant/balance/index.html",
         "tenant/balance/_statement.html",
         held=[{"balance": one, "parts": _parts(one)} for one in held],
         shown=shown,
+        as_of=as_of,
         currency=currency,
         currencies=[query.option(one.currency, one is shown, currency=one.currency, before=None) for one in held],
         rows=[movement_of(row) for row in page.rows],
         older_before=page.next_before_seq,
         is_first=before_seq is None,
+        asked=asked,
+        kind_choices=[("", "All movements"), *((code, words.kind(code)) for code in asked.kinds)],
+        chips=_chips(asked),
+        csv_url=url_for("tenant.balance_csv", **asked.parameters),
+        verify_url=url_for("tenant.balance_verify") if "tenant.balance_verify" in current_app.view_functions else None,
         lag=lag,
         notices=url.notices,
     )
 
 
+@blueprint.get("/balance/statement.csv")
+@access.requires("billing.read")
+def balance_csv() -> Response:
+    """The movements of the page with the same address, streamed, each with the balance after it."""
+    account, url = access.current_account(), Query()
+    with services.database().reading() as session:
+        held = balances.of_account(session, account.id)
+        asked = _read(session, account, url, [one.currency for one in held], None)
+    rows = services.streamed(lambda session: export.statement_csv(session, account.id, asked.summary, kind=asked.kind))
+    response = Response(rows, mimetype="text/csv")
+    name = f"statement-{account.code}-{asked.summary.currency}.csv"
+    response.headers.set("Content-Disposition", "attachment", filename=name)
+    return response
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """What the address asks the statement for: days, kind, currency; `kinds` are those that moved the balance at all."""
+
+    days: ranges.Range | None
+    kind: str | None
+    summary: Summary
+    kinds: list[str]
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The filters in force, for another address of the same movements."""
+        found: dict[str, Any] = {"currency": self.summary.currency}
+        if self.kind:
+            found["kind"] = self.kind
+        if self.days is not None:
+            found |= {"from": self.days.first_on.isoformat(), "to": self.days.last_on.isoformat()}
+        return found
+
+
+def _read(
+    session: Session, account: AccountAccess, url: Query, currencies: Sequence[str], ends_at: datetime | None
+) -> _Asked:
+    """What the address asks for; without days, everything until `ends_at`."""
+    main = account.currency if not currencies or account.currency in currencies else currencies[0]
+    currency = url.choice("currency", currencies, main)
+    kind = url.choice("kind", sorted(KINDS), "", word="kind of movement")
+    has_days = bool(request.args.get("from") or request.args.get("to"))
+    days = ranges.read(url, (), zone=account.zone, now=services.now()) if has_days else None
+    if days is not None and not days.is_chosen:
+        days = None
+    summary = explanation.summarize(
+        session,
+        account_id=account.id,
+        currency=currency,
+        from_at=days.start_at if days else None,
+        to_at=days.end_at if days else ends_at,
+    )
+    kinds = sorted({*summary.by_kind, *([kind] if kind else [])})
+    return _Asked(days=days, kind=kind or None, summary=summary, kinds=kinds)
+
+
+def _chips(asked: _Asked) -> list[dict[str, str]]:
+    chips = [query.chip("Kind", words.kind(asked.kind), "kind", "before")] if asked.kind else []
+    if asked.days is not None:
+        shown = f"{asked.days.first_on.isoformat()} to {asked.days.last_on.isoformat()}"
+        chips.append(query.chip("Days", shown, "from", "to", "before"))
+    return chips
+
+
 @blueprint.get("/balance/explain")
 @access.requires("billing.read")
 def balance_explain() -> Response:
-    """Explain this balance: opening, what each kind of movement did to it in some days, closing."""
+    """Explain this balance: opening, what each kind of movement did to it in some days, closing; and the movements behind it."""
     account, url = access.current_account(), Query()
     now = services.now()
     days = ranges.read(url, (), zone=account.zone, now=now)
     with services.database().reading() as session:
-        found = explanation.explain(session, account_id=account.id, from_at=days.start_at, to_at=days.end_at)
+        found = [
+            _explained(session, account.id, one.currency, days)
+            for one in balances.as_of(session, account.id, days.end_at - _TICK)
+        ]
     this_month = periods.label_of(now, "month", account.zone)
     return htmx.render(
         "tenant/balance/explain.html",
@@ -77,7 +171,7 @@ def balance_explain() -> Response:
             query.option(filters.month_name(first), days.month_label == first.isoformat()[:7], **_month(first))
             for first in _recent(days.first_on, this_month)
         ],
-        found=[_explained(one) for one in found],
+        found=found,
         notices=url.notices,
     )
 
@@ -120,10 +214,6 @@ def _before(url: Query) -> int | None:
         return int(value)
     url.notices.append("There is no such place in the statement: these are the newest movements.")
     return None
-
-
-def _main(held: Sequence[Balance], default: str) -> str:
-    return default if not held or default in {one.currency for one in held} else held[0].currency
 
 
 def _parts(one: Balance) -> list[dict[str, Any]]:
@@ -192,11 +282,30 @@ def _recent(shown: date, this_month: str) -> list[date]:
     return sorted(found, reverse=True)
 
 
-def _explained(one: explanation.Explanation) -> dict[str, Any]:
+def _explained(session: Session, account_id: str, currency: str, days: ranges.Range) -> dict[str, Any]:
+    """One currency explained: its sums are of all movements, its rows the newest of them, oldest first."""
+    summary = explanation.summarize(
+        session, account_id=account_id, currency=currency, from_at=days.start_at, to_at=days.end_at
+    )
+    page = statement.movements(
+        session,
+        account_id=account_id,
+        currency=currency,
+        after_seq=summary.first_seq,
+        before_seq=summary.last_seq + 1,
+        limit=_EXPLAINED_MAX,
+    )
     return {
-        "currency": one.currency,
-        "opening_minor": one.opening_minor,
-        "closing_minor": one.closing_minor,
-        "kinds": [{"label": words.kind(kind), "minor": minor} for kind, minor in one.by_kind.items()],
-        "rows": [movement_of(row) for row in one.movements],
+        "currency": currency,
+        "opening_minor": summary.opening_minor,
+        "closing_minor": summary.closing_minor,
+        "kinds": [{"label": words.kind(kind), "minor": minor} for kind, minor in summary.by_kind.items()],
+        "rows": [movement_of(row) for row in reversed(page.rows)],
+        "all_url": url_for(
+            "tenant.balance",
+            currency=currency,
+            **{"from": days.first_on.isoformat(), "to": days.last_on.isoformat()},  # type: ignore[arg-type]
+        )
+        if page.next_before_seq
+        else None,
     }
