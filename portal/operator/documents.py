@@ -52,7 +52,7 @@ def invoice_runs_document(invoice_id: str) -> Response:
     """A draft or an issued document, whole."""
     template = "operator/invoice_runs/document.html"
     with services.database().reading() as session:
-        return htmx.render(template, template, **_facts(session, path_key(invoice_id)))
+        return htmx.render(template, template, **facts_of(session, path_key(invoice_id)))
 
 
 @access.requires_staff("finance.read")
@@ -84,7 +84,7 @@ def invoice_runs_act(invoice_id: str, act: Act) -> Response:
         except Refusal as refusal:
             status, refusals = errors.status_of(refusal), [sentences.of(refusal)]
     with services.database().reading() as session:
-        facts = _facts(session, invoice_id)
+        facts = facts_of(session, invoice_id)
     if facts["row"].state not in _FROM[act] and not refusals:
         return htmx.redirect(url)
     form.ensure_key()
@@ -103,7 +103,7 @@ def _perform(invoice_id: str, act: Act) -> None:
             drafts.void(session, now=now, draft_id=invoice_id, actor=actor)
 
 
-def _facts(session: Session, invoice_id: str) -> dict[str, Any]:
+def facts_of(session: Session, invoice_id: str) -> dict[str, Any]:
     """What the templates of one document show."""
     found = invoices.get_invoice(session, now=services.now(), key=invoice_id)
     account = listing.get_account(session, found.row.account_id)
@@ -122,6 +122,9 @@ def _facts(session: Session, invoice_id: str) -> dict[str, Any]:
         "lines": [_line(line, found.row.currency) for line in found.document.lines],
         "events": [_event(event, found.row.currency, names) for event in reversed(found.events)],
         "country": places.country,
+        "may_discount": "prices.change" in access.current_principal().staff_permissions
+        and found.row.state in drafts.OPEN_STATES
+        and found.row.period is not None,
         "acts": [act for act in ("void", "approve", "issue") if may and found.row.state in _FROM[act]],
     }
 
@@ -150,7 +153,7 @@ def _line(line: Line, currency: str) -> dict[str, Any]:
     beside = f"≈ {filters.quantity(Decimal(line.beside_text))} {units(line.priced_unit)}" if line.beside_text else ""
     return {
         "line": line,
-        "quantity": f"{formats.quantity(Decimal(line.quantity_text), places=12, locale=locale)} {units(line.unit)}",
+        "quantity": f"{formats.quantity(Decimal(line.quantity_text), places=12, locale=locale)} {units(line.unit, 1 if abs(Decimal(line.quantity_text)) == 1 else 2)}",
         "beside": beside,
         "price": f"{price} per {per}",
     }

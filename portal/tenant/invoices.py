@@ -159,13 +159,20 @@ def _line(line: Line) -> dict[str, Any]:
     )
     return {
         "line": line,
-        "quantity": f"{filters.quantity(Decimal(line.quantity_text), places=12)} {words.units(line.unit, Fraction(line.quantity_text))}",
+        "quantity": f"{filters.quantity(Decimal(line.quantity_text), places=12)} {words.units(line.unit, abs(Fraction(line.quantity_text)))}",
         "beside": beside,
         "price": Decimal(line.unit_price_text),
         "per": per,
         "tax": filters.percent(line.tax_rate_bp) if line.tax_category == "S" else CATEGORIES.get(line.tax_category, ""),
-        "evidence_url": url_for("tenant.rated_lines", charge=line.charge_id) if line.charge_id else None,
+        "evidence_url": _evidence_url(line),
     }
+
+
+def _evidence_url(line: Line) -> str | None:
+    """Where a line leads: to the rated lines of its charge, or to the commitment that it sells or draws down."""
+    if line.charge_id:
+        return url_for("tenant.rated_lines", charge=line.charge_id)
+    return url_for("tenant.plan", _anchor="commitments") if line.contract_id else None
 
 
 def _event(event: EventRow, currency: str) -> dict[str, Any]:

@@ -277,6 +277,9 @@ _OPERATOR = {
     ),
     "/operator/invoices/<invoice_id>": page("Draft for Calla Labs GmbH", invoice_id="draft_id"),
     "/operator/invoices/<invoice_id>.pdf": answer("application/pdf", invoice_id="invoice_id"),
+    "/operator/invoices/<invoice_id>/discount": page(
+        "Discount", invoice_id="draft_id", send={"amount": "1.00", "reason": "Launch partner"}
+    ),
     "/operator/invoices/<invoice_id>/<any(approve, issue, void):act>": page(
         "Check before approving", invoice_id="draft_id", act="=approve"
     ),
