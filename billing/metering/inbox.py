@@ -102,7 +102,9 @@ def consume(session: Session, *, now: datetime, limit: int = BATCH) -> int:
         outcomes.append(_outcome(row, state, result.reason, result.detail, now))
     if outcomes:
         table = InboxEvent.__table__
-        changed = {name: bindparam(f"new_{name}") for name in ("state", "reason", "detail", "consumed_at")}
+        changed: dict[str, Any] = {
+            name: bindparam(f"new_{name}") for name in ("state", "reason", "detail", "consumed_at")
+        }
         session.connection().execute(
             update(table).where(table.c.id == bindparam("row_id")).values(changed),  # type: ignore[arg-type]
             outcomes,

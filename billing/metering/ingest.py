@@ -242,8 +242,7 @@ class _Batch:
 
     def _add_window(self, event: EventFacts, origin: records.Origin) -> None:
         start_at, end_at = _whole_ms(event.start_at), _whole_ms(event.end_at)
-        if start_at == end_at:
-            cut = [(start_at, end_at)]
+        cut = [(start_at, end_at)]
         zone = self._accounts[event.account_id].zone
         for meter_code, quantity_base in ((event.meter_code, event.quantity_base), *event.also):
             item = Item(meter_code, event.variant, event.mode)

@@ -48,11 +48,11 @@ def _select(session: Session, table: str, column: str, pairs: Collection[Pair]) 
         chunk = wanted[place : place + _CHUNK]
         if connection.dialect.name == "sqlite":
             statement = _statement("sqlite", table, column)
-            yield from connection.execute(statement, {"pairs": json.dumps(chunk)})  # type: ignore[misc]
+            yield from connection.execute(statement, {"pairs": json.dumps(chunk)})
         else:
             sources, ids = [pair[0] for pair in chunk], [pair[1] for pair in chunk]
             statement = _statement("postgresql", table, column)
-            yield from connection.execute(statement, {"sources": sources, "ids": ids})  # type: ignore[misc]
+            yield from connection.execute(statement, {"sources": sources, "ids": ids})
 
 
 def _statement(dialect: str, table: str, column: str) -> TextClause:

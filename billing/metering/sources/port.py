@@ -127,13 +127,32 @@ class Windowed(Attribution, kw_only=True, frozen=True, forbid_unknown_fields=Tru
 
 
 class EventSource(Protocol):
-    """A source of events. `data` holds what it needs; `is_deferred`: its events wait in the inbox until a job takes them."""
+    """A source of events: what it declares, and how one event becomes usage."""
 
-    name: str
-    meters: tuple[str, ...]
-    event_types: tuple[str, ...]
-    data: type[Attribution]
-    is_deferred: bool
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        ...
+
+    @property
+    def meters(self) -> tuple[str, ...]:
+        """The meters that it makes, in whose base units it tells."""
+        ...
+
+    @property
+    def event_types(self) -> tuple[str, ...]:
+        """The types of CloudEvents that it understands."""
+        ...
+
+    @property
+    def data(self) -> type[Attribution]:
+        """The attributes of its events' data."""
+        ...
+
+    @property
+    def is_deferred(self) -> bool:
+        """Whether its events wait in the inbox until a job takes them."""
+        ...
 
     def facts(self, told: Told, data: Any) -> EventFacts:
         """The facts of one event whose data has the shape of `data`. Raises Refused."""
