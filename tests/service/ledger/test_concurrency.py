@@ -4,13 +4,13 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Event
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from billing.accounts import directory, heads
 from billing.assurance import verification
 from billing.ledger import balances, book, periods
 from billing.ledger.tables import AccountingPeriod, LedgerTransaction
-from billing.storage.database import Database
+from billing.storage.database import Database, Session
 from tests.service.ledger.books import NOW, entry, open_account, post, top_up
 
 THREADS = 8
@@ -108,6 +108,44 @@ def test_a_month_is_not_closed_under_a_posting(database: Database) -> None:
             )
         ).all()
     assert dict(tuple(row) for row in months) == {"first": "2026-09", "late": "2026-09", "after": "2026-10"}
+
+
+@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+def test_of_many_posters_none_gets_into_the_month_that_is_being_closed(database: Database) -> None:
+    """What the closer sees in the month when it has closed it is what stays there."""
+    account_ids = [open_account(database, f"acc{number}") for number in range(4)]
+    september = NOW.replace(month=9)
+    top_up(database, account_ids[0], 1, "first", occurred_at=september)
+
+    def of_september(session: Session) -> int:
+        return (
+            session.scalar(
+                select(func.count(LedgerTransaction.id))
+                .join(AccountingPeriod, AccountingPeriod.id == LedgerTransaction.accounting_period_id)
+                .where(AccountingPeriod.month == "2026-09")
+            )
+            or 0
+        )
+
+    def work(account_id: str) -> None:
+        for number in range(15):
+            top_up(database, account_id, 1, f"{account_id}-{number}", occurred_at=september)
+
+    def close() -> int:
+        with database.transaction("jobs") as session:
+            seller = directory.find_seller_by_code(session, "north")
+            assert seller is not None
+            assert periods.close(session, now=NOW, seller_id=seller.id, month_label="2026-09", actor="finance") == 1
+            return of_september(session)
+
+    with ThreadPoolExecutor(5) as pool:
+        posters = [pool.submit(work, account_id) for account_id in account_ids]
+        seen = pool.submit(close).result(30)
+        for poster in posters:
+            poster.result(30)
+    with database.reading() as session:
+        assert of_september(session) == seen
+        assert session.scalar(select(func.count(LedgerTransaction.id))) == 1 + 4 * 15
 
 
 def _ends_within(future: object, timeout_s: float) -> bool:
