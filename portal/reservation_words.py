@@ -30,6 +30,7 @@ class Listed:
 
     row: ReservationRow
     what: str
+    capacity: str
     state: tuple[str, str]
     reserved: Fraction
     unused: Fraction
@@ -56,8 +57,16 @@ def rows(session: Session, account_id: str, now: datetime) -> list[Listed]:
 
 def what(meter_code: str, variant: str) -> str:
     """What is reserved, in words: "GPU-hours of h100"."""
-    meter = METERS[meter_code]
-    return f"{meter.description}, {variant}" if variant else meter.description
+    unit = f"{METERS[meter_code].unit}s"
+    return f"{unit} of {variant}" if variant else unit
+
+
+def capacity(units: Fraction, unit: str) -> str:
+    """How much at once, in words: "8 GPUs" for 8 GPU-hours in each hour, "100 tokens per hour"."""
+    figure, held = filters.quantity(units), unit.removesuffix("-hour")
+    if held == unit:
+        return f"{figure} {unit}{'' if units == 1 else 's'} per hour"
+    return f"{figure} {held}{'' if units == 1 or held == 'GiB' else 's'}"
 
 
 def detail(session: Session, found: ReservationRow, query: Query, now: datetime) -> dict[str, Any]:
@@ -87,6 +96,7 @@ def _listed(row: ReservationRow, use: Use | None, now: datetime) -> Listed:
     return Listed(
         row=row,
         what=what(row.meter_code, row.variant),
+        capacity=capacity(row.capacity, row.unit),
         state=STATES[row.state(now)],
         reserved=_units(row, use.reserved_base if use else 0),
         unused=_units(row, use.unused_base if use else 0),
@@ -123,7 +133,7 @@ def _chart(row: ReservationRow, hours: Sequence[HourRow]) -> Markup:
     days = _days(row, hours)
 
     def tick(value: Fraction) -> str:
-        return f"{filters.quantity(value)} {row.unit}"
+        return f"{filters.quantity(value)} {row.unit}s"
 
     return charts.stacked_bars(
         charts.Chart(

@@ -1,6 +1,7 @@
 """Reservations of one account: the list, one with its hours, making one after a check, ending one."""
 
 from datetime import UTC, datetime
+from fractions import Fraction
 
 from flask import flash, g, request, url_for
 from werkzeug.wrappers import Response
@@ -154,6 +155,7 @@ def _check(account: AccountRow, form: ReserveForm, wanted: Wanted) -> Response:
         fields=_FIELDS,
         wanted=wanted,
         what=reservation_words.what(wanted.meter_code, wanted.variant),
+        capacity=reservation_words.capacity(Fraction(wanted.capacity), wanted.meter.unit),
         reserved=price_words.lines(reserved),
         unused=price_words.lines(unused),
         is_past=wanted.starts_at < now,
