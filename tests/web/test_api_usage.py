@@ -70,11 +70,46 @@ def test_four_gpus_for_thirty_minutes_then_one_for_twenty_are_seven_thirds(machi
     summary = machine.get(SUMMARY, by="day", meter="gpu_hour")
     # 4 x 30 min + 1 x 20 min = 140 GPU-minutes
     assert summary.json["rows"] == [
-        {"period": "2026-11-21", "meter": "gpu_hour", "unit": "GPU-hour", "quantity": "2.333333333333"}
+        {"period": "2026-11-21", "meter": "gpu_hour", "group": None, "unit": "GPU-hour", "quantity": "2.333333333333"}
     ]
     # 32 cores and 256 GiB for half an hour
     assert machine.get(SUMMARY, by="day", meter="cpu_hour").json["rows"][0]["quantity"] == "16.000000"
     assert machine.get(SUMMARY, by="day", meter="memory_gib_hour").json["rows"][0]["quantity"] == "128.000000"
+
+
+def test_usage_is_listed_and_summed_by_what_it_was_used_for(machine: Machine) -> None:
+    assert machine.post(INGEST, event("e1", 3, project="vision", tags={"team": "a"})).status_code == 200
+    assert machine.post(INGEST, event("e2", 4, tags={"team": "b"})).status_code == 200
+    assert machine.post(INGEST, event("e3", 5, resource="shop-1")).status_code == 200
+    page = machine.get("/billing/usage", limit=2).json
+    assert [(row["source_id"], row["quantity"], row["mode"]) for row in page["data"]] == [
+        ("e1", "3", "on_demand"),
+        ("e2", "4", "on_demand"),
+    ]
+    rest = machine.get("/billing/usage", limit=2, cursor=page["next_cursor"]).json
+    assert [row["source_id"] for row in rest["data"]] == ["e3"]
+    for narrowed, found in (
+        ({"project": "vision"}, ["e1"]),
+        ({"app_instance": "shop-1"}, ["e3"]),
+        ({"mode": "spot"}, []),
+        ({"variant": "h100"}, []),
+        ({"route": "api/v1"}, []),
+        ({"allocation_id": "none"}, []),
+    ):
+        assert [row["source_id"] for row in machine.get("/billing/usage", **narrowed).json["data"]] == found, narrowed
+    assert machine.get("/billing/usage", mode="idle").status_code == 422
+    for group, sums in (
+        ("project", {"vision": "3.000000", "": "9.000000"}),
+        ("tag:team", {"a": "3.000000", "b": "4.000000", "": "5.000000"}),
+        ("service", {"analytics": "12.000000"}),
+        ("item", {"analytics/query": "12.000000"}),
+        ("resource", {"shop-1": "5.000000", "": "7.000000"}),
+    ):
+        rows = machine.get(SUMMARY, by="day", group_by=group).json["rows"]
+        assert {row["group"]: row["quantity"] for row in rows} == sums, group
+    assert machine.get(SUMMARY, group_by="colour").status_code == 422
+    file = machine.get("/billing/usage/csv", project="vision")
+    assert (file.status_code, len(file.get_data(as_text=True).strip().splitlines())) == (200, 2)
 
 
 def test_a_step_told_again_is_a_duplicate_and_changes_nothing(machine: Machine, database: Database) -> None:

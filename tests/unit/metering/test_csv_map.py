@@ -2,6 +2,7 @@
 
 import io
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -153,3 +154,9 @@ def test_a_map_that_cannot_be_followed_is_refused_before_a_line_is_read(old: str
     with pytest.raises(Invalid) as refused:
         read(HEADER, MAP.replace(old, new))
     assert refused.value.fields["reason"] == reason
+
+
+def test_the_map_that_the_documentation_shows_can_be_followed() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "usage-import.md").read_text()
+    made = csv_map.read(page.partition("```toml\n")[2].partition("```")[0])
+    assert [usage.meter for usage in made.usage] == ["gpu_hour", "token_input"]
