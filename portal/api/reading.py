@@ -14,7 +14,7 @@ _SAMPLE_TEXTS = {
     "account": "acme", "currency": "USD", "period": "2026-11", "meter": "query", "unit": "query", "zone": "Europe/Berlin",
     "quantity": "120", "project": "vision", "country": "DE", "name": "Acme GmbH", "request_id": "req_01jd9v3m7q8r2x4y6z",
 }  # fmt: skip
-_IS_DEEP = 6
+_IS_DEEP = 12  # pages of plans hold terms, which hold amounts
 _LINE_MAX = 90
 _CURL_HEADERS = {
     "Idempotency-Key": '-H "Idempotency-Key: $(uuidgen)"',
