@@ -14,6 +14,7 @@ from billing.catalog import meters
 from billing.catalog.items import RESERVED, UNUSED
 from billing.kernel.errors import NotFound
 from billing.ledger.tables import LedgerTransaction
+from billing.metering import reserved_hours
 from billing.metering.tables import Allocation, UsageRecord
 from billing.rating import lines, price_facts, rescaling, scales
 from billing.rating.derivations import Derivation
@@ -21,7 +22,7 @@ from billing.rating.lines import LineRow
 from billing.rating.price_facts import PriceFacts
 from billing.rating.tables import BillingPeriod, Charge, Counter, Posting, RatedLine, UnratedUsage
 
-Kind = Literal["usage", "correction", "rescaling", "reserved", "unused", "fee", "closing"]
+Kind = Literal["usage", "correction", "rescaling", "reserved", "unused", "matched", "fee", "closing"]
 """Why there is a line: usage as it was reported, a correction of it, or what the system itself counts."""
 
 
@@ -180,6 +181,8 @@ def kind_of(source: str, meter_code: str, mode: str, corrects_id: str | None) ->
         return "rescaling"
     if mode in (RESERVED, UNUSED):
         return "reserved" if mode == RESERVED else "unused"
+    if reserved_hours.is_from_reservation(source):
+        return "matched"
     kind = meters.kind_of(meter_code)
     if kind != meters.USAGE:
         return "fee" if kind == meters.FEE else "closing"

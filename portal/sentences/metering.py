@@ -17,6 +17,7 @@ REASONS: dict[str, Sentence] = {
         f"The file is damaged after line {fields['lines']}: what was read before is stored; import a whole copy to go on."
     ),
     "unknown_meter": lambda fields: f"There is no meter {fields.get('value')}.",
+    "unknown_group": "Usage is grouped by service, item, project, resource, route, submitter, allocation, or a tag such as tag:team.",
     "unknown_source": lambda fields: f"There is no source of usage named {fields.get('value')}.",
     "too_many_buckets": lambda fields: (
         f"That is more than {fields['limit']} rows: choose a shorter range or a longer step."

@@ -15,6 +15,7 @@ KINDS = {
     "rescaling": "Rescaling",
     "reserved": "Reserved",
     "unused": "Reserved, not used",
+    "matched": "Moved to a reservation",
     "fee": "Recurring fee",
     "closing": "Closing charge",
 }
@@ -30,6 +31,10 @@ _WAITING = {
 _SYSTEM = {
     "reserved": "This time was covered by a reservation: it is counted at the reservation's price, not on demand.",
     "unused": "This time was reserved and not used. A reservation is paid for whether it is used or not.",
+    "matched": (
+        "This time was covered by a reservation: it is taken off what was counted on demand, and another record counts it at the "
+        "reservation's price."
+    ),
     "fee": "A recurring fee of the plan, charged when its period begins. Nothing was used for it.",
     "closing": (
         "Charged when the period closes, from what the period's other charges come to: a minimum, or a percentage. When a late "

@@ -161,7 +161,10 @@ def test_every_example_and_every_real_object_is_answered_as_described(walk: Walk
             described = document["paths"][re.sub(r"<(\w+)>", r"{\1}", route.path)][route.method.lower()]
             seen.add(f"{route.method} {answer.status_code}")
             if route.response is None:
-                assert (answer.status_code, answer.json["code"]) == (409, "document_not_ready")
+                if answer.status_code == 200:
+                    assert answer.mimetype == route.mimetype
+                else:
+                    assert (answer.status_code, answer.json["code"] in route.problems) == (409, True), path
                 continue
             assert answer.status_code in route.success, (path, answer.json)
             shape = described["responses"][str(answer.status_code)]["content"]["application/json"]["schema"]
