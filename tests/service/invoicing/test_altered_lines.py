@@ -8,7 +8,7 @@ from sqlalchemy import make_url
 
 from billing.assurance import selfcheck
 from billing.storage.database import Database
-from tests.service.invoicing import world
+from tests.service.invoicing import terms_world, world
 from tests.service.invoicing.world import NOW, Use
 
 pytestmark = [pytest.mark.tampers, pytest.mark.parametrize("engine", ["sqlite"], indirect=True)]
@@ -20,7 +20,8 @@ def altered(database: Database, *statements: str) -> list[tuple[str, str]]:
     assert path is not None
     with closing(sqlite3.connect(path)) as connection:
         names = connection.execute(
-            "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name IN ('invoice_lines', 'invoice_taxes')"
+            "SELECT name FROM sqlite_master WHERE type = 'trigger' "
+            "AND tbl_name IN ('invoice_lines', 'invoice_taxes', 'invoice_allowances', 'usage_records')"
         ).fetchall()
         for (name,) in names:
             connection.execute(f'DROP TRIGGER "{name}"')
@@ -69,3 +70,41 @@ def test_untouched_lines_are_all_looked_at(database: Database) -> None:
         found = selfcheck.run(session, now=NOW)
     assert not found.differences
     assert found.by_check["invoice_line"] == 3  # two lines, one VAT group
+
+
+def taken_off(database: Database) -> str:
+    """The id of an issued invoice over 200.00 of which a commitment covers 100.00, a gift 20.00."""
+    account_id = world.open_account(database)
+    terms_world.committed(database, account_id, 10_000)
+    terms_world.gift(database, account_id, 2_000)
+    world.used(database, account_id, Use(20_000))
+    return world.issued(database, account_id).id
+
+
+def test_a_gift_that_is_said_to_be_larger_is_found(database: Database) -> None:
+    invoice_id = taken_off(database)
+    found = altered(database, "UPDATE invoice_allowances SET amount_minor = amount_minor + 1")
+    assert ("invoice", invoice_id) in found
+    assert ("invoice_line", invoice_id) in found
+
+
+def test_a_drawdown_that_names_no_commitment_any_more_is_found(database: Database) -> None:
+    invoice_id = taken_off(database)
+    found = altered(
+        database, "UPDATE invoice_lines SET contract_id = NULL WHERE contract_id IS NOT NULL AND amount_minor < 0"
+    )
+    assert ("invoice", invoice_id) in found
+    assert [check for check, _ in found].count("invoice_line") == 1
+
+
+def test_a_commitment_with_more_left_than_was_sold_is_found(database: Database) -> None:
+    account_id = world.open_account(database)
+    made = terms_world.committed(database, account_id, 10_000)
+    assert altered(database, "UPDATE commit_contracts SET amount_minor = 9999") == [("commitment", made.id)]
+
+
+def test_a_closing_charge_that_is_not_what_its_words_come_to_is_found(database: Database) -> None:
+    account_id = terms_world.open_on_plan(database, minimum={"USD": "100.00"}, opened_at=terms_world.OCTOBER)
+    terms_world.use(database, account_id, Use(4_000))
+    found = altered(database, "UPDATE usage_records SET quantity_base = '6001000000' WHERE source = 'closing/minimum'")
+    assert "terms" in {check for check, _ in found}
