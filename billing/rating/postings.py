@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from billing.accounts import heads
 from billing.accounts.tables import AccountHead
 from billing.catalog import meters
-from billing.kernel import canonical
+from billing.kernel import canonical, collecting
 from billing.kernel.ids import new_ids
 from billing.kernel.money import Money
 from billing.ledger import book
@@ -99,7 +99,8 @@ def post_account(session: Session, *, now: datetime, account_id: str, lines_per_
     head = heads.lock_one(session, account_id)
     start_seq = head.posted_line_seq
     while head.posted_line_seq < head.line_seq:
-        _post_run(session, head, min(head.posted_line_seq + lines_per_run, head.line_seq), now)
+        with collecting.paused():
+            _post_run(session, head, min(head.posted_line_seq + lines_per_run, head.line_seq), now)
     return head.posted_line_seq - start_seq
 
 

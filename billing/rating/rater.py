@@ -16,6 +16,7 @@ from billing.accounts import heads
 from billing.accounts.tables import AccountHead, BillingAccount
 from billing.catalog.items import Item
 from billing.catalog.prices import PriceTable
+from billing.kernel import collecting
 from billing.kernel.money import MAX_MINOR
 from billing.kernel.rounding import half_up
 from billing.metering import reserved_hours
@@ -87,6 +88,12 @@ def rate_account(session: Session, *, now: datetime, account_id: str, limit: int
     """
     head = heads.lock_one(session, account_id)
     reserved_hours.match(session, head, now=now)
+    with collecting.paused():
+        return _rate_locked(session, head, limit, now)
+
+
+def _rate_locked(session: Session, head: AccountHead, limit: int, now: datetime) -> int:
+    account_id = head.billing_account_id
     state = unrated.price_state(session, account_id)
     locks = price_locks.load(session, account_id)
     line_seq = head.line_seq

@@ -1,6 +1,6 @@
 """Months tile exactly in every zone there is (trust row 6): no instant is billed twice and none falls between two periods."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
