@@ -129,13 +129,18 @@ def _check_entry(tally: Tally, row: Any, fact: EntryFacts) -> None:
 
 def _check_head(session: Session, tally: Tally, chain_id: str, last_seq: int, last_hash: str) -> None:
     head = session.execute(
-        select(AccountHead.chain_seq, AccountHead.chain_hash).where(AccountHead.billing_account_id == chain_id)
+        select(
+            AccountHead.chain_seq, AccountHead.chain_hash, AccountHead.matched_usage_seq, AccountHead.usage_seq
+        ).where(AccountHead.billing_account_id == chain_id)
     ).one_or_none()
     if head is None:
         tally.differ(chain_id, "has no head")
         return
     tally.look()
-    if tuple(head) != (last_seq, last_hash):
+    if not 0 <= head.matched_usage_seq <= head.usage_seq:
+        sentence = f"its head says usage up to number {head.matched_usage_seq} is matched with reservations, of {head.usage_seq}"
+        tally.differ(chain_id, sentence)
+    if tuple(head[:2]) != (last_seq, last_hash):
         sentence = f"its head says number {head.chain_seq}, its chain ends at number {last_seq} or with another hash"
         tally.differ(chain_id, sentence, head_seq=head.chain_seq, chain_seq=last_seq)
 

@@ -177,6 +177,10 @@ def curve(price, scale):
         require(whole.denominator == 1, "a bound is no whole number of base units")
         return bound_of(whole.numerator, scale)
 
+    require(
+        scale is None or sorted(scale) == ["index", "lengths_ms"],
+        "a counter's share of its period is written otherwise",
+    )
     scaled = ("flat", "graduated", "volume", "allowance")
     require(scale is None or model in scaled, "a counter has a share of its period, which its price does not ask for")
     if model == "per_unit":

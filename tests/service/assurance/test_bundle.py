@@ -57,7 +57,7 @@ def _said(data: bytes, folder: Path, fingerprint: str | None = SIGNER.fingerprin
 
 def test_a_stranger_proves_a_whole_statement_and_sees_its_balances(database: Database, tmp_path: Path) -> None:
     found = walk(database)
-    for account_id, lines in ((found.account_id, 6), (found.other_id, 2)):
+    for account_id, lines in ((found.account_id, 6), (found.other_id, 2), (found.bent_id, 3)):
         data = bundles.make(database, account_id)
         assert data == bundles.make(database, account_id)  # the same books, the same bytes
         status, said = bundles.run(tmp_path / account_id, data, "--fingerprint", SIGNER.fingerprint)
@@ -202,7 +202,7 @@ def test_every_field_of_every_kind_of_row_is_held_by_a_hash_or_the_signature(
 ) -> None:
     """Altered by somebody who makes all hashes of the file anew: without the key nothing passes, with the key nothing that is hashed."""
     found = walk(database)
-    for account_id in (found.account_id, found.other_id):
+    for account_id in (found.account_id, found.bent_id):
         told: dict[str, Any] = dict(bundles.members(bundles.make(database, account_id), tmp_path))
         parsed = {name: bundles.rows(told[name]) for name in ROW_MEMBERS}
         base = told | parsed

@@ -11,7 +11,7 @@ from billing.invoicing.tables import InvoiceHeader, InvoiceSettlement
 from billing.kernel.errors import Invalid
 from billing.ledger.tables import LedgerEntry, LedgerTransaction
 from billing.metering.tables import UsageRecord
-from billing.rating.tables import Charge, Counter, Posting, RatedLine
+from billing.rating.tables import Charge, Counter, CounterRescale, Posting, RatedLine
 from billing.storage import audit_chain
 from billing.storage.database import Database, Session
 from billing.storage.tables import AuditRecord
@@ -39,7 +39,7 @@ def test_all_checks_look_at_every_row_and_find_nothing(database: Database) -> No
         assert checked.by_check["audit"] == _rows(session, AuditRecord)
         assert checked.by_check["usage"] == _rows(session, UsageRecord)
         assert checked.by_check["chain"] > _rows(session, LedgerTransaction, LedgerEntry)
-        assert checked.by_check["rated_line"] == _rows(session, RatedLine, Counter, Charge)
+        assert checked.by_check["rated_line"] == _rows(session, RatedLine, Counter, Charge, CounterRescale)
         assert checked.by_check["invoice"] > _rows(session, InvoiceHeader, InvoiceSettlement)
         assert verified.checked > _rows(session, LedgerTransaction, LedgerEntry, RatedLine, UsageRecord)
         assert replayed.by_check == {"rated_line": _rows(session, RatedLine), "posting": _rows(session, Posting)}

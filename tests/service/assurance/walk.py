@@ -5,10 +5,13 @@ import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
 
+from billing.accounts import heads
+from billing.catalog import activations
 from billing.invoicing import credit_notes
 from billing.invoicing.tables import InvoiceDocument
-from billing.ledger import balances, roots
-from billing.rating import days
+from billing.kernel.money import Money
+from billing.ledger import balances, promos, roots
+from billing.rating import days, price_changes
 from billing.storage.database import Database
 from billing.storage.signing import Signer
 from tests import staff
@@ -27,6 +30,7 @@ class Walk:
 
     account_id: str
     other_id: str
+    bent_id: str
     invoice_id: str
     payment_id: str
 
@@ -41,6 +45,7 @@ def walk(database: Database) -> Walk:
     _sign_root(database)
     invoicing_world.used(database, account_id, Use(3_000, "red"), Use(2_000, "blue"), Use(1_234, "red"))
     invoicing_world.used(database, account_id, Use(77, "red"), Use(1, None))
+    _gift(database, account_id)
     invoice = invoicing_world.issued(database, account_id)
     _store_pdf(database, invoice.id)
     with database.transaction() as session:
@@ -61,11 +66,43 @@ def walk(database: Database) -> Walk:
     rating_world.use(database, other_id, Use(33, "a"), Use(5, meter="token_input"), Use(1))
     rating_world.rate(database, other_id)
     rating_world.use(database, other_id, Use(8, "b"))
+    bent_id = _bent(database)
     with database.transaction("jobs") as session:
         for each in days.accounts_behind(session):
             days.roll(session, each)
     _sign_root(database)
-    return Walk(account_id=account_id, other_id=other_id, invoice_id=invoice.id, payment_id=payment.id)
+    return Walk(account_id=account_id, other_id=other_id, bent_id=bent_id, invoice_id=invoice.id, payment_id=payment.id)
+
+
+def _bent(database: Database) -> str:
+    """An account whose price changes in the middle of October, known only after usage was rated and posted: rescaled."""
+    bounds = (("1000", "1.00"), (None, "0.50"))
+    first = rating_world.tiered("graduated", *bounds, code="bent")
+    account_id = rating_world.open_account(database, book=first, code="bent")
+    invoicing_world.used(database, account_id, Use(800, at=rating_world.OCTOBER + timedelta(days=3)))
+    later = rating_world.tiered("graduated", *bounds, code="bent", starts=("2026-10-16T00:00:00Z",))
+    with database.transaction("jobs") as session:
+        accounts = price_changes.accounts_on_book(session, "bent")
+        with price_changes.guarded(session, accounts, now=rating_world.NOW):
+            activations.install(session, later, now=rating_world.NOW, actor="test")
+    invoicing_world.used(database, account_id, Use(800, at=rating_world.OCTOBER + timedelta(days=18)))
+    return account_id
+
+
+def _gift(database: Database, account_id: str) -> None:
+    with database.transaction() as session:
+        promos.grant(
+            session,
+            now=invoicing_world.NOW,
+            head=heads.lock_one(session, account_id),
+            kind="promo_grant",
+            amount=Money(minor=700, currency="USD"),
+            reason="a welcome",
+            actor="test",
+            source_type="campaign",
+            source_id="spring",
+            expires_at=LATER + timedelta(days=90),
+        )
 
 
 def _sign_root(database: Database) -> None:
