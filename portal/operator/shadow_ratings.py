@@ -1,13 +1,8 @@
 """Shadow ratings: what past usage would cost with other prices. Asked for here as a long work; its trial keeps the result."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from fractions import Fraction
-from typing import Any
 
 from flask import request, url_for
-from markupsafe import Markup
 from werkzeug.wrappers import Response
 from wtforms import DateField, IntegerField, SelectField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length, NumberRange, Optional
@@ -18,14 +13,12 @@ from billing.catalog.trials import Limits
 from billing.exports import csv
 from billing.jobs import leadership, shadow_works, works
 from billing.kernel.errors import Invalid, NotFound, Refusal
-from billing.kernel.rounding import half_up
-from billing.rating import shadow, shadow_result
-from billing.rendering import charts
+from billing.rating import shadow
 from billing.storage import works as work_rows
 from billing.storage.database import Session
-from portal import access, errors, filters, htmx, sentences, services
+from portal import access, errors, htmx, sentences, services
 from portal.fields import KeyedForm
-from portal.operator import words
+from portal.operator import shadow_words, words
 from portal.tenant.query import Query, last_page, option, path_key
 
 _LISTED = 50
@@ -64,22 +57,6 @@ class ShadowForm(KeyedForm):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Line:
-    """Both sides of something, in minor units, each rounded once for reading."""
-
-    label: str
-    currency: str
-    rows: int
-    old_minor: int
-    new_minor: int
-    delta_minor: int
-    percent: str | None
-    is_inside: bool = True
-    account_id: str = ""
-    code: str = ""
-
-
 @access.requires_staff("finance.read")
 def shadow_ratings() -> Response:
     """Trials, newest first, and those that are still being made."""
@@ -95,7 +72,10 @@ def shadow_ratings() -> Response:
     return htmx.render(
         template,
         template,
-        rows=[(trial, words.actor(trial.actor, who), _lines(trial.result["totals"], "currency")) for trial in found],
+        rows=[
+            (trial, words.actor(trial.actor, who), shadow_words.lines(trial.result["totals"], "currency"))
+            for trial in found
+        ],
         running=[(work, words.actor(work.requested_by, who)) for work in running],
         now=services.now(),
         faults=FAULTS,
@@ -163,9 +143,9 @@ def shadow_ratings_trial(trial_id: str) -> Response:
             {row["account_id"] for row in (*found["accounts"], *found["movers"])} | set(trial.scope["account_ids"]),
         )
         who = people.names_of(session, {trial.actor})
-    accounts = _accounts(found["accounts"], named)
+    accounts = shadow_words.accounts(found["accounts"], named)
     listed = [row for row in accounts if not shown or not row.is_inside]
-    ordered = sorted(listed, key=_KEYS[sort.removeprefix("-")], reverse=sort.startswith("-"))
+    ordered = sorted(listed, key=shadow_words.KEYS[sort.removeprefix("-")], reverse=sort.startswith("-"))
     page = last_page(query.page(), _SIZE, len(ordered))
     return htmx.render(
         "operator/shadow_ratings/trial.html",
@@ -174,11 +154,11 @@ def shadow_ratings_trial(trial_id: str) -> Response:
         found=found,
         who=words.actor(trial.actor, who),
         asked=[named.get(account_id, (account_id, account_id)) for account_id in trial.scope["account_ids"]],
-        totals=_lines(found["totals"], "currency"),
-        skus=_lines(found["skus"], "sku")[:_SIZE],
+        totals=shadow_words.lines(found["totals"], "currency"),
+        skus=shadow_words.lines(found["skus"], "sku")[:_SIZE],
         movers=[(row, *named.get(row["account_id"], (row["account_id"],) * 2)) for row in found["movers"]],
-        chart=_chart(found["distribution"]) if trial.row_count else None,
-        bars=[(_bar(row), row) for row in found["distribution"]],
+        chart=shadow_words.chart(found["distribution"]) if trial.row_count else None,
+        bars=[(shadow_words.bar(row), row) for row in found["distribution"]],
         rows=ordered[(page - 1) * _SIZE : page * _SIZE],
         total=len(ordered),
         page=page,
@@ -212,7 +192,7 @@ def shadow_ratings_csv(trial_id: str) -> Response:
         "delta_percent",
         "is_inside",
     )
-    text = "".join(map(csv.line, [columns, *_cells(rows, named)]))
+    text = "".join(map(csv.line, [columns, *shadow_words.cells(rows, named)]))
     response = Response(text, mimetype="text/csv")
     response.headers["Content-Disposition"] = f'attachment; filename="shadow-rating-{trial.id}.csv"'
     return response
@@ -293,100 +273,6 @@ def _prefill(form: ShadowForm) -> None:
     named = request.args.get("book", "")
     if any(named == value for value, _ in form.book.choices or []):
         form.book.data = named
-
-
-def _lines(rows: Iterable[Mapping[str, Any]], label: str) -> list[Line]:
-    return [_line(row, str(row[label])) for row in rows]
-
-
-def _accounts(rows: Iterable[Mapping[str, Any]], named: Mapping[str, tuple[str, str]]) -> list[Line]:
-    made = []
-    for row in rows:
-        code, name = named.get(row["account_id"], (row["code"], row["code"]))
-        made.append(_line(row, name, account_id=row["account_id"], code=code))
-    return made
-
-
-def _line(row: Mapping[str, Any], label: str, **more: str) -> Line:
-    old_micro, new_micro = int(row["old_micro"]), int(row["new_micro"])
-    return Line(
-        label=label,
-        currency=row["currency"],
-        rows=row["rows"],
-        old_minor=half_up(old_micro, 10**6),
-        new_minor=half_up(new_micro, 10**6),
-        delta_minor=half_up(new_micro - old_micro, 10**6),
-        percent=shadow_result.percent(old_micro, new_micro),
-        is_inside=row.get("is_inside", True),
-        **more,
-    )
-
-
-def _percent_of(line: Line) -> Fraction:
-    """For sorting: what came from nothing changed most."""
-    return Fraction(line.percent) if line.percent is not None else Fraction(10**12)
-
-
-_KEYS: dict[str, Any] = {
-    "account": lambda line: (line.label.casefold(), line.account_id),
-    "current": lambda line: (line.currency, line.old_minor, line.account_id),
-    "candidate": lambda line: (line.currency, line.new_minor, line.account_id),
-    "change": lambda line: (abs(line.delta_minor), line.account_id),
-    "percent": lambda line: (_percent_of(line), line.account_id),
-}
-
-
-def _chart(rows: Sequence[Mapping[str, Any]]) -> Markup:
-    """One bar for each band of change, of accounts."""
-    labels = tuple(_bar(row) for row in rows)
-    return charts.stacked_bars(
-        charts.Chart(
-            id="distribution-chart",
-            title="Accounts by how much they change",
-            description="One bar for each band of change in percent, falling on the left, rising on the right.",
-            labels=labels,
-            series=(charts.Series(name="Accounts", values=tuple(row["accounts"] for row in rows)),),
-            tick=lambda value: filters.plural(int(value), "account", "accounts"),
-            axis=lambda value: filters.integer(int(value)),
-            is_whole=True,
-        )
-    )
-
-
-def _bar(row: Mapping[str, Any]) -> str:
-    """A band's name: "5 to 20 %", "over 50 %", "no change"."""
-    lower, upper = row["from"], row["to"]
-    if lower == upper == "0":
-        return "No change"
-    if upper is None:
-        return f"over +{lower} %"
-    if lower is None:
-        return f"over −{upper.removeprefix('-')} %"
-    if lower.startswith("-"):
-        return (
-            f"−{lower.removeprefix('-')} to −{upper.removeprefix('-')} %"
-            if upper != "-0"
-            else f"−{lower.removeprefix('-')} to 0 %"
-        )
-    return f"+{lower} to +{upper} %" if lower != "0" else f"0 to +{upper} %"
-
-
-def _cells(rows: Iterable[Mapping[str, Any]], named: Mapping[str, tuple[str, str]]) -> Iterable[Sequence[csv.Cell]]:
-    for row in rows:
-        old_micro, new_micro = int(row["old_micro"]), int(row["new_micro"])
-        percent = shadow_result.percent(old_micro, new_micro)
-        code, name = named.get(row["account_id"], (row["code"], row["code"]))
-        yield (
-            code,
-            name,
-            row["currency"],
-            row["rows"],
-            Fraction(old_micro, 10**6),
-            Fraction(new_micro, 10**6),
-            Fraction(new_micro - old_micro, 10**6),
-            None if percent is None else Fraction(percent),
-            "yes" if row["is_inside"] else "no",
-        )
 
 
 def _on(day: date | None, field: str) -> date:

@@ -13,7 +13,7 @@ from billing.accounts import keys
 from billing.catalog import trials
 from billing.jobs import runner
 from billing.storage.database import Database, DatabaseUrls
-from portal.cli import main
+from portal.cli import context, main
 from tests.service.rating import world
 from tests.service.rating.world import Use
 from tests.web import operators
@@ -31,6 +31,14 @@ pytestmark = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 @pytest.fixture(autouse=True)
 def clock() -> Iterator[None]:
     yield from operators.standing_at()
+
+
+@pytest.fixture(autouse=True)
+def command_line() -> Iterator[None]:
+    """Commands of this test open its own database."""
+    context.database.cache_clear()
+    yield
+    context.database.cache_clear()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from billing.catalog.reservations import HOUR
 from billing.storage.database import Database, DatabaseUrls
-from portal.cli import main
+from portal.cli import context, main
 from tests.service.metering.test_reserved_hours import Ran, match, opened, reserve, tell, wanted
 from tests.web import operators
 from tests.web.api.machines import machine
@@ -25,6 +25,14 @@ pytestmark = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 @pytest.fixture(autouse=True)
 def clock() -> Iterator[None]:
     yield from operators.standing_at()
+
+
+@pytest.fixture(autouse=True)
+def command_line() -> Iterator[None]:
+    """Commands of this test open its own database."""
+    context.database.cache_clear()
+    yield
+    context.database.cache_clear()
 
 
 def asked(form: Page, **changes: str) -> dict[str, str]:
