@@ -155,7 +155,7 @@ def _posted(session: Session, asked: Question, period_ids: list[str]) -> Iterato
         .where(Charge.billing_account_id == asked.account_id, Charge.billing_period_id.in_(period_ids))
         .group_by(*keys)
     )
-    yield from session.connection().execute(query)  # type: ignore[misc]  # rows of exactly these columns
+    yield from session.connection().execute(query)
 
 
 def _pending(session: Session, asked: Question, labels: dict[str, str]) -> Iterator[tuple[Pool, int]]:

@@ -144,7 +144,7 @@ def _of_days(session: Session, asked: Question) -> Iterator[Cell]:
     query = dimensions.narrowed(session, query, asked.wanted, OF_DAYS, asked.account_id)
     bucket_of = {label: bucket for bucket, label in enumerate(asked.calendar.labels)}
     width = quantity.width
-    for row in session.connection().execute(query):
+    for row in session.connection().execute(query).all():
         at, currency, sku_code, *rest = row
         found = rest.pop(0) if value is not None else None
         lines, rows, *numbers = rest
@@ -195,7 +195,7 @@ def _of_lines(session: Session, asked: Question, *, after_seq: int) -> Iterator[
         *names, *quantity.group_by, *amount.group_by
     )
     width = quantity.width
-    for row in session.connection().execute(query):
+    for row in session.connection().execute(query).all():
         at, window_start, window_end, currency, sku_code, *rest = row
         held = rest.pop(0) if value is not None else None
         rows, *numbers = rest

@@ -210,8 +210,19 @@ def _skus(session: Session, codes: set[str]) -> dict[str, _Sku]:
         .join(Meter, Meter.code == Sku.meter_code)
         .where(Sku.code.in_(codes))
     )
-    fields = ("code", "name", "family", "meter_code", "variant", "mode", "unit", "base_per_unit")
-    return {row[0]: _Sku(**dict(zip(fields, row, strict=True))) for row in rows}
+    return {
+        code: _Sku(
+            code=code,
+            name=name,
+            family=family,
+            meter_code=meter_code,
+            variant=variant,
+            mode=mode,
+            unit=unit,
+            base_per_unit=base_per_unit,
+        )
+        for code, name, family, meter_code, variant, mode, unit, base_per_unit in rows
+    }
 
 
 def _spending(
@@ -224,6 +235,9 @@ def _spending(
 ) -> Spending:
     groups: dict[str, _GroupSum] = {}
     parts: dict[booked.Pool, dict[tuple[str, int], int]] = {}  # pool -> (group, bucket) -> millionths
+    counted = {
+        sku.code for sku in skus.values() if sku.is_usage or (asked.group == dimensions.ITEM and sku.mode == UNUSED)
+    }
     for cell in found:
         sku = skus[cell.sku_code]
         key, label, note = names.of(cell, sku)
@@ -231,7 +245,7 @@ def _spending(
         if group is None:
             group = groups[key] = _GroupSum(label, note, [0] * len(asked.calendar.labels))
         group.line_count += cell.line_count
-        if sku.is_usage or (asked.group == dimensions.ITEM and sku.mode == UNUSED):
+        if cell.sku_code in counted:
             measure = (sku.unit, sku.base_per_unit)
             group.base[measure] = group.base.get(measure, 0) + cell.quantity_base
         pool = booked.pool_of(asked, cell, amounts)

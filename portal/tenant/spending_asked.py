@@ -107,7 +107,7 @@ def fits(grain: Grain, days: Range) -> bool:
     return {"hour": days.day_count * 25, "day": days.day_count, "month": 1}.get(grain, 1) <= MAX_BUCKETS
 
 
-def parameters(wanted: SpendFilter) -> dict[str, str]:
+def parameters(wanted: SpendFilter) -> dict[str, Any]:
     """The filter as parameters of a URL."""
     found = {
         "service": wanted.service,

@@ -146,7 +146,7 @@ def _of_currency(found: Sequence[Spending], currency: str) -> Spending | None:
     return next((one for one in found if one.currency == currency), found[0] if found else None)
 
 
-def _files(asked: Asked) -> dict[str, str]:
+def _files(asked: Asked) -> dict[str, Any]:
     same = _line_parameters(asked, None)
     return {
         "csv_url": url_for("tenant.usage_csv", **same),

@@ -97,7 +97,7 @@ def _month_url(label: str) -> str:
     return url_for("tenant.usage", period=label, **_kept())
 
 
-def _kept() -> dict[str, str]:
+def _kept() -> dict[str, Any]:
     return {
         name: request.args[name]
         for name in ("group", "service", "item", "project", "resource", "route", "submitter", "tag", "currency")
