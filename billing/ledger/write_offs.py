@@ -22,7 +22,7 @@ from billing.ledger import balances, book
 from billing.ledger.book import Posted
 from billing.ledger.entries import Entry
 from billing.ledger.errors import AboveHeld
-from billing.ledger.tables import LedgerEntry
+from billing.ledger.tables import LedgerEntry, LedgerTransaction
 from billing.storage import audit
 
 ACT, SUBJECT = "wallet.write_off", "billing_account"
@@ -166,6 +166,17 @@ def write_off(
     )
     _record(session, now, allowed, account_id, amount, posted)
     return posted
+
+
+def find_posted(session: Session, approval_id: str) -> str | None:
+    """The id of the ledger transaction that an approved write-off made, or None."""
+    return session.scalar(
+        select(LedgerTransaction.id).where(
+            LedgerTransaction.type == "write_off",
+            LedgerTransaction.source_type == "approval",
+            LedgerTransaction.source_id == approval_id,
+        )
+    )
 
 
 def undo_for_payment(

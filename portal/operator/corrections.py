@@ -1,14 +1,15 @@
 """Corrections by hand: one ledger transaction and its reversal, and credits or debits. Each is asked for here and decided by another."""
 
 from collections.abc import Sequence
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from flask import flash, g, render_template, request, url_for
 from markupsafe import Markup
 from werkzeug.wrappers import Response
-from wtforms import RadioField, SelectField, TextAreaField
+from wtforms import RadioField, SelectField, StringField, TextAreaField, ValidationError
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
-from wtforms.validators import DataRequired, InputRequired, Length
+from wtforms.validators import DataRequired, InputRequired, Length, Optional
 
 from billing.accounts import approvals, listing, people
 from billing.accounts.listing import AccountRow
@@ -19,9 +20,11 @@ from billing.ledger.statement import MovementDetail
 from portal import access, errors, htmx, sentences, services
 from portal.fields import KeyedForm, MoneyField
 from portal.operator import effects, subjects, words
+from portal.tenant import ranges
 from portal.tenant import words as tenant_words
 from portal.tenant.query import path_key
 
+_LONGEST_GIFT = timedelta(days=3_653)
 _PAIR_HINTS = {
     "gift": "used up by usage first, never leaves as money",
     "wallet_credit": "pays invoices, and can leave as a refund",
@@ -42,6 +45,7 @@ class CreditForm(KeyedForm):
     )
     currency_code = SelectField("Currency", [InputRequired("Choose a currency.")])
     amount = MoneyField("Amount", [InputRequired("Enter an amount, such as 50.00.")])
+    ends_on = StringField("Last day of the gift", [Optional()])
     reason = TextAreaField(
         "Reason",
         [
@@ -50,6 +54,26 @@ class CreditForm(KeyedForm):
         ],
     )
     currency = "USD"
+
+    def validate_ends_on(self, field: Any) -> None:
+        """A day that is still to come, of a gift."""
+        if not field.data:
+            return
+        try:
+            last_on = date.fromisoformat(field.data.strip())
+        except ValueError:
+            raise ValidationError("Enter a day such as 2027-03-31.") from None
+        if self.pair.data != adjustments.GIFT:
+            raise ValidationError("Only a gift can have an end.")
+        if not services.now().date() <= last_on <= services.now().date() + _LONGEST_GIFT:
+            raise ValidationError("Choose a day that is still to come, at most ten years ahead.")
+
+    def expires_at(self, zone: str) -> datetime | None:
+        """The end of its last day in the account's zone; None for a gift without end."""
+        if not self.ends_on.data:
+            return None
+        day = date.fromisoformat(self.ends_on.data.strip())
+        return ranges.of_days(day, day, zone).end_at
 
 
 class ReverseForm(KeyedForm):
@@ -173,7 +197,7 @@ def accounts_credit(account_id: str) -> Response:
 
 
 def _check(account: AccountRow, form: CreditForm) -> Response:
-    content = adjustments.content_of(account.id, str(form.pair.data), _amount(form))
+    content = adjustments.content_of(account.id, str(form.pair.data), _amount(form), form.expires_at(account.zone))
     entries = content["entries"]
     with services.database().reading() as session:
         adjustments.require_held(session, account_id=account.id, pair_code=content["pair"], amount=_amount(form))
@@ -200,6 +224,7 @@ def _send(account: AccountRow, form: CreditForm) -> Response:
             maker=access.current_principal().id,
             reason=form.reason.data or "",
             form_key=form.form_key.data or None,
+            expires_at=form.expires_at(account.zone),
         )
     flash("It is asked for. Somebody else must decide it.", "good")
     return htmx.redirect(url_for("operator.approvals_detail", approval_id=asked.id))

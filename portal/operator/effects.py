@@ -11,7 +11,7 @@ from billing.accounts.approval_list import ApprovalRow
 from billing.accounts.approvals import ACTS
 from billing.catalog import activations, overrides
 from billing.kernel.money import Money
-from billing.ledger import adjustments, balances, reversal
+from billing.ledger import adjustments, balances, reversal, write_offs
 from billing.ledger.entries import BALANCE_NAMES
 from billing.rendering import formats
 from billing.storage.database import Session
@@ -163,6 +163,8 @@ def _price_facts(row: ApprovalRow) -> Iterator[dict[str, Any]]:
 def _find_posted(session: Session, row: ApprovalRow) -> str | None:
     if row.act == "ledger.reverse":
         return reversal.find_reversal(session, row.subject_id)
+    if row.act in ("invoice.write_off", "wallet.write_off"):
+        return write_offs.find_posted(session, row.id)
     return adjustments.find_posted(session, row.id) if row.act == "account.credit" else None
 
 
