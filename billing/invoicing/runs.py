@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from billing.accounts.tables import BillingAccount
+from billing.catalog.tables import CommitContract
 from billing.invoicing.tables import InvoiceHeader, InvoiceLine
 from billing.kernel import money, periods
 from billing.rating.tables import BillingPeriod
@@ -67,6 +68,19 @@ class RunItem:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SaleRow:
+    """The drafted or approved sale of a commitment; `total_minor` with tax."""
+
+    id: str
+    contract_name: str
+    account_name: str
+    state: str
+    currency: str
+    total_minor: int
+    drafted_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class Missing:
     """An account that was billed the month before and has no document in this run."""
 
@@ -121,6 +135,29 @@ def list_runs(session: Session) -> list[RunRow]:
             oldest_draft_at=states["draft"][4] if "draft" in states else None,
         )
         for (label, currency), states in sorted(by_run.items(), reverse=True)
+    ]
+
+
+def list_sales(session: Session) -> list[SaleRow]:
+    """Every sale of a commitment that is drafted or approved, oldest first: no month has it."""
+    rows = session.execute(
+        select(InvoiceHeader, CommitContract.name, BillingAccount.name)
+        .join(CommitContract, CommitContract.sale_invoice_id == InvoiceHeader.id)
+        .join(BillingAccount, BillingAccount.id == InvoiceHeader.billing_account_id)
+        .where(InvoiceHeader.state.in_(("draft", "approved")))
+        .order_by(InvoiceHeader.drafted_at, InvoiceHeader.id)
+    ).all()
+    return [
+        SaleRow(
+            id=header.id,
+            contract_name=contract_name,
+            account_name=account_name,
+            state=header.state,
+            currency=header.currency,
+            total_minor=header.total_minor,
+            drafted_at=header.drafted_at,
+        )
+        for header, contract_name, account_name in rows
     ]
 
 

@@ -49,10 +49,12 @@ def invoice_runs() -> str | Response:
     """All months that have documents, newest first."""
     with services.database().reading() as session:
         rows = runs.list_runs(session)
+        sales = runs.list_sales(session)
     return htmx.render(
         "operator/invoice_runs/index.html",
         "operator/invoice_runs/_months.html",
         rows=[(date.fromisoformat(f"{row.period}-01"), row) for row in rows],
+        sales=sales,
     )
 
 

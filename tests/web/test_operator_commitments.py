@@ -44,6 +44,8 @@ def test_a_commitment_is_agreed_sold_drawn_down_and_shown_to_the_tenant(
     again = act(maker, f"{url}/new", **(AGREED | {"name": "Another"}))
     assert again.status_code == 409
     assert "Berlin 2027 runs then for the same charges" in again.text
+    waiting = Page(approver.get("/operator/invoice-runs")).rows("sales-table")
+    assert [row[:3] for row in waiting] == [["Berlin 2027", "calla", "Draft"]]
     for step in ("approve", "issue"):
         assert act(approver, f"{agreed.location}/{step}").status_code == 303
 
