@@ -38,6 +38,7 @@ from billing.rating import price_locks, rescaling
 from billing.rating.errors import AlreadyRated
 from billing.rating.tables import Counter, RatedLine
 
+_CHUNK = 1_000
 _FIRST = datetime(1, 1, 1, tzinfo=UTC)
 _LAST = datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -66,15 +67,16 @@ def guarded(session: Session, account_ids: Iterable[str], *, now: datetime) -> I
     yield
     session.flush()
     after = PriceTable.load(session, wanted)
-    for account_id in wanted:
-        locks = price_locks.load(session, account_id)
+    for account_id in _rated(session, wanted):
         changed = list(_changed(session, account_id, before, after))
+        if not changed:
+            continue
+        locks = price_locks.load(session, account_id)
         for stretch in changed:
             _refuse_rated(session, account_id, stretch, locks)
-        if changed:
-            since = min(stretch.start_at for stretch in changed)
-            found = rescaling.look(session, account_id, after, ends_after=since)
-            rescaling.enqueue(session, locked[account_id], found, now=now)
+        since = min(stretch.start_at for stretch in changed)
+        found = rescaling.look(session, account_id, after, ends_after=since)
+        rescaling.enqueue(session, locked[account_id], found, now=now)
 
 
 def accounts_on_book(session: Session, book_code: str) -> list[str]:
@@ -134,6 +136,15 @@ def override(session: Session, *, now: datetime, wanted: Wanted, reason: str, al
     """Give an account a price of its own, as `catalog.overrides.put` does. Raises AlreadyRated too."""
     with guarded(session, [wanted.account_id], now=now):
         return overrides.put(session, now=now, wanted=wanted, reason=reason, allowed=allowed)
+
+
+def _rated(session: Session, account_ids: list[str]) -> list[str]:
+    """Those of the accounts that have a counter at all, in their order."""
+    found: list[str] = []
+    for place in range(0, len(account_ids), _CHUNK):
+        counted = Counter.billing_account_id.in_(account_ids[place : place + _CHUNK])
+        found += session.scalars(select(Counter.billing_account_id).where(counted).distinct())
+    return sorted(found)
 
 
 def _subscribed(session: Session, plan_ids: Any) -> list[str]:
