@@ -56,6 +56,10 @@ def name_of(row: ApprovalRow) -> str:
     """What the request is, without its amount: "Gift", "Reopening of September 2026"."""
     if row.act == "ledger.reopen_period" and isinstance(row.content.get("month"), str):
         return f"Reopening of {tenant_words.month_name(row.content['month'])}"
+    if row.act == activations.ACT:
+        return f"Prices of {row.content.get('book')}, version {row.content.get('version')}"
+    if row.act == overrides.ACT:
+        return f"Own price of {row.content.get('sku')}"
     pair = adjustments.PAIRS.get(str(row.content.get("pair")))
     return pair.words if pair else ACTS[row.act].words if row.act in ACTS else row.act
 
