@@ -10,7 +10,7 @@ from billing.catalog.prices import Price
 from billing.catalog.terms import PlanTerms
 from billing.rendering import formats
 from portal.filters import reader_locale
-from portal.tenant import words
+from portal.unit_words import units
 
 _FAMILIES = {
     "gpu": "GPUs",
@@ -166,7 +166,7 @@ def _unit(price: Price) -> str:
 
 def _count(text: str, unit: str) -> str:
     count = Fraction(text)
-    return f"{formats.quantity(count, locale=reader_locale())} {unit if unit == 'GiB' else words.units(unit, count)}"
+    return f"{formats.quantity(count, locale=reader_locale())} {unit if unit == 'GiB' else units(unit, count)}"
 
 
 def _named(code: str) -> str:

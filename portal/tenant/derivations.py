@@ -7,7 +7,7 @@ from billing.kernel import money
 from billing.rating.derivations import MICRO_PER_MINOR, Step
 from billing.rating.evidence import LineDetail
 from billing.rendering import formats
-from portal import filters
+from portal import filters, unit_words
 from portal.tenant import words
 
 _CENT_CURRENCIES = ("USD", "EUR", "CAD", "AUD", "NZD", "SGD", "HKD")
@@ -35,7 +35,7 @@ def summary(detail: LineDetail) -> str | None:
         == detail.row.amount_micro
         else "≈"
     )
-    return f"{quantity} {words.units(price.unit, detail.row.quantity)} × {unit_price} {sign} {amount}"
+    return f"{quantity} {unit_words.units(price.unit, detail.row.quantity)} × {unit_price} {sign} {amount}"
 
 
 def smallest_unit(currency: str) -> str:
@@ -84,7 +84,7 @@ class _Words:
         return {
             "words": sentence,
             "formula": f"{filters.integer(base)} {base_unit} ÷ {filters.integer(price.base_per_unit)}",
-            "exact": f"{exact_text(units)} {words.units(price.unit)}",
+            "exact": f"{exact_text(units)} {unit_words.units(price.unit)}",
             "result": self._units(units),
         }
 
@@ -144,7 +144,7 @@ class _Words:
         }
 
     def _units(self, value: Fraction) -> str:
-        return f"{filters.quantity(value)} {words.units(self._detail.price.unit, value)}"
+        return f"{filters.quantity(value)} {unit_words.units(self._detail.price.unit, value)}"
 
     def _amount(self, minor: Fraction) -> str:
         return filters.unit_price(minor / 10 ** money.exponent(self._currency), self._currency)

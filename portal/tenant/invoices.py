@@ -13,7 +13,7 @@ from billing.kernel.errors import NotFound
 from billing.ledger import balances
 from billing.rendering import places
 from billing.storage.database import Session
-from portal import access, filters, htmx, services
+from portal import access, filters, htmx, services, unit_words
 from portal.tenant import blueprint, query, words
 from portal.tenant.query import Query
 
@@ -153,13 +153,15 @@ def _chips(state: str, kind: str) -> list[dict[str, str]]:
 def _line(line: Line) -> dict[str, Any]:
     """A line as it is printed, with the URL of the rated lines behind it."""
     base = Decimal(line.price_base_text)
-    per = line.unit if base == 1 else f"{filters.quantity(base, places=12)} {words.units(line.unit)}"
+    per = line.unit if base == 1 else f"{filters.quantity(base, places=12)} {unit_words.units(line.unit)}"
     beside = (
-        f"≈ {filters.quantity(Decimal(line.beside_text))} {words.units(line.priced_unit)}" if line.beside_text else ""
+        f"≈ {filters.quantity(Decimal(line.beside_text))} {unit_words.units(line.priced_unit)}"
+        if line.beside_text
+        else ""
     )
     return {
         "line": line,
-        "quantity": f"{filters.quantity(Decimal(line.quantity_text), places=12)} {words.units(line.unit, abs(Fraction(line.quantity_text)))}",
+        "quantity": f"{filters.quantity(Decimal(line.quantity_text), places=12)} {unit_words.units(line.unit, abs(Fraction(line.quantity_text)))}",
         "beside": beside,
         "price": Decimal(line.unit_price_text),
         "per": per,

@@ -17,9 +17,9 @@ from billing.rating import running, spending
 from billing.rating.running import Part, RunningRow
 from billing.rating.spending import MonthRow
 from billing.storage.database import Session
-from portal import access, filters, services
+from portal import access, filters, services, unit_words
 from portal.tenant import balance as balance_page
-from portal.tenant import blueprint, cost_charts, notices, ranges, words
+from portal.tenant import blueprint, cost_charts, notices, ranges
 from portal.tenant import budgets as budget_pages
 from portal.tenant import invoices as invoice_pages
 
@@ -121,4 +121,4 @@ def _held(part: Part, variant: str) -> str:
         held = f"{variant.upper()} GPU"
     is_finite = (per_hour * 10**4).denominator == 1
     shown = filters.quantity(per_hour) if is_finite else str(per_hour)
-    return f"{shown} {held if held.startswith('GiB') or per_hour <= 1 else words.units(held)}"
+    return f"{shown} {held if held.startswith('GiB') or per_hour <= 1 else unit_words.units(held)}"

@@ -1,12 +1,11 @@
 """What stored codes are called on a tenant's pages. A code without words is shown as its own words."""
 
 from datetime import date
-from fractions import Fraction
 
 from billing.catalog.items import Item
 from billing.catalog.skus import SKUS
 from billing.ledger.statement import MovementRow
-from portal import filters
+from portal import filters, unit_words
 from portal.tenant import blueprint
 
 _MOVEMENTS = {
@@ -86,12 +85,6 @@ _ACTORS = {
 }
 # A meter is called what it is sold as where nothing tells its items apart.
 _METERS = {sku.meter_code: sku.name for sku in SKUS.values() if sku.item == Item(sku.meter_code)}
-_UNITS = {"query": "queries"}
-
-
-def units(unit: str, count: Fraction | int = 2) -> str:
-    """A unit's name beside a quantity: "core-hours", one "token"."""
-    return unit if count == 1 else _UNITS.get(unit, f"{unit}s")
 
 
 def meter(code: str, variant: str = "") -> str:
@@ -149,7 +142,7 @@ def month_name(label: str | None) -> str:
     return filters.month_name(date.fromisoformat(f"{label}-01")) if label else "–"
 
 
-blueprint.add_app_template_filter(units, "units")
+blueprint.add_app_template_filter(unit_words.units, "units")
 blueprint.add_app_template_filter(month_name, "label_month")
 blueprint.add_app_template_filter(meter, "meter_name")
 blueprint.add_app_template_filter(plain, "plain_words")
