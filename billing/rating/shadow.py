@@ -23,9 +23,10 @@ from billing.catalog.trials import Limits, Trial
 from billing.kernel.clock import require_utc, to_rfc3339
 from billing.kernel.errors import Invalid, NotFound
 from billing.kernel.rounding import half_up
-from billing.metering.tables import UsageRecord
-from billing.rating import plain, shadow_result
+from billing.metering.tables import Allocation, UsageRecord
+from billing.rating import plain, price_locks, shadow_result
 from billing.rating.derivations import cost_micro
+from billing.rating.price_locks import Locks
 from billing.rating.shadow_candidates import Candidate
 from billing.rating.shadow_result import AccountSide, Found, Side, band_of, mover
 from billing.rating.shadow_sheet import Sheet, Span, Tried
@@ -163,7 +164,9 @@ class _Walk:
         last = sheet.span_at(self._question.to_at - _FINEST)[1]
         left = self._question.row_bound - self.read_count
         rows = self._session.connection().execute(
-            _rows(self._session, account.id, first, last).limit(left + 1).execution_options(yield_per=_BATCH)
+            _rows(self._session, account.id, price_locks.load(self._session, account.id), first, last)
+            .limit(left + 1)
+            .execution_options(yield_per=_BATCH)
         )
         for batch in rows.partitions():
             cut = batch[: max(0, left)]
@@ -181,26 +184,27 @@ class _Walk:
     def _compare(self, account: _Account, sheet: Sheet, rows: Sequence[Any]) -> None:
         from_micros, to_micros = self._from_micros, self._to_micros
         bands, movers = self.found.bands, self.found.movers
-        slots: dict[tuple[str, str, str], Tried] = {}
+        slots: dict[tuple[str, str, str, int], Tried] = {}
         same = 0
-        for usage_id, meter_code, variant, mode, start_micros, quantity, amount in rows:
-            used = (meter_code, variant, mode)
+        for usage_id, meter_code, variant, mode, start_micros, priced_micros, quantity, amount in rows:
+            used = (meter_code, variant, mode, priced_micros - start_micros and priced_micros)
             tried = slots.get(used)
             if tried is None or not tried.start_micros <= start_micros < tried.end_micros:
-                tried = slots[used] = sheet.find(Item(*used), start_micros)
+                tried = slots[used] = sheet.find(Item(meter_code, variant, mode), start_micros, priced_micros)
             quantity_base, is_compared = int(quantity), from_micros <= start_micros < to_micros
             new_micro, fault = None, "no_price"
-            if tried.curve is not None:
-                after_base = tried.quantity_base + quantity_base
-                if tried.rate_denominator:
-                    after_micro = half_up(after_base * tried.rate_numerator, tried.rate_denominator)
+            counter = tried.counter
+            if counter is not None:
+                after_base = counter.quantity_base + quantity_base
+                if counter.rate_denominator:
+                    after_micro = half_up(after_base * counter.rate_numerator, counter.rate_denominator)
                 elif after_base < 0:
                     fault, after_micro = "below_zero", None
                 else:
-                    after_micro = cost_micro(tried.curve, after_base)
+                    after_micro = cost_micro(counter.curve, after_base)
                 if after_micro is not None:
-                    new_micro = after_micro - tried.cost_micro
-                    tried.cost_micro, tried.quantity_base = after_micro, after_base
+                    new_micro = after_micro - counter.cost_micro
+                    counter.cost_micro, counter.quantity_base = after_micro, after_base
             if not is_compared:
                 continue
             if amount is None or new_micro is None:
@@ -259,8 +263,8 @@ class _Walk:
         self.row_count += side.row_count
 
     def _sku_of(self, tried: Tried) -> str:
-        if tried.price is not None:
-            return tried.price.sku_code
+        if tried.counter is not None:
+            return tried.counter.price.sku_code
         return self._skus.get(tried.item) or self._skus.get(tried.item.of_any_variant) or _name(tried.item)
 
 
@@ -297,18 +301,22 @@ def _with_spans(session: Session, rows: Sequence[tuple[str, str, str, str]]) -> 
     ]
 
 
-def _rows(session: Session, account_id: str, first_at: datetime, last_at: datetime) -> Any:
-    """(usage id, meter, variant, mode, start in microseconds, quantity, amount of its line or None) in the order of rating.
+def _rows(session: Session, account_id: str, locks: Locks, first_at: datetime, last_at: datetime) -> Any:
+    """(usage id, meter, variant, mode, start, instant of its price, quantity, amount of its line or None) in the order of rating.
 
     What was never rated comes last.
     """
-    return (
+    start_micros = priced_micros = plain.micros(session, UsageRecord.start_at)
+    if locks.spans:
+        priced_micros = plain.micros(session, locks.instant_of(UsageRecord.start_at, Allocation.started_at))
+    rows = (
         select(
             UsageRecord.id,
             UsageRecord.meter_code,
             UsageRecord.variant,
             UsageRecord.mode,
-            plain.micros(session, UsageRecord.start_at),
+            start_micros,
+            priced_micros,
             plain.integer_text(session, UsageRecord.quantity_base),
             plain.integer_text(session, RatedLine.amount_micro),
         )
@@ -320,6 +328,7 @@ def _rows(session: Session, account_id: str, first_at: datetime, last_at: dateti
         )
         .order_by(RatedLine.line_seq.nulls_last(), UsageRecord.usage_seq)
     )
+    return rows.outerjoin(Allocation, Allocation.id == UsageRecord.allocation_id) if locks.spans else rows
 
 
 def _count(session: Session, question: Question) -> int:

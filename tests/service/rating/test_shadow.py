@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from billing.accounts import heads
 from billing.catalog import books, trials
+from billing.catalog.items import Item
 from billing.catalog.trials import Limits
 from billing.kernel.errors import Invalid, NotFound
+from billing.metering import records
 from billing.rating import shadow, shadow_candidates
 from billing.rating.shadow import Outcome, Question
 from billing.storage.columns import Base
@@ -106,6 +109,38 @@ def test_prices_in_force_give_no_difference_to_the_last_millionth(database: Data
     assert found.row_count < 40
     middle = [bar for bar in found.result["distribution"] if bar["from"] == bar["to"]]
     assert [bar["lines"] for bar in middle] == [found.row_count]
+
+
+def test_models_of_one_price_stand_on_one_counter(database: Database) -> None:
+    """Two GPU models without prices of their own share the bounds of the price of any."""
+    tiers = world.tiered("graduated", ("100", "0.03"), (None, "0.01"))
+    account_id = world.open_account(database, book=tiers)
+    with database.transaction("jobs") as session:
+        head = heads.lock_one(session, account_id)
+        at = OCTOBER + timedelta(days=3)
+        origin = records.Origin("test", "one", None, None, None, "r", "{}", None, "0" * 64, None)
+        pieces = [
+            records.Piece(origin._replace(source_id=variant), Item("query", variant), (at, at), 70)
+            for variant in ("small", "large")
+        ]
+        records.insert(session, records.rows(head, pieces, now=NOW))
+    world.rate(database, account_id)
+    # 100 x 3 + 40 x 1
+    assert cents(ask(database, tiers)) == (340, 340)
+    dearer = world.tiered("graduated", ("100", "0.06"), (None, "0.02"), starts=["2027-01-01T00:00:00Z"])
+    assert cents(ask(database, dearer)) == (340, 680)
+
+
+def test_a_change_of_price_inside_a_month_gives_no_difference_either(database: Database) -> None:
+    starts = ("1970-01-01T00:00:00Z", "2026-10-16T00:00:00Z")
+    halves = world.tiered("graduated", ("1000", "1.00"), (None, "0.50"), starts=starts)
+    account_id = world.open_account(database, book=halves)
+    uses = [Use(700, at=OCTOBER + timedelta(days=days)) for days in (2, 9, 18, 25)]
+    world.use(database, account_id, *uses)
+    world.rate(database, account_id)
+    found = ask(database, halves)
+    assert sides(found)[0] == sides(found)[1] > 0
+    assert found.result["movers"] == []
 
 
 def test_a_stretch_inside_a_month_starts_where_the_months_counter_stands(database: Database) -> None:
