@@ -35,6 +35,7 @@ from portal.operator import (
     shadow_ratings,
     staff,
     workbench,
+    write_offs,
 )
 
 blueprint = Blueprint("operator", __name__)
@@ -68,6 +69,8 @@ _PAGES: tuple[tuple[str, Callable[..., Any], tuple[str, ...]], ...] = (
     ("/accounts/<account_id>/transactions/<transaction_id>/reverse", corrections.accounts_reverse, _FORM),
     ("/business", business.business, _READ),
     ("/business.csv", business.business_csv, _READ),
+    ("/accounts/<account_id>/write-off", write_offs.accounts_write_off, _FORM),
+    ("/invoices/<invoice_id>/write-off", write_offs.invoice_runs_write_off, _FORM),
     ("/approvals", approvals.approvals, _READ),
     ("/approvals/<approval_id>", approvals.approvals_detail, _READ),
     ("/approvals/<approval_id>/approve", approvals.approvals_approve, _FORM),

@@ -20,7 +20,7 @@ from portal.filters import reader_locale
 from portal.operator import words
 from portal.tenant.invoices import CATEGORIES
 from portal.tenant.query import path_key
-from portal.tenant.words import units
+from portal.unit_words import units
 
 Act = Literal["approve", "issue", "void"]
 
@@ -40,6 +40,8 @@ _EVENTS = {
     "part_paid": ("Paid in part", "good"),
     "paid": ("Paid in full", "good"),
     "credited": ("Credited", "warn"),
+    "written_off": ("Written off", "warn"),
+    "write_off_undone": ("Write-off undone by a payment", "good"),
 }
 
 
@@ -125,6 +127,9 @@ def facts_of(session: Session, invoice_id: str) -> dict[str, Any]:
         "may_discount": "prices.change" in access.current_principal().staff_permissions
         and found.row.state in drafts.OPEN_STATES
         and found.row.period is not None,
+        "may_write_off": "ledger.correct" in access.current_principal().staff_permissions
+        and found.row.kind == "invoice"
+        and found.row.due_minor > 0,
         "acts": [act for act in ("void", "approve", "issue") if may and found.row.state in _FROM[act]],
     }
 

@@ -284,6 +284,12 @@ _OPERATOR = {
         "Check before approving", invoice_id="draft_id", act="=approve"
     ),
     "/operator/search": page("Search", query="q=calla&stay=1"),
+    "/operator/accounts/<account_id>/write-off": page(
+        "Write off the wallet", account_id="account_id", send={"amount": "1.00", "reason": "gone"}, expects=409
+    ),
+    "/operator/invoices/<invoice_id>/write-off": page(
+        "Write off invoice INV-2026-000001", invoice_id="invoice_id", send={"amount": "1.00", "reason": "gone"}
+    ),
     "/operator/ledger": page("Ledger"),
     "/operator/ledger/holders/<currency>/<name>": page("Wallet of all accounts", currency="=USD", name="=wallet"),
     "/operator/ledger/entries/<owner>/<currency>/<name>": page(

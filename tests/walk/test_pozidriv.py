@@ -10,14 +10,17 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from billing.assurance import replay, selfcheck, verification
-from billing.invoicing import drafts, invoices, issue
+from billing.accounts import heads
+from billing.assurance import reconciliation, replay, selfcheck, verification
+from billing.invoicing import drafts, invoices, issue, settlement
 from billing.invoicing.documents import render
 from billing.invoicing.errors import NotADraft
 from billing.invoicing.invoices import InvoiceDetail
 from billing.invoicing.tables import InvoiceHeader, InvoiceLine, InvoiceTax
 from billing.jobs import steps as timetable_steps
-from billing.ledger import balances
+from billing.kernel.money import Money
+from billing.ledger import balances, book
+from billing.ledger.entries import Entry
 from billing.ledger.tables import LedgerEntry, LedgerTransaction
 from billing.metering import summaries
 from billing.metering.imports import ImportCounts
@@ -49,6 +52,7 @@ def test_invoices_are_the_raw_logs_hours_times_the_printed_price(
     _assert_document(database, jobs, numbers)
     _assert_checks_look_at_every_row(database)
     _assert_second_time_changes_nothing(database, data_dir, numbers)
+    _assert_stages_agree(database)
 
 
 def _import_twice(database: Database, data_dir: Path, jobs: list[Job]) -> None:
@@ -179,6 +183,43 @@ def _assert_checks_look_at_every_row(database: Database) -> None:
         assert not any(report.differences for report in by_month)
         assert all(report.checked > 0 for report in by_month)
         assert sum(report.checked for report in by_month) == again.checked == lines + made
+
+
+def _assert_stages_agree(database: Database) -> None:
+    """One invoice is paid, so that there is something to compare in every stage; then nothing differs in any."""
+    with database.transaction("jobs") as session:
+        invoice = session.scalars(
+            select(InvoiceHeader).where(InvoiceHeader.state == "issued").order_by(InvoiceHeader.number)
+        ).first()
+        assert invoice is not None
+        open_minor = settlement.open_minor(session, invoice.id)
+        amount = Money(minor=open_minor, currency=invoice.currency)
+        posted = book.post(
+            session,
+            now=steps.NOW,
+            head=heads.lock_one(session, invoice.billing_account_id),
+            type="payment",
+            source_type="test",
+            source_id="bank-1",
+            entries=[Entry(kind="bank_credit", debit="cash:bank", credit="receivable", amount=amount)],
+            occurred_at=steps.NOW,
+            actor="test",
+        )
+        settlement.apply_payment(
+            session,
+            now=steps.NOW,
+            invoice_id=invoice.id,
+            transaction_id=posted.transaction_id,
+            amount_minor=open_minor,
+            actor="test",
+        )
+    with database.reading("jobs") as session:
+        found = reconciliation.compare(session, now=steps.NOW + timedelta(days=1))
+        assert found.found == []
+        looked = {stage.name: stage.looked for stage in found.stages}
+        assert all(looked.values()), looked
+        assert looked["usage_rated"] == _count(session, UsageRecord)
+        assert looked["rated_posted"] == _count(session, RatedLine)
 
 
 def _assert_second_time_changes_nothing(
