@@ -271,7 +271,7 @@ def _prefill(form: ShadowForm) -> None:
     form.account_percent.data = shadow.DEFAULT_LIMITS.account_percent
     form.rows.data = shadow.DEFAULT_ROWS
     named = request.args.get("book", "")
-    if any(named == value for value, _ in form.book.choices or []):
+    if named in [choice[0] for choice in form.book.choices or []]:
         form.book.data = named
 
 
