@@ -26,14 +26,14 @@ def balance_verify() -> str:
     signer = signing.read_file(services.config().keeping().key_path)
     with services.database().reading() as session:
         page = statement.movements(session, account_id=account.id, currency=account.currency, before_seq=None, limit=1)
-    this_month = periods.label_of(now, "month", account.zone)
     return render_template(
         "tenant/balance/verify.html",
         is_empty=not page.rows,
         file_name=_file_name(account.code, "all"),
         fingerprint=signer.fingerprint,
         verifier_sha256=hashlib.sha256(_verifier()).hexdigest(),
-        this_month=this_month,
+        first_on=f"{periods.label_of(now, 'month', account.zone)}-01",
+        last_on=periods.label_of(now, "day", account.zone),
     )
 
 

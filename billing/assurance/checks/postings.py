@@ -144,7 +144,15 @@ def _check_entries(session: Session, tally: Tally, account_id: str) -> None:
         .order_by(LedgerTransaction.chain_seq)
     )
     postings = (
-        select(LedgerTransaction.chain_seq, Posting.id, Posting.charge_id, Posting.increment_minor, Posting.currency)
+        select(
+            LedgerTransaction.chain_seq,
+            LedgerTransaction.source_id,
+            Posting.id,
+            Posting.charge_id,
+            Posting.to_line_seq,
+            Posting.increment_minor,
+            Posting.currency,
+        )
         .join(Posting, Posting.transaction_id == LedgerTransaction.id)
         .where(LedgerTransaction.billing_account_id == account_id)
         .order_by(LedgerTransaction.chain_seq)
@@ -158,6 +166,10 @@ def _check_entries(session: Session, tally: Tally, account_id: str) -> None:
             sign = 1 if row.debit_owner == account_id else -1
             found[charge_id] = found.get(charge_id, 0) + sign * row.amount_minor
         for row in posted:
+            if row.source_id.rpartition(":")[2] != str(row.to_line_seq):  # the chain's hash covers where the run ended
+                tally.differ(
+                    row.id, f"says its run ended at line {row.to_line_seq}, its transaction says {row.source_id}"
+                )
             in_ledger = found.pop(row.charge_id, 0)
             if in_ledger != row.increment_minor:
                 sentence = f"says it added {row.increment_minor} of {row.charge_id}, the ledger moved {in_ledger}"

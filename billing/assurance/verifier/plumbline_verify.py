@@ -798,7 +798,7 @@ def sentences(verifier, length, closing, root, key, rotations):
     )
     if rotations is not None:
         yield "That is the key whose fingerprint you gave%s." % (
-            ", %d key changes later, each signed by the key before" % rotations if rotations else ""
+            ", %d rotations later, each key signed by the one before" % rotations if rotations else ""
         )
 
 

@@ -2,8 +2,11 @@
 
 import hashlib
 import importlib.util
+import io
 import json
 import random
+import warnings
+import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -133,7 +136,7 @@ def test_a_key_that_was_changed_is_known_by_the_one_before(database: Database, t
         assert _said(data, tmp_path, fingerprint) is None
     status, said = bundles.run(tmp_path, data, "--fingerprint", SIGNER.fingerprint)
     assert status == 0
-    assert "1 key changes later, each signed by the key before" in said
+    assert "1 rotations later, each key signed by the one before" in said
     key["signature"] = new.sign(message)  # it cannot vouch for itself
     told["root.json"] = (VERIFY.dumps(root) + "\n").encode()
     assert "is not signed by the one before" in str(_said(bundles.packed(told, signer=new), tmp_path))
@@ -238,3 +241,49 @@ def test_the_bundle_and_its_verifier_are_what_is_signed(database: Database, tmp_
     for name in ROW_MEMBERS:
         assert manifest["files"][name]["rows"] == len(bundles.rows(told[name]))
         assert manifest["files"][name]["sha256"] == hashlib.sha256(told[name]).hexdigest()
+
+
+def _zip(*members: tuple[str, bytes]) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a name that is there twice
+        for name, content in members:
+            file.writestr(name, content)
+    return made.getvalue()
+
+
+def test_hostile_files_get_one_sentence(database: Database, tmp_path: Path) -> None:
+    whole = bundles.make(database, walk(database).other_id)
+    told = bundles.members(whole, tmp_path)
+    every = list(told.items())
+    lines = {
+        "a number of a million digits": b'["0000000000000000",{"id":' + b"9" * 1_000_000 + b"}]\n",
+        "a fraction": b'["0000000000000000",{"id":1.5}]\n',
+        "deep nesting": b'["0000000000000000",' + b"[" * 200_000 + b"]" * 200_000 + b"]\n",
+        "no JSON": b"\xff\xfe\n",
+        "no row": b"[]\n",
+        "a bomb": b" " * 80_000_000,
+        "no line end": b"{}",
+    }
+    hostile = {
+        name: _zip(*(pair for pair in every if pair[0] != "prices.jsonl"), ("prices.jsonl", line))
+        for name, line in lines.items()
+    }
+    hostile |= {
+        "nothing": b"",
+        "no zip": b"hello",
+        "cut": whole[: len(whole) // 2],
+        "a tail": whole + b"x",
+        "an empty zip": _zip(),
+        "a path": _zip(*every, ("../../etc/passwd", b"x")),
+        "a member twice": _zip(*every, every[-1]),
+        "a member missing": _zip(*every[1:]),
+        "another packing": _zip(*every),
+    }
+    for name, data in hostile.items():
+        status, said = bundles.run(tmp_path / "hostile", data, "--fingerprint", SIGNER.fingerprint)
+        assert status == 1, name
+        assert said.startswith("NOT PROVEN. "), (name, said)
+        assert said.count("\n") == 1, (name, said)
+        assert len(said) < 400, (name, said)
+    assert not (tmp_path / "etc").exists()
