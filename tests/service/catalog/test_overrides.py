@@ -52,7 +52,7 @@ def test_the_maker_cannot_allow_it_and_nobody_can_put_it_in_without_being_allowe
         asked = overrides.request(session, now=NOW, wanted=wanted, maker=people.maker, reason="Why")
     with pytest.raises(SecondPersonNeeded):
         world.approve(database, people, asked, checker=people.maker)
-    with database.transaction("jobs") as session, pytest.raises(NotAllowed):
+    with pytest.raises(NotAllowed), database.transaction("jobs") as session:
         overrides.put(session, now=NOW, wanted=wanted, reason="Why", allowed=None)  # type: ignore[arg-type]
     assert prices_at(database, account_id, NOW) == ["0.50"]
 
