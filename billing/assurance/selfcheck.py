@@ -19,6 +19,7 @@ from billing.assurance.checks import (
     payments,
     postings,
     prices,
+    promos,
     roots,
     terms,
     usage,
@@ -49,6 +50,7 @@ def run(
         (invoices.check, invoices.NAME),
         (invoice_lines.check, invoice_lines.NAME),
         (commitments.check, commitments.NAME),
+        (promos.check, promos.NAME),
         (terms.check, terms.NAME),
         (payments.check, payments.NAME),
     )

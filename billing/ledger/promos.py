@@ -23,6 +23,7 @@ from billing.ledger.entries import Entry
 from billing.ledger.errors import GrantSpent
 from billing.ledger.tables import LedgerEntry, LedgerTransaction, PromoGrant
 from billing.storage import audit
+from billing.storage.columns import micros
 
 KINDS = ("admin_credit", "promo_grant")
 REASON_MAX = 500
@@ -117,7 +118,10 @@ def grant(
                 debit="promo_expense",
                 credit="promo",
                 amount=amount,
-                detail=(detail or {}) | {"grant_id": grant_id},
+                # The expiry is money's too: it stands in the chain with the amount.
+                detail=(detail or {})
+                | {"grant_id": grant_id}
+                | ({"expires_micros": micros(expires_at)} if expires_at is not None else {}),
             )
         ],
         occurred_at=now,

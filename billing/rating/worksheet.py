@@ -242,16 +242,12 @@ class Worksheet:
 
 
 def _price_of(session: Session, price_version_id: str) -> Price:
-    version, sku, base_per_unit = (
-        session.execute(
-            select(PriceVersion, Sku, Meter.base_per_unit)
-            .join(Sku, Sku.code == PriceVersion.sku_code)
-            .join(Meter, Meter.code == Sku.meter_code)
-            .where(PriceVersion.id == price_version_id)
-        )
-        .one()
-        ._tuple()
-    )
+    version, sku, base_per_unit = session.execute(
+        select(PriceVersion, Sku, Meter.base_per_unit)
+        .join(Sku, Sku.code == PriceVersion.sku_code)
+        .join(Meter, Meter.code == Sku.meter_code)
+        .where(PriceVersion.id == price_version_id)
+    ).one()
     return Price(
         id=version.id,
         sku_code=sku.code,

@@ -49,7 +49,7 @@ UNSPOKEN = {
     "signing_keys": {"created_at"},
     "counter_rescales": set(),
     "promo_grants": set(),
-    "invoice_allowances": set(),
+    "invoice_allowances": {"issued_at"},
     "rated_days": set(),
     "rated_day_marks": set(),
 }
