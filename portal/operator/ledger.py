@@ -19,7 +19,7 @@ from billing.ledger.trial_balance import TrialBalance
 from billing.storage.database import Session
 from portal import access, htmx, services
 from portal.navigation import url_with
-from portal.operator import subjects
+from portal.operator import corrections, subjects
 from portal.tenant import words as tenant_words
 from portal.tenant.query import Query, chip, path_key
 
@@ -139,10 +139,10 @@ def ledger_entries(owner: str, currency: str, name: str) -> Response:
 
 @access.requires_staff("finance.read")
 def ledger_transaction(transaction_id: str) -> Response:
-    """A transaction by its id alone: the page of it in its account's books."""
+    """A transaction by its id alone, as it stands in its account's books."""
     with services.database().reading() as session:
         account_id = reversal.account_of(session, path_key(transaction_id))
-    return htmx.redirect(url_for("operator.accounts_transaction", account_id=account_id, transaction_id=transaction_id))
+    return corrections.accounts_transaction(account_id=account_id, transaction_id=transaction_id)
 
 
 def seller_choices(session: Session) -> list[tuple[str, str]]:
