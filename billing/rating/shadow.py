@@ -276,11 +276,17 @@ def _accounts(session: Session, account_ids: tuple[str, ...]) -> list[tuple[str,
         .order_by(BillingAccount.id)
     )
     if not account_ids:
-        return [row._tuple() for row in session.execute(query.where(AccountHead.usage_seq > 0))]
+        return [
+            (id_, code, zone, currency)
+            for id_, code, zone, currency in session.execute(query.where(AccountHead.usage_seq > 0))
+        ]
     for account_id in account_ids:
         if not names.is_safe(account_id):
             raise NotFound(account_id=names.shown(account_id))
-    found = [row._tuple() for row in session.execute(query.where(BillingAccount.id.in_(account_ids)))]
+    found = [
+        (id_, code, zone, currency)
+        for id_, code, zone, currency in session.execute(query.where(BillingAccount.id.in_(account_ids)))
+    ]
     missing = set(account_ids) - {row[0] for row in found}
     if missing:
         raise NotFound(account_id=min(missing))
