@@ -34,7 +34,12 @@ def test_each_figure_is_what_was_lived(database: Database) -> None:
         trial = {row.name: row.credit_minor for row in trial_balance.now(session).rows if row.owner == "house"}
     assert (found.labels[0], found.labels[-1], len(found.labels)) == ("2025-12", "2026-11", 12)
     active = {one.label: (one.tenant_count, one.record_count) for one in found.activity}
-    assert (active["2026-08"], active["2026-09"], active["2026-10"], active["2026-11"]) == ((0, 0), (1, 1), (2, 3), (0, 0))
+    assert (active["2026-08"], active["2026-09"], active["2026-10"], active["2026-11"]) == (
+        (0, 0),
+        (1, 1),
+        (2, 3),
+        (0, 0),
+    )
     # 0.01 a query and 0.25 a report: 2.00 in September; 3.00, 0.50 and 10.00 in October
     revenue = {(row.label, row.currency, row.family): row.amount_minor for row in found.revenue}
     assert sum(revenue.values()) == 1_550 == trial["revenue:analytics"]
@@ -42,7 +47,12 @@ def test_each_figure_is_what_was_lived(database: Database) -> None:
     assert found.ties == (Tie(currency="USD", months_minor=1_550, trial_minor=1_550),)
     assert found.ties[0].is_same
     backlog = found.backlog
-    assert (backlog.taken_in_count, backlog.unseen_count, backlog.unpriced_count, backlog.unposted_count) == (5, 0, 1, 0)
+    assert (backlog.taken_in_count, backlog.unseen_count, backlog.unpriced_count, backlog.unposted_count) == (
+        5,
+        0,
+        1,
+        0,
+    )
 
 
 def test_the_cycle_says_where_each_period_stands(database: Database) -> None:
