@@ -210,7 +210,7 @@ def conserve(database: Database, *, examples: int, steps: int) -> None:
 
 
 def test_the_books_hold_what_fractions_say_after_any_steps(database: Database) -> None:
-    conserve(database, examples=12, steps=20)
+    conserve(database, examples=8, steps=16)
 
 
 @pytest.mark.merge_medium
