@@ -215,3 +215,32 @@ def test_the_next_hour_of_what_runs_costs_what_its_prices_say(database: Database
     world.rate(database, account_id)
     with database.reading() as session:
         assert running.lag(session, account_id).unpriced_count == 1
+
+
+def test_what_is_stopped_still_pays_for_its_storage(database: Database) -> None:
+    account_id = world.open_account(database)
+    with database.transaction("jobs") as session:
+        for name, shape in (("keeps", Shape(cpu_cores=4, storage_bytes=100 * 2**30)), ("bare", Shape(cpu_cores=4))):
+            allocations.open_allocation(
+                session,
+                now=NOW,
+                account_id=account_id,
+                event_id=f"{name}-opened",
+                external_id=name,
+                resource="vm",
+                name=name,
+                shape=shape,
+                at=NOW - timedelta(hours=2),
+            )
+            allocations.stop(
+                session,
+                now=NOW,
+                account_id=account_id,
+                event_id=f"{name}-stopped",
+                external_id=name,
+                at=NOW - timedelta(hours=1),
+            )
+    with database.reading() as session:
+        rows = {row.allocation.name: row for row in running.list_running(session, account_id, now=NOW, currency="USD")}
+    assert (rows["keeps"].is_stopped, rows["keeps"].per_hour_minor) == (True, 200)  # 100 GiB x 0.02
+    assert (rows["bare"].is_stopped, rows["bare"].parts, rows["bare"].per_hour_minor) == (True, (), 0)
