@@ -1,6 +1,7 @@
 """The application for gunicorn: `gunicorn wsgi:app`. Starts the scheduler thread when PLUMBLINE_SCHEDULER=1 says so."""
 
 import atexit
+import gc
 
 from billing.jobs.scheduler import Scheduler
 from portal import create_app, logs
@@ -8,6 +9,7 @@ from portal.services import Services
 
 logs.configure()
 app = create_app()
+gc.freeze()  # what was made by now lives as long as the process: a large request need not have it searched for garbage
 
 _services: Services = app.extensions["plumbline"]
 _scheduler = (

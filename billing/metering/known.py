@@ -43,26 +43,21 @@ def find_record_ids(session: Session, pairs: Collection[Pair]) -> list[str]:
 
 def _select(session: Session, table: str, column: str, pairs: Collection[Pair]) -> Iterable[tuple[str, str, str]]:
     connection = session.connection()
+    statement = _statement(connection.dialect.name, table, column)
     wanted = list(pairs)
     for place in range(0, len(wanted), _CHUNK):
-        chunk = wanted[place : place + _CHUNK]
-        if connection.dialect.name == "sqlite":
-            statement = _statement("sqlite", table, column)
-            yield from connection.execute(statement, {"pairs": json.dumps(chunk)})
-        else:
-            sources, ids = [pair[0] for pair in chunk], [pair[1] for pair in chunk]
-            statement = _statement("postgresql", table, column)
-            yield from connection.execute(statement, {"sources": sources, "ids": ids})
+        found = connection.execute(statement, {"pairs": json.dumps(wanted[place : place + _CHUNK])})
+        yield from found
 
 
 def _statement(dialect: str, table: str, column: str) -> TextClause:
-    """(source, source id, column). SQLite's CROSS JOIN keeps the order: each pair is one look into the index."""
+    """(source, source id, column). The pairs are one JSON text, which costs less than an array; each is one look into the index."""
     if dialect == "sqlite":
         return text(
             f"SELECT t.source, t.source_id, t.{column} FROM json_each(:pairs) AS w CROSS JOIN {table} AS t"  # noqa: S608  our own names
             " ON t.source = json_extract(w.value, '$[0]') AND t.source_id = json_extract(w.value, '$[1]')"
         )
     return text(
-        f"SELECT t.source, t.source_id, t.{column} FROM unnest(CAST(:sources AS text[]), CAST(:ids AS text[]))"  # noqa: S608  our own names
-        f" AS w(source, source_id) JOIN {table} AS t ON t.source = w.source AND t.source_id = w.source_id"
+        f"SELECT t.source, t.source_id, t.{column} FROM json_array_elements(CAST(:pairs AS json)) AS w(pair)"  # noqa: S608  our own names
+        f" JOIN {table} AS t ON t.source = w.pair ->> 0 AND t.source_id = w.pair ->> 1"
     )
