@@ -45,7 +45,7 @@ def test_the_chains_and_the_roots_are_checked_as_works(app: Flask, browser: Brow
     client.post(f"{URL}/sign", data=token(client, URL))
     next(keeping().folder.iterdir()).unlink()
     for kind, expected in (("verify", "Nothing contradicts anything else"), ("roots", "1 difference was found")):
-        sent = token(client, "/operator/integrity") | {"kind": kind}
+        sent = token(client, "/operator/integrity") | {"kind": kind, "form_key": kind}
         location = client.post("/operator/integrity/works", data=sent).headers["Location"]
         runner.run_job(database, {}, "works", now=world.NOW, keeping=keeping)
         assert expected in Page(client.get(location)).text
