@@ -143,6 +143,12 @@ def _facts(row: ApprovalRow) -> tuple[dict[str, Any], ...]:
     if row.act == "ledger.reopen_period" and isinstance(row.content.get("month"), str):
         first_on = date.fromisoformat(f"{row.content['month']}-01")
         return ({"label": "Month", "text": formats.month(first_on, locale=reader_locale())},)
+    expires_at = adjustments.expiry_of(row.content)
+    if expires_at is not None:
+        return ({"label": "The gift ends", "text": f"{expires_at:%Y-%m-%d %H:%M} UTC"},)
+    if isinstance(row.content.get("with_tax"), bool):
+        relief = "is claimed back in its share" if row.content["with_tax"] else "is not claimed back"
+        return ({"label": "Invoice", "text": str(row.content.get("number"))}, {"label": "Tax", "text": relief})
     return ()
 
 

@@ -10,7 +10,7 @@ from flask import Response, current_app, render_template, request, url_for
 from billing.accounts.principals import AccountAccess
 from billing.exports import statement as export
 from billing.kernel import periods
-from billing.ledger import balances, explanation, statement
+from billing.ledger import balances, explanation, promos, statement
 from billing.ledger.balances import Balance
 from billing.ledger.entries import KINDS
 from billing.ledger.explanation import Summary
@@ -60,6 +60,9 @@ def balance() -> Response:
             before_seq=min(before_seq or asked.summary.last_seq + 1, asked.summary.last_seq + 1),
             limit=_PAGE_SIZE,
         )
+        gifts = (
+            [row for row in promos.list_grants(session, account.id) if row.remaining_minor > 0] if as_of is None else []
+        )
         lag = running.lag(session, account.id)
     currency = asked.summary.currency
     shown = next((one for one in held if one.currency == currency), None)
@@ -79,6 +82,7 @@ def balance() -> Response:
         chips=_chips(asked),
         csv_url=url_for("tenant.balance_csv", **asked.parameters),
         verify_url=url_for("tenant.balance_verify") if "tenant.balance_verify" in current_app.view_functions else None,
+        gifts=gifts,
         lag=lag,
         notices=url.notices,
     )

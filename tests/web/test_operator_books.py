@@ -6,12 +6,15 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import select
 
-from billing.accounts import users
+from billing.accounts import heads, users
 from billing.assurance import reconciliation, reconciliation_findings
 from billing.assurance.reconciliation_findings import Filters, FindingRow
 from billing.assurance.reconciliation_tally import Scope, Stage
-from billing.ledger import periods
+from billing.invoicing.tables import InvoiceHeader
+from billing.kernel.money import Money
+from billing.ledger import periods, promos
 from billing.storage.database import Database
 from tests.service.invoicing import world as invoicing_world
 from tests.service.rating.world import Use
@@ -166,3 +169,48 @@ def test_a_difference_is_given_to_somebody_and_explained(
     assert client.get("/operator/reconciliation/runs/rcr_none").status_code == 404
     assert Page(client.get(f"/operator/reconciliation/runs/{finding.last_run_id}")).h1 == "Run of reconciliation"
     assert Page(client.get("/operator/reconciliation/runs")).rows("run-table")
+
+
+def test_a_tenant_sees_a_gift_with_its_end_and_an_operator_sees_what_the_write_off_asks(
+    browser: Callable[..., FlaskClient], account_id: str, database: Database
+) -> None:
+    with database.transaction("jobs") as session:
+        promos.grant(
+            session,
+            now=NOW,
+            head=heads.lock_one(session, account_id),
+            kind="promo_grant",
+            amount=Money(minor=700, currency="USD"),
+            reason="Launch week",
+            actor="test",
+            source_type="campaign",
+            source_id="c1",
+            expires_at=NOW + timedelta(days=30),
+        )
+    tenant = browser("calla")
+    page = Page(tenant.get("/balance"))
+    assert page.rows("gift-table")[0][0] == "Launch week"
+    assert page.rows("gift-table")[0][2:] == ["USD 7.00", "USD 7.00"]
+    statement = tenant.get("/balance/statement.csv?kind=promo_grant").get_data(as_text=True).splitlines()
+    assert len(statement) == 2
+    assert "Launch week" in statement[1]
+    maker = browser(staff="maker")
+    with database.reading() as session:
+        invoice_id = session.scalars(select(InvoiceHeader.id)).one()
+    url = f"/operator/invoices/{invoice_id}/write-off"
+    assert _send(maker, url, url, amount="94.01", reason="insolvent") == 409
+    assert _send(maker, url, url, amount="nine", reason="") == 422
+    asked = maker.post(
+        url,
+        data={
+            "csrf_token": Page(maker.get(url)).csrf_token,
+            "form_key": "w",
+            "amount": "94.00",
+            "with_tax": "y",
+            "reason": "insolvent",
+        },
+    )
+    assert asked.status_code == 303
+    shown = Page(browser(staff="approver").get(asked.location))
+    assert "Write-off of an invoice" in shown.text
+    assert "is claimed back in its share" in shown.text
