@@ -171,7 +171,8 @@ def _decide(approval_id: str, act: Decision, form: Any) -> Response:
                 return htmx.redirect(url)
             status, refusals = errors.status_of(refusal), [sentences.of(refusal)]
         else:
-            flash("Approved and posted." if act == "approve" else "Rejected. Nothing was posted.", "good")
+            approved = "Approved and posted." if case.effect.postings else "Approved."
+            flash(approved if act == "approve" else "Rejected. Nothing was posted.", "good")
             return htmx.redirect(url)
     elif form.is_submitted():
         status = 422
