@@ -1,5 +1,6 @@
 """Gifts: each grant says what the ledger entry that gave it says."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import func, select
@@ -15,7 +16,7 @@ NAME = "promo"
 def check(session: Session, tally: Tally) -> None:
     """Look at every grant and the entry that gave it."""
     looked = 0
-    rows = session.execute(
+    rows: Sequence[Any] = session.execute(
         select(PromoGrant, LedgerEntry, LedgerTransaction.recorded_at, LedgerMemo.memo)
         .outerjoin(LedgerEntry, LedgerEntry.transaction_id == PromoGrant.transaction_id)
         .outerjoin(LedgerTransaction, LedgerTransaction.id == PromoGrant.transaction_id)
