@@ -10,12 +10,20 @@ import pytest
 from billing.accounts.approvals import ACTS, Allowed
 from billing.accounts.permissions import STAFF_ROLES, of_staff
 from billing.controls import second_person
-from billing.ledger import adjustments, periods, reversal
+from billing.invoicing import write_offs as invoice_write_offs
+from billing.ledger import adjustments, periods, reversal, write_offs
 from billing.payments import refund_decisions
 
 ROOT = Path(__file__).resolve().parents[3]
 CHOKE_POINT = "billing/controls/second_person.py"
-EXECUTING = (adjustments.adjust, reversal.reverse, periods.reopen, refund_decisions.carry_out)
+EXECUTING = (
+    adjustments.adjust,
+    reversal.reverse,
+    periods.reopen,
+    refund_decisions.carry_out,
+    write_offs.write_off,
+    invoice_write_offs.write_off,
+)
 # What the executing functions bring about, by the words that only they may say: an entry's kind, a transaction's type, a state.
 TELLING = {
     "refund_hold": "billing/payments/refund_decisions.py",
@@ -74,7 +82,8 @@ def test_an_executing_function_takes_an_allowed_and_spends_it_first(function: ob
         if isinstance(node, ast.Assign) and any(isinstance(target, ast.Attribute) for target in node.targets)
     ]
     effects += [
-        call.lineno for call in calls(body, "book.post", "credit_notes.credit", "_hold", "_make", "audit.record")
+        call.lineno
+        for call in calls(body, "book.post", "write_offs.post", "credit_notes.credit", "_hold", "_make", "audit.record")
     ]
     assert effects
     assert spent < min(effects)
