@@ -39,7 +39,7 @@ def verify_chain(
         (usage.check, usage.NAME),
     )
     of_all = ((prices.check, prices.NAME), (roots.check, roots.NAME))
-    tallies = []
+    tallies: list[Tally] = []
     for check, name in (*of_account, *of_all):
         if progress is not None:
             progress(len(tallies), len(of_account) + len(of_all))

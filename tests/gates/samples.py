@@ -128,7 +128,7 @@ _TENANT = {
     "/balance/statement.csv": answer("text/csv"),
     "/balance/explain": page("Explain this balance"),
     "/balance/verify": page("Verify your statement"),
-    "/balance/bundle.zip": answer("application/zip"),
+    "/balance/bundle.zip": Sample(mimetype="application/zip", expects=409),
     "/balance/plumbline_verify.py": answer("text/x-python"),
     "/balance/<transaction_id>": page("Payment received, transaction 4", transaction_id="transaction_id"),
     "/invoices": page("Invoices"),
@@ -385,7 +385,7 @@ _API = {
         JSON, body={"plan": "gpu-cloud", "valid_from": "2031-01-01T00:00:00Z"}, tenant="account"
     ),
     "/api/v1/admin/billing/pricing-plans": answer(JSON),
-    "/api/v1/billing/statement/bundle": answer("application/zip"),
+    "/api/v1/billing/statement/bundle": Sample(mimetype="application/zip", expects=409),
     "/api/v1/billing/budgets": answer(
         JSON, body={"name": "All of it", "amount": {"amount_minor": 100_000, "currency": "USD"}}
     ),
