@@ -47,7 +47,7 @@ UNSPOKEN = {
     "signed_roots": set(),
     "root_heads": set(),
     "signing_keys": {"created_at"},
-    "counter_rescales": set(),
+    "counter_rescales": {"id"},
     "promo_grants": set(),
     "invoice_allowances": {"issued_at"},
     "rated_days": set(),
