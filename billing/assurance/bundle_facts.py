@@ -66,14 +66,10 @@ def lines(session: Session, transaction_ids: Collection[str]) -> Iterator[dict[s
 def invoices(session: Session, account_id: str, document_ids: Collection[str]) -> Iterator[dict[str, Any]]:
     """The documents of these ids, as they were issued."""
     columns = [InvoiceHeader.id, InvoiceHeader.kind, InvoiceHeader.number, InvoiceHeader.transaction_id]
-    for row in _by_id(
-        session,
-        select(*columns, InvoiceHeader.snapshot_hash, InvoiceHeader.snapshot).where(
-            InvoiceHeader.billing_account_id == account_id
-        ),
-        InvoiceHeader.id,
-        document_ids,
-    ):
+    statement: Select[*tuple[Any, ...]] = select(*columns, InvoiceHeader.snapshot_hash, InvoiceHeader.snapshot).where(
+        InvoiceHeader.billing_account_id == account_id
+    )
+    for row in _by_id(session, statement, InvoiceHeader.id, document_ids):
         yield dict(row._mapping)
 
 
@@ -90,7 +86,8 @@ def charges(session: Session, charge_ids: Collection[str]) -> Iterator[dict[str,
         "before_base",
     )
     first = select(func.min(_L.c.line_seq)).where(_L.c.charge_id == Charge.id).scalar_subquery().label("first_line_seq")
-    for row in _by_id(session, select(*(getattr(Charge, name) for name in names), first), Charge.id, charge_ids):
+    statement: Select[*tuple[Any, ...]] = select(*(getattr(Charge, name) for name in names), first)
+    for row in _by_id(session, statement, Charge.id, charge_ids):
         yield dict(row._mapping)
 
 

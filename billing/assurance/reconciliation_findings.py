@@ -182,16 +182,15 @@ def _record(
     session.flush()  # its checks must speak here
 
 
-def _select() -> Select[Any]:
-    query: Select[Any] = (
+def _select() -> Select[*tuple[Any, ...]]:
+    return (
         select(ReconciliationFinding, BillingAccount.code, User.name)
         .outerjoin(BillingAccount, BillingAccount.id == ReconciliationFinding.billing_account_id)
         .outerjoin(User, User.id == ReconciliationFinding.owner)
     )
-    return query
 
 
-def _filtered(query: Select[Any], filters: Filters) -> Select[Any]:
+def _filtered(query: Select[*tuple[Any, ...]], filters: Filters) -> Select[*tuple[Any, ...]]:
     wanted = {
         ReconciliationFinding.state: filters.state,
         ReconciliationFinding.stage: filters.stage,

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from billing.assurance import reconciliation_findings
 from portal.api import (
     accounts,
     allocations,
@@ -400,7 +401,7 @@ ROUTES: tuple[Route, ...] = (
         tag="Operations",
         words="What differs between usage, rated lines, ledger and documents",
         query=("account", "period", "state", "limit", "cursor"),
-        choices=reconciliation.STATES,
+        choices=reconciliation_findings.STATES,
         response=reconciliation_schemas.ReconciliationPage,
     ),
     Route(

@@ -1,7 +1,6 @@
 """Shapes of usage as it is read: records, and sums by bucket and dimension."""
 
-from portal.api.schemas import Out
-from portal.api.values import Instant
+from portal.api.values import Instant, Out
 
 
 class UsageRecordRow(Out):

@@ -74,16 +74,16 @@ def _measure(
         click.echo(json.dumps({"case": name, "engine": made.engine, "size": size, "prepared": kept}))
         return []
     if not sizes:
-        results = [room.cases.run(name, made, scale=scale, rounds=rounds)]
-        click.echo(results[0].as_json())
-        return results
+        result = room.cases.run(name, made, scale=scale, rounds=rounds)
+        click.echo(result.as_json())
+        return [result]
     results, slope = room.cases.run_sizes(name, made, scale=scale, rounds=rounds)
     for result in results:
         click.echo(result.as_json())
     click.echo(
         json.dumps({"case": name, "engine": made.engine, "sizes": [one.size for one in results], "slope": slope})
     )
-    return results
+    return list(results)
 
 
 def _load() -> SimpleNamespace:

@@ -7,7 +7,9 @@ REASONS: dict[str, Sentence] = {
     "not_the_last_closed": lambda fields: (
         f"{fields.get('month')} is not the last closed month: only that one opens again."
     ),
-    "out_of_balance": lambda fields: f"The books of {fields.get('month')} are out of balance: they are put right first.",
+    "out_of_balance": lambda fields: (
+        f"The books of {fields.get('month')} are out of balance: they are put right first."
+    ),
     "is_a_reversal": "This transaction is a reversal itself: post the original fact again instead.",
     "already_reversed": lambda fields: f"This transaction is reversed already, by {fields.get('reversal_id')}.",
     "nothing_to_reverse": "This transaction moved no money: there is nothing to reverse.",

@@ -63,7 +63,10 @@ def stranger_lists(walk: Walk, stops: Iterable[Stop]) -> Iterator[str]:
         if stop.sample.object_arguments(stop.rule) or stop.is_of_staff_keys:
             continue
         answer = walk.open(stop, "key:stranger" if stop.is_machine else "stranger")
-        if answer.status_code not in (200, stop.sample.expects):  # who has no transaction has no statement to prove: 409
+        if answer.status_code not in (
+            200,
+            stop.sample.expects,
+        ):  # who has no transaction has no statement to prove: 409
             yield f"{stop}: {answer.status_code} for another tenant about its own"
         leaked = [secret for secret in secrets if secret in answer.get_data(as_text=True)]
         if leaked:

@@ -295,7 +295,9 @@ _OPERATOR = {
     "/operator/ledger/entries/<owner>/<currency>/<name>": page(
         "Wallet of calla", owner="account_id", currency="=USD", name="=wallet"
     ),
-    "/operator/ledger/transactions/<transaction_id>": page("Payment received, transaction 4", transaction_id="transaction_id"),
+    "/operator/ledger/transactions/<transaction_id>": page(
+        "Payment received, transaction 4", transaction_id="transaction_id"
+    ),
     "/operator/ledger/months": page("Accounting months"),
     "/operator/ledger/months/<seller>/<month>/close": page(
         "Close October 2026", seller="seller", month="=2026-10", send={"form_key": "close"}

@@ -10,8 +10,8 @@ from billing.ledger import root_files
 from billing.storage.database import Database
 from portal.services import Services
 from tests.service.invoicing import world
-from tests.web.test_operator_desk import token
 from tests.web.pages import Page
+from tests.web.test_operator_desk import token
 
 Browser = Callable[..., FlaskClient]
 URL = "/operator/integrity/roots"

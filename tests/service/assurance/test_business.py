@@ -56,7 +56,7 @@ def test_each_figure_is_what_was_lived(database: Database) -> None:
 
 
 def test_the_cycle_says_where_each_period_stands(database: Database) -> None:
-    first, second = lived(database)
+    _, second = lived(database)
     invoicing_world.draft(database, second)
     with database.reading("jobs") as session:
         cycle = {one.label: one for one in business.of(session, now=NOW).cycle}
