@@ -99,10 +99,10 @@ class _Matcher:
             known = [each for each in held if each not in self._new]
             if known:
                 query = self._usage(kind).where(UsageRecord.usage_seq > seen)
-                for project, start_at, end_at, quantity_base in self._stream(query):
+                for taker, start_at, end_at, quantity_base in self._stream(query):
                     for cell_at, base in self._spread(kind, known, start_at, end_at, quantity_base):
                         shares = self._fresh.setdefault((kind, cell_at), defaultdict(int))
-                        shares[project] += base
+                        shares[taker] += base
         for each in self._new:
             self._take_all(each)
 
@@ -166,15 +166,15 @@ class _Matcher:
         """All that was used in the cell: what is remembered, and what is fresh; read from the records where it was never read."""
         whole = self._whole.get((kind, cell_at))
         if whole is not None:
-            return {project: base for project, base in whole.items() if base}
+            return {taker: base for taker, base in whole.items() if base}
         remembered = next((rows[each.id, cell_at] for each in active if (each.id, cell_at) in rows), None)
         used: Shares = defaultdict(int)
         if remembered is not None:
-            for project, base in remembered.shares.get("used", {}).items():
-                used[project] += int(base)
-        for project, base in self._fresh[kind, cell_at].items():
-            used[project] += base
-        return {project: base for project, base in used.items() if base}
+            for taker, base in remembered.shares.get("used", {}).items():
+                used[taker] += int(base)
+        for taker, base in self._fresh[kind, cell_at].items():
+            used[taker] += base
+        return {taker: base for taker, base in used.items() if base}
 
     def _take_all(self, each: Reservation) -> None:
         """Read all usage of a reservation's time so far, at its first look; its cells are then known whole."""
@@ -186,9 +186,9 @@ class _Matcher:
         if each.ends_at is not None:
             query = query.where(UsageRecord.start_at < each.ends_at)
         cells: dict[datetime, Shares] = {}
-        for project, start_at, end_at, quantity_base in self._stream(query):
+        for taker, start_at, end_at, quantity_base in self._stream(query):
             for cell_at, base in self._spread(kind, [each], start_at, end_at, quantity_base):
-                cells.setdefault(cell_at, defaultdict(int))[project] += base
+                cells.setdefault(cell_at, defaultdict(int))[taker] += base
         for cell_at, shares in cells.items():
             self._whole[kind, cell_at] = shares
             self._fresh.setdefault((kind, cell_at), {})
@@ -260,10 +260,14 @@ class _Matcher:
         return row
 
     def _usage(self, kind: tuple[str, str]) -> Any:
-        """(project, start, end, quantity) of the item's usage on demand as it was told; the matcher's own records left out."""
+        """(project, allocation, start, end, quantity) of the item's usage on demand as it was told; the matcher's own records left out."""
         meter_code, variant = kind
         return select(
-            UsageRecord.project_id, UsageRecord.start_at, UsageRecord.end_at, UsageRecord.quantity_base
+            UsageRecord.project_id,
+            UsageRecord.allocation_id,
+            UsageRecord.start_at,
+            UsageRecord.end_at,
+            UsageRecord.quantity_base,
         ).where(
             UsageRecord.billing_account_id == self._head.billing_account_id,
             UsageRecord.meter_code == meter_code,
@@ -275,35 +279,36 @@ class _Matcher:
 
     def _stream(self, query: Any) -> Iterable[tuple[str, datetime, datetime, int]]:
         with self._session.connection().execute(query.execution_options(yield_per=_BATCH)) as found:
-            for project, start_at, end_at, quantity_base in found:
-                yield project or "", start_at, end_at, quantity_base
+            for project_id, allocation_id, start_at, end_at, quantity_base in found:
+                yield f"{project_id or ''}/{allocation_id or ''}", start_at, end_at, quantity_base
 
 
 def _booked(row: ReservedHour) -> Booked:
-    reserved = {project: int(base) for project, base in row.shares.get("reserved", {}).items()}
+    reserved = {taker: int(base) for taker, base in row.shares.get("reserved", {}).items()}
     return Booked(reserved=reserved, unused_base=row.unused_base)
 
 
 def _pieces(each: Reservation, window: Window, revision: int, shares: Shares, unused_base: int) -> list[records.Piece]:
-    """The records of one difference: what leaves on demand comes to reserved, project by project; unused belongs to none."""
+    """The records of one difference: what leaves on demand comes to reserved, taker by taker; unused belongs to none."""
     made = []
-    for project, base in shares.items():
-        made.append(_piece(each, window, revision, ON_DEMAND, project, -base))
-        made.append(_piece(each, window, revision, RESERVED, project, base))
+    for taker, base in shares.items():
+        made.append(_piece(each, window, revision, ON_DEMAND, taker, -base))
+        made.append(_piece(each, window, revision, RESERVED, taker, base))
     if unused_base:
-        made.append(_piece(each, window, revision, UNUSED, "", unused_base))
+        made.append(_piece(each, window, revision, UNUSED, "/", unused_base))
     return made
 
 
 def _piece(
-    each: Reservation, window: Window, revision: int, mode: str, project: str, quantity_base: int
+    each: Reservation, window: Window, revision: int, mode: str, taker: str, quantity_base: int
 ) -> records.Piece:
-    source_id = f"{to_rfc3339(window[0])}/{revision}/{mode}" + (f"/{project}" if project else "")
+    source_id = f"{to_rfc3339(window[0])}/{revision}/{mode}" + (f"/{taker}" if taker != "/" else "")
+    project_id, _, allocation_id = taker.partition("/")
     origin = records.Origin(
         source=f"{SOURCE}{each.id}",
         source_id=source_id,
-        allocation_id=None,
-        project_id=project or None,
+        allocation_id=allocation_id or None,  # so that it leaves at the price it came at, also where that is locked
+        project_id=project_id or None,
         member_id=None,
         resource=each.name,
         tags_json="{}",
@@ -319,7 +324,7 @@ def _is_active(each: Reservation, instant: datetime) -> bool:
 
 
 def _text(shares: Shares) -> dict[str, str]:
-    return {project: str(base) for project, base in sorted(shares.items()) if base}
+    return {taker: str(base) for taker, base in sorted(shares.items()) if base}
 
 
 def _floor(instant: datetime) -> datetime:

@@ -1,4 +1,4 @@
-"""How much of an hour's usage is reserved, by project, and what stays unused. Pure: it depends on sums alone, never on their order."""
+"""How much of an hour's usage is reserved, by who used it, and what stays unused. Pure: it depends on sums alone, never on their order."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from billing.kernel.rounding import largest_remainder
 
 Shares = dict[str, int]
-"""Base units by project id, "" for none."""
+"""Base units by taker: `project id/allocation id`, each empty for none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,21 +18,21 @@ class Booked:
 
     @property
     def reserved_base(self) -> int:
-        """Over all projects."""
+        """Over all takers."""
         return sum(self.reserved.values())
 
 
 def fill(used: Mapping[str, int], capacity_base: int) -> Shares:
-    """What a capacity takes of the usage: all of it, or in proportion to what each project used (largest remainder).
+    """What a capacity takes of the usage: all of it, or in proportion to what each taker used (largest remainder).
 
-    Usage below zero takes nothing; a project whose corrections exceed its usage leaves what it gave back to the others' sum.
+    Usage below zero takes nothing; a taker whose corrections exceed its usage leaves what it gave back to the others' sum.
     """
-    takers = sorted(project for project, base in used.items() if base > 0)
+    takers = sorted(taker for taker, base in used.items() if base > 0)
     taken = min(max(sum(used.values()), 0), capacity_base)
     if not takers or taken <= 0:
         return {}
-    parts = largest_remainder(taken, [used[project] for project in takers])
-    return {project: part for project, part in zip(takers, parts, strict=True) if part}
+    parts = largest_remainder(taken, [used[taker] for taker in takers])
+    return {taker: part for taker, part in zip(takers, parts, strict=True) if part}
 
 
 def book(used: Mapping[str, int], capacities_base: list[int], *, is_over: bool) -> list[Booked]:
@@ -45,15 +45,15 @@ def book(used: Mapping[str, int], capacities_base: list[int], *, is_over: bool) 
     made = []
     for capacity_base in capacities_base:
         reserved = fill(left, capacity_base)
-        for project, base in reserved.items():
-            left[project] -= base
+        for taker, base in reserved.items():
+            left[taker] -= base
         unused_base = capacity_base - sum(reserved.values()) if is_over else 0
         made.append(Booked(reserved=reserved, unused_base=unused_base))
     return made
 
 
 def moved(before: Booked, after: Booked) -> tuple[Shares, int]:
-    """The difference that is still to be booked: (reserved by project, unused); projects without one are left out."""
-    projects = sorted({*before.reserved, *after.reserved})
-    shares = {project: after.reserved.get(project, 0) - before.reserved.get(project, 0) for project in projects}
-    return {project: base for project, base in shares.items() if base}, after.unused_base - before.unused_base
+    """The difference that is still to be booked: (reserved by taker, unused); takers without one are left out."""
+    takers = sorted({*before.reserved, *after.reserved})
+    shares = {taker: after.reserved.get(taker, 0) - before.reserved.get(taker, 0) for taker in takers}
+    return {taker: base for taker, base in shares.items() if base}, after.unused_base - before.unused_base

@@ -219,7 +219,7 @@ class InboxEvent(Base):
 class ReservedHour(Base):
     """How far one hour of a reservation has been matched, in base units: what was used in it, and what of that was booked.
 
-    An hour with a border of months or prices inside has a row for each part. `shares` says the same by project ("" for none):
+    An hour with a border of months or prices inside has a row for each part. `shares` says the same by taker (`project id/allocation id`):
     {"used": {project: base}, "reserved": {project: base}}, decimal text. All of it follows from the usage records.
     """
 

@@ -209,7 +209,7 @@ def _refuse_rated(session: Session, account_id: str, stretch: _Stretch, locks: p
             RatedLine.price_version_id == stretch.price_version_id,
         )
     )
-    asked_at = locks.instant_of(UsageRecord.start_at, Allocation.started_at)
+    asked_at = locks.priced_at()
     found = session.execute(lines.where(asked_at >= stretch.start_at, asked_at < stretch.end_at)).scalar()
     if found is not None:
         account = session.get_one(BillingAccount, account_id)

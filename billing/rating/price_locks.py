@@ -5,10 +5,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, or_, select
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.orm import Session
 
 from billing.catalog import terms
+from billing.catalog.items import ON_DEMAND, SPOT
 from billing.catalog.tables import PlanVersion, Subscription
+from billing.metering.tables import Allocation, UsageRecord
 
 _LAST = datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -19,19 +21,19 @@ class Locks:
 
     spans: tuple[tuple[datetime, datetime], ...]
 
-    def instant_of(
-        self, start_at: InstrumentedAttribute[datetime], allocated_at: InstrumentedAttribute[datetime]
-    ) -> ColumnElement[datetime]:
+    def priced_at(self) -> ColumnElement[datetime]:
         """The instant whose price a usage record takes: its allocation's start where that locked it, else its own.
 
-        `allocated_at` is NULL for usage without an allocation.
+        For a query that has outer-joined the allocation. Reserved hours are paid as their reservation says, whatever ran in them.
         """
+        start_at, allocated_at = UsageRecord.start_at, Allocation.started_at
         if not self.spans:
             return start_at.expression
         is_locked: list[ColumnElement[bool]] = [
             and_(allocated_at >= start, allocated_at < end) for start, end in self.spans
         ]
-        return case((or_(*is_locked), allocated_at), else_=start_at)
+        is_own = UsageRecord.mode.in_((ON_DEMAND, SPOT))
+        return case((and_(is_own, or_(*is_locked)), allocated_at), else_=start_at)
 
 
 def load(session: Session, account_id: str) -> Locks:

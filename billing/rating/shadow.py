@@ -314,7 +314,7 @@ def _rows(session: Session, account_id: str, locks: Locks, first_at: datetime, l
     """
     start_micros = priced_micros = plain.micros(session, UsageRecord.start_at)
     if locks.spans:
-        priced_micros = plain.micros(session, locks.instant_of(UsageRecord.start_at, Allocation.started_at))
+        priced_micros = plain.micros(session, locks.priced_at())
     rows = (
         select(
             UsageRecord.id,

@@ -40,7 +40,7 @@ def query(session: Session, locks: Locks) -> Rows:
     start_micros = plain.micros(session, UsageRecord.start_at)
     priced_micros = start_micros
     if locks.spans:
-        priced_micros = plain.micros(session, locks.instant_of(UsageRecord.start_at, Allocation.started_at))
+        priced_micros = plain.micros(session, locks.priced_at())
     rows = select(
         UsageRecord.id,
         UsageRecord.usage_seq,

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from billing.accounts import heads
 from billing.accounts.attribution import Attributor
-from billing.catalog import activations, onboarding, plans, reservations
+from billing.catalog import activations, onboarding, plans, reservations, terms
 from billing.catalog.errors import ReservationEnded
 from billing.catalog.items import Item
 from billing.catalog.reservations import HOUR, Wanted
@@ -17,9 +17,10 @@ from billing.kernel.errors import Invalid, NotFound
 from billing.kernel.ids import new_id
 from billing.metering import records, reserved_hours
 from billing.metering.tables import ReservedHour, UsageRecord
-from billing.rating import rater
+from billing.rating import price_changes, rater
 from billing.rating.tables import RatedLine
 from billing.storage.database import Database
+from tests.service.rating import world as rating_world
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 TEN = datetime(2026, 11, 20, 10, tzinfo=UTC)
@@ -57,6 +58,7 @@ class Ran:
     minutes: int = 60
     project: str | None = None
     sign: int = 1
+    allocation_id: str | None = None
 
 
 def opened(database: Database, *, zone: str = "UTC", code: str = "acme", book: str = BOOK) -> str:
@@ -89,7 +91,7 @@ def tell(database: Database, account_id: str, *ran: Ran, now: datetime = NOW) ->
             origin = records.Origin(
                 source="test",
                 source_id=new_id("evt"),
-                allocation_id=None,
+                allocation_id=one.allocation_id,
                 project_id=attributor.project_id(account_id, one.project),
                 member_id=None,
                 resource="gpu-node/1",
@@ -201,6 +203,27 @@ def test_projects_share_by_what_they_used_and_each_pays_for_its_own_rest(databas
     for project, mode, base in rows:
         sums[project, mode] = sums.get((project, mode), 0) + base
     assert sorted(base // GPU_HOUR for base in sums.values()) == [1, 1, 2, 2]
+
+
+def test_what_is_reserved_leaves_at_the_price_it_came_at_also_where_that_is_locked(database: Database) -> None:
+    account_id = opened(database)
+    dearer = BOOK.replace("1970-01-01", "2026-11-19").replace("3.00", "4.00")
+    with database.transaction("jobs") as session:
+        price_changes.change_plan(
+            session,
+            now=NOW,
+            code="gpu-plan",
+            book_code="gpu",
+            valid_from=plans.ALWAYS + timedelta(seconds=1),
+            terms=terms.PlanTerms(locks_price=True),
+            actor="test",
+        )
+        activations.install(session, dearer, now=NOW, actor="test")
+    old = rating_world.allocate(database, account_id, TEN - timedelta(days=2))
+    reserve(database, account_id, wanted("2"))
+    tell(database, account_id, Ran(4, allocation_id=old))
+    # Two hours at the locked 3.00, two reserved at 2.00, two of the next hour unused at 1.50; the day's 4.00 is nobody's price.
+    assert cost_minor(database, account_id) == 1_300
 
 
 def test_an_hour_that_has_not_ended_has_nothing_unused_yet(database: Database) -> None:
