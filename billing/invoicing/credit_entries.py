@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from billing.invoicing import credits
 from billing.invoicing.documents.model import Allowance
-from billing.invoicing.errors import NegativeTotal
 from billing.kernel.money import Money
 from billing.ledger import promos
 from billing.ledger.entries import Entry
@@ -41,11 +40,10 @@ def of(
     """Revenue by family (deferred for the sale of a commitment) and tax by country: first back to commitment, discount and promo
     (commit_return, discount_return, promo_return), then against the receivable (credit_note), then to the wallet (refund_credit).
 
-    Raises NegativeTotal where a family would be credited less than nothing.
+    A family or a tax below zero (late corrections that outweigh the rest of it) takes its part back from where the others go; whoever
+    calls refuses a document whose total is below zero.
     """
     sources = _sources(figures, billed)
-    if any(amount < 0 for amount in sources.values()):
-        raise NegativeTotal(net_minor=min(sources.values()), currency=currency)
     returned = _commit_returns(note_id, figures, billed, sources, currency)
     returned += _allowance_returns(note_id, figures, allowances, sources, currency)
     for group in figures.groups:
@@ -121,9 +119,16 @@ def _allowance_returns(
 
 
 def _to_tenant(note_id: str, sources: Mapping[_Source, int], to_receivable_minor: int, currency: str) -> list[Entry]:
+    below = {source: -amount_minor for source, amount_minor in sources.items() if amount_minor < 0}
     made, left = [], to_receivable_minor
+    if below:
+        kind, place = ("credit_note", "receivable") if to_receivable_minor else ("refund_credit", "wallet")
+        detail = {"credit_note": note_id}
+        for source, amount_minor in sorted(below.items(), key=lambda item: item[0].name):
+            made.append(_entry(kind, place, source.name, amount_minor, currency, detail))
+        left += sum(below.values()) if to_receivable_minor else 0
     for source, amount_minor in sorted(sources.items(), key=lambda item: item[0].name):
-        first = min(left, amount_minor)
+        first = min(left, max(0, amount_minor))
         left -= first
         detail = {"credit_note": note_id}
         if source.contract_id is not None:

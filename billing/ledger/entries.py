@@ -64,8 +64,9 @@ KINDS: dict[str, frozenset[tuple[str, str]]] = {
     "tax_inclusive": _pairs("revenue", "tax", swapped=True),
     "rounding": _pairs("rounding", "revenue receivable wallet", swapped=True),
     "wallet_apply": _pairs("wallet", "receivable"),
-    "credit_note": _pairs("revenue tax unbilled deferred rounding", "receivable wallet"),
-    "refund_credit": _pairs("revenue tax unbilled deferred rounding", "wallet"),
+    "credit_note": _pairs("revenue tax unbilled deferred rounding", "receivable wallet")
+    | _pairs("receivable", "revenue tax"),  # of a family or a tax below zero
+    "refund_credit": _pairs("revenue tax unbilled deferred rounding", "wallet") | _pairs("wallet", "revenue tax"),
     "promo_return": _pairs("revenue", "promo"),
     "discount_return": _pairs("revenue", "discount"),
     "stripe_credit": _pairs("cash", "wallet receivable"),

@@ -26,8 +26,8 @@ TABLE = {
     "rounding": "rounding<>revenue rounding<>receivable rounding<>wallet",
     "wallet_apply": "wallet>receivable",
     "credit_note": "revenue>receivable tax>receivable unbilled>receivable deferred>receivable rounding>receivable "
-    "revenue>wallet tax>wallet unbilled>wallet deferred>wallet rounding>wallet",
-    "refund_credit": "revenue>wallet tax>wallet unbilled>wallet deferred>wallet rounding>wallet",
+    "revenue>wallet tax>wallet unbilled>wallet deferred>wallet rounding>wallet receivable>revenue receivable>tax",
+    "refund_credit": "revenue<>wallet tax<>wallet unbilled>wallet deferred>wallet rounding>wallet",
     "promo_return": "revenue>promo",
     "discount_return": "revenue>discount",
     "stripe_credit": "cash>wallet cash>receivable",
