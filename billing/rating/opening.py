@@ -19,6 +19,7 @@ from billing.catalog.subscriptions import PlanStretch
 from billing.kernel import canonical
 from billing.kernel.clock import to_rfc3339
 from billing.ledger import promos
+from billing.ledger.tables import LedgerTransaction
 from billing.metering import records
 from billing.metering.records import Origin, Piece
 from billing.metering.tables import UsageRecord
@@ -27,6 +28,7 @@ from billing.rating.tables import BillingPeriod
 
 METER = "plan_fee"
 SOURCE = "plan/fee"
+GRANT_KIND = "promo_grant"
 GRANT_SOURCE = "plan_period"
 
 
@@ -58,7 +60,7 @@ def open_periods(session: Session, *, now: datetime, account_id: str) -> int:
     ]
     if pieces:
         records.insert(session, records.rows(head, pieces, now=now))
-    given = sum(_give(session, account, period, stretches, now) for period in begun if period.invoiced_at is None)
+    given = sum(_give_all(session, account, begun, stretches, now))
     session.flush()  # rating reads the head's count
     return len(pieces) + given
 
@@ -88,27 +90,38 @@ def _pieces(
             yield Piece(origin, item, (start_at, start_at), 1)
 
 
-def _give(
+def _give_all(
     session: Session,
     account: BillingAccount,
-    period: BillingPeriod,
+    begun: Sequence[BillingPeriod],
     stretches: Sequence[PlanStretch],
     now: datetime,
-) -> int:
-    """The gift of the plan with which the period begins, once."""
-    first = plan_periods.parts(stretches, period)[0]
-    amount = first.terms.grant_in(account.currency)
-    if amount is None:
-        return 0
-    granted = promos.grant(
-        session,
-        now=now,
-        head=heads.lock_one(session, account.id),
-        kind="promo_grant",
-        amount=amount,
-        reason=f"Included in the plan for {period.label}",
-        actor="job:terms",
-        source_type=GRANT_SOURCE,
-        source_id=f"{account.id}/{period.label}",
+) -> Iterator[bool]:
+    """The gift of the plan with which each period begins, once: what was given stays also where another plan begins there later."""
+    source_ids = [f"{account.id}/{period.label}" for period in begun if period.invoiced_at is None]
+    given = set(
+        session.scalars(
+            select(LedgerTransaction.source_id).where(
+                LedgerTransaction.type == GRANT_KIND,
+                LedgerTransaction.source_type == GRANT_SOURCE,
+                LedgerTransaction.source_id.in_(source_ids),
+            )
+        )
     )
-    return int(granted.is_new)
+    for period in begun:
+        amount = plan_periods.parts(stretches, period)[0].terms.grant_in(account.currency)
+        source_id = f"{account.id}/{period.label}"
+        if period.invoiced_at is not None or amount is None or source_id in given:
+            continue
+        granted = promos.grant(
+            session,
+            now=now,
+            head=heads.lock_one(session, account.id),
+            kind=GRANT_KIND,
+            amount=amount,
+            reason=f"Included in the plan for {period.label}",
+            actor="job:terms",
+            source_type=GRANT_SOURCE,
+            source_id=source_id,
+        )
+        yield granted.is_new
