@@ -179,9 +179,27 @@ class PriceTable:
         schedule = _Schedule(starts=[], prices=[])
         for each in (item.of_any_variant, *((item,) if item.variant else ())):
             schedule = _over(self._schedule(subscriptions, currency, each), schedule)
-            own = self._overrides.get((account_id, each), [])
-            schedule = _over(_Schedule(starts=[at for at, _ in own], prices=[price for _, price in own]), schedule)
+            schedule = _over(self._own(account_id, subscriptions, each), schedule)
         return schedule
+
+    def _own(self, account_id: str, subscriptions: Sequence[tuple[datetime, str]], item: Item) -> _Schedule:
+        """The account's own prices of an item; of a fee only while the plan's terms ask for it: with the plan the fee goes."""
+        rows = self._overrides.get((account_id, item), [])
+        own = _Schedule(starts=[at for at, _ in rows], prices=[price for _, price in rows])
+        if not rows or kind_of(item.meter_code) != FEE:
+            return own
+        at: dict[datetime, Price | None] = {}
+        for subscribed_at, unsubscribed_at, plan_id in _spans(subscriptions):
+            at[subscribed_at] = None  # until a version of the plan has begun
+            for planned_at, replaced_at, _ in _spans(self._plans.get(plan_id, ())):
+                start, end = max(subscribed_at, planned_at), _earlier(unsubscribed_at, replaced_at)
+                if end is not None and start >= end:
+                    continue
+                is_asked = item.variant in self._fees.get((plan_id, planned_at), ())
+                at[start] = _said(own, start) if is_asked else None
+                if is_asked:
+                    at.update((each, price) for each, price in rows if start < each and (end is None or each < end))
+        return _changes(at)
 
     def _schedule(self, subscriptions: Sequence[tuple[datetime, str]], currency: str, item: Item) -> _Schedule:
         at: dict[datetime, Price | None] = {}  # later words about an instant replace earlier ones
@@ -318,12 +336,12 @@ def _read_overrides(
 
 def _over(upper: _Schedule, lower: _Schedule) -> _Schedule:
     """Two schedules as one: what the upper says, and the lower where it says nothing."""
+    return _changes({at: _said(upper, at) or _said(lower, at) for at in {*upper.starts, *lower.starts}})
 
-    def said(schedule: _Schedule, instant: datetime) -> Price | None:
-        place = bisect_right(schedule.starts, instant) - 1
-        return schedule.prices[place] if place >= 0 else None
 
-    return _changes({at: said(upper, at) or said(lower, at) for at in {*upper.starts, *lower.starts}})
+def _said(schedule: _Schedule, instant: datetime) -> Price | None:
+    place = bisect_right(schedule.starts, instant) - 1
+    return schedule.prices[place] if place >= 0 else None
 
 
 def _changes(at: dict[datetime, Price | None]) -> _Schedule:
