@@ -84,4 +84,5 @@ def test_a_price_of_the_accounts_own_for_a_fee_ends_with_the_plan_that_asks_for_
     catalog_world.override(database, catalog_world.staff(database), own)
     _subscribe(database, account_id, at=NOVEMBER)
     terms_world.use(database, account_id, Use(1, at=datetime(2026, 11, 3, tzinfo=UTC)), now=DECEMBER)
+    terms_world.use(database, account_id, now=DECEMBER)  # November has begun with its usage, and is looked at again
     assert -world.balance(database, account_id).unbilled_minor == 5_000 + 3_000 + 1
