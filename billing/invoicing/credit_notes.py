@@ -1,6 +1,7 @@
 """Credit notes: the only way to correct what was issued. Own series, the invoice named, VAT as tax on all credited so far.
 
-The credit goes against what is open of the invoice first, the rest to the wallet; nothing more is posted for a refund as credit.
+The credit goes against what is open of the invoice first, then against what of it was written off, the rest to the wallet; nothing
+more is posted for a refund as credit.
 """
 
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ from billing.invoicing import (
     sales,
     settlement,
     tax,
+    write_offs,
 )
 from billing.invoicing.documents import model, page
 from billing.invoicing.documents.model import InvoiceDocument, Line
@@ -32,6 +34,7 @@ from billing.invoicing.tables import InvoiceAllowance, InvoiceHeader, InvoiceLin
 from billing.kernel.clock import get_zone
 from billing.kernel.errors import Invalid, NotFound
 from billing.kernel.ids import new_id, new_ids
+from billing.kernel.money import Money
 from billing.ledger import book
 from billing.storage import outbox
 
@@ -84,11 +87,21 @@ def credit(
     gives_back = any(figures.covers.values()) or bool(figures.allowances)
     if figures.payable_minor < 0 or (figures.payable_minor == 0 and not gives_back):
         raise NegativeTotal(invoice_id=header.id, net_minor=figures.net_minor, currency=header.currency)
+    note_id = new_id("drf")
+    # What was written off was never paid: a credit takes its place before anything goes to the wallet.
+    write_offs.undo_for_payment(
+        session,
+        now=now,
+        head=head,
+        invoice_id=header.id,
+        amount=Money(minor=figures.payable_minor, currency=header.currency),
+        actor=actor,
+        source_id=note_id,
+    )
     to_receivable = min(figures.payable_minor, settlement.open_minor(session, header.id))
 
     seller = directory.get_seller(session, header.seller_id)
     today = now.astimezone(get_zone(seller.zone)).date()
-    note_id = new_id("drf")
     line_ids = dict(zip(figures.lines, new_ids("inl", len(figures.lines)), strict=True))
     tried = numbers.dummy(seller.credit_note_prefix, today)
     page.try_out(_document(note_id, invoice, figures, line_ids, reason, to_receivable, tried))

@@ -125,7 +125,11 @@ def of_rest(invoice: Creditable) -> Credit:
 
 
 def of_lines(invoice: Creditable, amounts: Mapping[str, int | None]) -> Credit:
-    """Credit net amounts of lines; None takes the rest of that line. Raises CreditTooHigh naming the line."""
+    """Credit net amounts of lines; None takes the rest of that line.
+
+    Raises CreditTooHigh naming the line, or where the lines come to more than is left of the invoice: lines below zero are credited
+    with those that they are set against.
+    """
     by_id = {line.line_id: line for line in invoice.charges}
     chosen: dict[str, int] = {}
     for line_id, amount_minor in amounts.items():
@@ -136,7 +140,12 @@ def of_lines(invoice: Creditable, amounts: Mapping[str, int | None]) -> Credit:
         if wanted == 0 or (wanted > 0) != (rest > 0) or abs(wanted) > abs(rest):
             raise CreditTooHigh(requested_minor=wanted, creditable_minor=rest, currency=invoice.currency, line=line_id)
         chosen[line_id] = wanted
-    return _credit(invoice, chosen)
+    made = _credit(invoice, chosen)
+    if made.payable_minor > max(0, invoice.rest_minor):
+        raise CreditTooHigh(
+            requested_minor=made.payable_minor, creditable_minor=invoice.rest_minor, currency=invoice.currency
+        )
+    return made
 
 
 def of_amount(invoice: Creditable, amount_minor: int) -> Credit:

@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from billing.accounts import heads
 from billing.assurance import reconciliation
-from billing.invoicing import invoices, settlement, write_offs
+from billing.invoicing import credit_notes, invoices, settlement, write_offs
 from billing.invoicing.tables import InvoiceHeader, InvoiceSettlement
 from billing.kernel.errors import Invalid, NotFound
 from billing.kernel.money import Money
@@ -181,3 +181,28 @@ def test_a_wallet_below_zero_is_written_off_and_the_next_money_undoes_it(databas
         [own] = balances.of_account(session, account_id)
         assert own.wallet_minor == 0
         assert wallet_write_offs.standing(session, account_id, key="wallet/USD", currency="USD") == {"bad_debt": 200}
+
+
+@pytest.mark.parametrize("with_tax", [True, False])
+def test_crediting_what_was_written_off_gives_the_tenant_nothing_and_takes_the_tax_back_once(
+    database: Database, with_tax: bool
+) -> None:
+    """119.00 billed, 50.00 paid, 69.00 written off, all credited: 50.00 to the wallet, no bad debt, no tax left."""
+    invoice = world.invoice_of(database, 10_000)
+    _paid(database, invoice, 5_000)
+    _written_off(database, invoice, 6_900, with_tax=with_tax)
+    with database.transaction() as session:
+        done = credit_notes.credit(session, now=NOW, invoice_id=invoice.id, reason="Outage", actor="usr_ann", full=True)
+    assert (done.payable_minor, done.to_receivable_minor, done.to_wallet_minor) == (11_900, 6_900, 5_000)
+    assert _figures(database, invoice) == {"open": 0, "receivable": 0, "wallet": 5_000, "bad_debt": 0, "tax": 0}
+
+
+def test_a_part_credit_undoes_that_much_of_a_write_off(database: Database) -> None:
+    """119.00 written off with its tax, 11.90 credited: 107.10 stays written off, 90.00 bad debt; tax 19 - 17.10 - 1.90."""
+    invoice = world.invoice_of(database, 10_000)
+    _written_off(database, invoice, 11_900)
+    with database.transaction() as session:
+        credit_notes.credit(
+            session, now=NOW, invoice_id=invoice.id, reason="Outage", actor="usr_ann", amount_minor=1_190
+        )
+    assert _figures(database, invoice) == {"open": 0, "receivable": 0, "wallet": 0, "bad_debt": -9_000, "tax": 0}

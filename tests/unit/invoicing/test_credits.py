@@ -123,3 +123,13 @@ def test_any_sequence_of_credits_ends_exactly_at_the_invoice(
         books.add(credits.of_rest(books.invoice()))
         assert sum(note.payable_minor for note in books.notes) == total
         assert sum(note.tax_minor for note in books.notes) == books.tax_minor
+
+
+def test_lines_are_not_credited_beyond_the_invoice_while_a_line_below_zero_stands() -> None:
+    """Billed 1,300 - 100 = 1,200 and 228 of VAT: 1,300 alone would give back 1,547 of 1,428."""
+    books = Books({"a": 1_300, "b": -100})
+    with pytest.raises(CreditTooHigh) as refused:
+        credits.of_lines(books.invoice(), {"a": None})
+    assert refused.value.fields == {"requested_minor": 1_547, "creditable_minor": 1_428, "currency": "EUR"}
+    both = credits.of_lines(books.invoice(), {"a": None, "b": None})
+    assert (both.net_minor, both.tax_minor, both.payable_minor) == (1_200, 228, 1_428)
