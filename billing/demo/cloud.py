@@ -24,7 +24,7 @@ from billing.kernel.periods import Period
 from billing.metering import accrual, allocations, ingest
 from billing.metering.sources.port import EventFacts
 from billing.payments.providers.port import Provider
-from billing.rating import postings, rater
+from billing.rating import up_to_date
 from billing.storage.database import Database
 from billing.storage.tables import Setting
 
@@ -60,7 +60,8 @@ def load(
     for number, month in enumerate(months):
         progress(f"living through {periods.label_of(month.start_at, 'month', 'UTC')}")
         before = months[number - 1] if number else None
-        planned = settling.acts_of_month(cloud, month, before, is_present=number == len(months) - 1)
+        is_present = number == len(months) - 1
+        planned = settling.acts_of_month(cloud, month, before, number=number, is_present=is_present)
         for at, act in sorted(planned, key=lambda pair: pair[0]):
             if at <= now:
                 act()
@@ -131,7 +132,7 @@ def _people(database: Database, at: datetime) -> dict[str, str]:
 def _use(
     database: Database, tenant: Tenant, account_id: str, month: Period, number: int, months: list[Period], now: datetime
 ) -> None:
-    """One tenant's month in its own zone: allocations live, storage is measured, all is rated and posted at its end."""
+    """One tenant's month in its own zone: allocations live, storage is measured, all is rated, posted and closed at its end."""
     month = _own(month, tenant.zone)
     end_at = min(month.end_at, now)
     with database.transaction("jobs") as session:
@@ -142,9 +143,7 @@ def _use(
         )
     with database.transaction("jobs") as session:
         accrual.accrue(session, now=end_at, account_id=account_id)
-        while rater.rate_account(session, now=end_at, account_id=account_id, limit=10_000) >= 10_000:
-            pass
-        postings.post_account(session, now=end_at, account_id=account_id)
+        up_to_date.bring(session, now=end_at, account_id=account_id)
 
 
 def _own(month: Period, zone: str) -> Period:

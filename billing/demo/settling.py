@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
+from billing.catalog import commitments, reservations
 from billing.controls import second_person
 from billing.demo.tenants import TENANTS, Tenant
-from billing.invoicing import drafts, invoices, issue
+from billing.invoicing import drafts, invoices, issue, sales
 from billing.kernel import periods
 from billing.kernel.money import Money
 from billing.kernel.periods import Period
@@ -20,6 +21,7 @@ from billing.storage.database import Database
 _MAKER, _APPROVER = "mia@plumbline.example", "otto@plumbline.example"
 # Days after the month's end on which each tenant pays its invoice; whoever is missing has not paid yet.
 _PAYS_AFTER_DAYS = {"northwind": 9, "tidewater": 20}
+_COMMITTED = timedelta(days=365)
 _UNREVIEWED = "tidewater"  # its newest invoice waits in review, so that the workbench has something to show
 
 
@@ -35,17 +37,26 @@ class Cloud:
 
 
 def acts_of_month(
-    cloud: Cloud, month: Period, before: Period | None, *, is_present: bool
+    cloud: Cloud, month: Period, before: Period | None, *, number: int, is_present: bool
 ) -> Iterator[tuple[datetime, Callable[[], None]]]:
-    """(instant, act) of all money acts of one month: top-ups, the invoices of the month before, refunds in the present one."""
+    """(instant, act) of all money acts of one month: top-ups, the invoices of the month before, refunds in the present one.
+
+    `number` is the month's place: commitments are sold in the first, reservations begin with the second.
+    """
     for tenant in TENANTS:
         for day, amount_minor in tenant.top_ups:
             at = month.start_at + timedelta(days=day - 1, hours=10)
             yield at, partial(_top_up, cloud, tenant, amount_minor, at)
+    for tenant in TENANTS:
+        if before is None and tenant.commitment is not None:
+            sold_at = month.start_at + timedelta(hours=9)
+            yield sold_at, partial(_commit, cloud, tenant, month.start_at, sold_at)
+        if number == 1 and tenant.reserved is not None:
+            yield month.start_at, partial(_reserve, cloud, tenant, month.start_at)
     if before is not None:
         label = periods.label_of(before.start_at, "month", "UTC")
-        for number, tenant in enumerate(TENANTS):
-            issued_at = month.start_at + timedelta(days=2, hours=8, minutes=number)
+        for place, tenant in enumerate(TENANTS):
+            issued_at = month.start_at + timedelta(days=2, hours=8, minutes=place)
             is_reviewed = not (is_present and tenant.code == _UNREVIEWED)
             yield issued_at, partial(_bill, cloud, tenant, label, issued_at, is_reviewed)
             if tenant.code in _PAYS_AFTER_DAYS:
@@ -59,6 +70,49 @@ def acts_of_month(
 def _top_up(cloud: Cloud, tenant: Tenant, amount_minor: int, at: datetime) -> None:
     amount = Money(minor=amount_minor, currency="USD")
     pay(cloud, tenant, amount, at=at, key=f"demo-top-up-{at:%Y-%m-%d}")
+
+
+def _commit(cloud: Cloud, tenant: Tenant, starts_at: datetime, at: datetime) -> None:
+    """Sell the tenant its commitment, by an invoice that it pays at once by card."""
+    wanted, account_id, approver = tenant.commitment, cloud.account_ids[tenant.code], cloud.people[_APPROVER]
+    if wanted is None:
+        return
+    with cloud.database.transaction("jobs") as session:
+        contract = commitments.create(
+            session,
+            now=at,
+            account_id=account_id,
+            name=wanted.name,
+            amount=Money(minor=wanted.amount_minor, currency="USD"),
+            starts_at=starts_at,
+            ends_at=starts_at + _COMMITTED,
+            families=wanted.families,
+            actor=cloud.people[_MAKER],
+        )
+        draft_id = sales.draft(session, now=at, contract_id=contract.id, actor=cloud.people[_MAKER])
+    with cloud.database.transaction("jobs") as session:
+        if invoices.get_invoice(session, now=at, key=draft_id).row.state == "draft":
+            drafts.approve(session, now=at, draft_id=draft_id, actor=approver)
+        due_minor = issue.issue(session, now=at, draft_id=draft_id, actor=approver).total_minor
+    amount = Money(minor=due_minor, currency="USD")
+    pay(cloud, tenant, amount, at=at + timedelta(hours=2), key="demo-commitment", invoice_id=draft_id)
+
+
+def _reserve(cloud: Cloud, tenant: Tenant, at: datetime) -> None:
+    """Reserve the tenant's GPUs from the instant on."""
+    wanted = tenant.reserved
+    if wanted is None:
+        return
+    with cloud.database.transaction("jobs") as session:
+        reservations.create(
+            session,
+            now=at,
+            account_id=cloud.account_ids[tenant.code],
+            wanted=reservations.Wanted(
+                name=wanted.name, meter_code="gpu_hour", variant=wanted.variant, capacity=wanted.gpus, starts_at=at
+            ),
+            actor=cloud.people[_MAKER],
+        )
 
 
 def _bill(cloud: Cloud, tenant: Tenant, label: str, at: datetime, is_reviewed: bool) -> None:

@@ -29,6 +29,24 @@ class Machine:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Commitment:
+    """Paid in advance on the first month's first day, net in minor units, for charges of these families in the year that follows."""
+
+    name: str
+    amount_minor: int
+    families: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reserved:
+    """GPUs of a model reserved from the second month on, used or not."""
+
+    name: str
+    variant: str
+    gpus: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Tenant:
     """One tenant with its billing account on a plan; `top_ups` are (day of each month, minor units), `stored_gib` grows a little
     every day.
@@ -46,6 +64,8 @@ class Tenant:
     budget_minor: int = 0
     owner: str = ""
     plan: str = "gpu-cloud"
+    commitment: Commitment | None = None
+    reserved: Reserved | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,21 +144,24 @@ TENANTS = (
         ),
         always_on=(
             Machine(
-                resource="gpu-l40s-2x",
+                resource="gpu-h100-1x",
                 name="inference-gateway",
                 project="planning",
-                gpus="2",
-                cpu_cores=24,
-                memory_gib=192,
+                gpus="1",
+                cpu_cores=12,
+                memory_gib=96,
                 shortest_h=0,
                 longest_h=0,
                 runs_a_month=1,
                 members=("chidi",),
-                variant="l40s",
+                variant="h100",
             ),
         ),
         stored_gib=2_400,
         budget_minor=500_000,
+        plan="gpu-cloud-committed",
+        commitment=Commitment(name="GPU year", amount_minor=2_400_000, families=("gpu",)),
+        reserved=Reserved(name="inference", variant="h100", gpus="2"),
     ),
     Tenant(
         code="heliograph",
