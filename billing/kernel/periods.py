@@ -46,12 +46,13 @@ def month_of(instant: datetime, zone: str) -> Period:
 
 def month(label: str, zone: str) -> Period:
     """The calendar month "2016-12" in a zone. Raises Invalid(field="period") for any other text."""
+    tz = get_zone(zone)
     try:
         first = date.fromisoformat(f"{label}-01")
-    except ValueError:
+        following = (first.replace(day=28) + timedelta(days=4)).replace(day=1)
+        return Period(start_at=_midnight(first, tz), end_at=_midnight(following, tz))
+    except (ValueError, OverflowError):  # the first and the last month of the calendar reach beyond it
         raise Invalid(field="period", value=label[:40], reason="not_a_month") from None
-    following = (first.replace(day=28) + timedelta(days=4)).replace(day=1)
-    return Period(start_at=_midnight(first, get_zone(zone)), end_at=_midnight(following, get_zone(zone)))
 
 
 def label_of(instant: datetime, grain: Grain, zone: str) -> str:

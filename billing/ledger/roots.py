@@ -27,6 +27,7 @@ START = "0" * 64
 """`previous_hash` of the first root."""
 
 _LOCK = "signed-roots"
+_SEQ_MAX = 2**63 - 1  # what the column holds
 _SIGNED = b"plumbline signed root\n"
 
 
@@ -220,7 +221,7 @@ def list_roots(session: Session, *, limit: int, before_seq: int | None = None) -
 
 def get(session: Session, seq: int) -> RootRow:
     """The root of that number. Raises NothingSigned."""
-    found = next(_rows(session, limit=1, before_seq=seq + 1), None)
+    found = next(_rows(session, limit=1, before_seq=seq + 1), None) if 0 < seq < _SEQ_MAX else None
     if found is None or found.seq != seq:
         raise NothingSigned(seq=seq, reason="no_such_root")
     return found

@@ -34,7 +34,9 @@ def _what(fields: dict[str, Any]) -> str:
 
 
 REASONS: dict[str, Sentence] = {
-    "not_toml": lambda fields: f"The price book cannot be read as TOML: {fields.get('detail')}.",
+    "not_toml": lambda fields: (
+        f"The text cannot be read as TOML: {fields.get('detail') or 'it is nested too deeply, or holds a number that is too large'}."
+    ),
     "missing": lambda fields: f"{fields.get('field', 'A value')} is missing{_where(fields)}.",
     "unknown_key": lambda fields: f"{_what(fields)} is not known{_where(fields)}.",
     "below_zero": lambda fields: (

@@ -26,6 +26,10 @@ _OURS = {
 }
 
 
+def test_text_that_no_parser_can_hold_is_told_without_its_detail() -> None:
+    assert "None" not in sentences.of(Invalid(field="book", reason="not_toml"))
+
+
 def _codes() -> set[str]:
     found: set[str] = set()
     waiting = [Refusal]

@@ -107,6 +107,8 @@ def read(text: str) -> Map:
         raise Invalid(field="map", value=str(error)[:200], reason="map_not_toml") from None
     except ValidationError as error:
         raise Invalid(field="map", value=str(error)[:200], reason="map_wrong_key") from None
+    except (RecursionError, ValueError):  # brackets nested by the thousand, an integer beyond what can be held
+        raise Invalid(field="map", value="too deep, or too large a number", reason="map_not_toml") from None
     _check(made)
     return made
 

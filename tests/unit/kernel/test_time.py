@@ -53,6 +53,13 @@ def test_an_empty_or_reversed_period_cannot_be_built() -> None:
         Period(start_at=at, end_at=at)
 
 
+@pytest.mark.parametrize(("label", "zone"), [("9999-12", "UTC"), ("0001-01", "Asia/Tokyo"), ("2026-13", "UTC")])
+def test_a_month_beyond_the_calendar_is_no_month(label: str, zone: str) -> None:
+    with pytest.raises(Invalid) as refusal:
+        periods.month(label, zone)
+    assert refusal.value.fields["reason"] == "not_a_month"
+
+
 @pytest.mark.parametrize("text", ["2016-12-22T07:03:30", "yesterday", "", "2016-13-01T00:00:00Z"])
 def test_times_without_zone_or_sense_are_refused(text: str) -> None:
     with pytest.raises(Invalid):

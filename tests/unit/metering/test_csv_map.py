@@ -134,6 +134,8 @@ def test_a_time_without_offset_needs_a_declared_zone() -> None:
     ("old", "new", "reason"),
     [
         ("[[usage]]", "[[usage", "map_not_toml"),
+        ("[[usage]]", "deep = " + "[" * 5_000 + "\n[[usage]]", "map_not_toml"),
+        ("[[usage]]", "long = " + "9" * 5_000 + "\n[[usage]]", "map_not_toml"),
         ('id = "name"', "", "map_wrong_key"),
         ('id = "name"', 'id = "name"\nid_from = "row"', "map_wrong_key"),
         ('name = "pods"', 'name = "../x"', "map_wrong_key"),
