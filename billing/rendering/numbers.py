@@ -132,10 +132,10 @@ def percent(basis_points: int, *, locale: str = "en") -> str:
 
 
 def share(part: Exact, whole: Exact, *, places: int = 0, locale: str = "en") -> str:
-    """How much of the whole a part is, in percent, rounded without a mark; a dash when the whole is zero."""
+    """How much of the whole a part is, in percent with all its places, so that a column lines up; unmarked; a dash when the whole is zero."""
     if not whole:
         return EN_DASH
-    return _percent(_exact(part) / _exact(whole) * 100, places, locale, mark=False)
+    return _percent(_exact(part) / _exact(whole) * 100, places, locale, mark=False, trim=False)
 
 
 def file_size(size_bytes: int, *, locale: str = "en") -> str:
@@ -177,10 +177,10 @@ def _priced(value: Fraction, currency: str, locale: str, *, limit: int) -> str:
     return decimal(value, places=places, trim=False, locale=locale)
 
 
-def _percent(value: Fraction, places: int, locale: str, *, mark: bool) -> str:
+def _percent(value: Fraction, places: int, locale: str, *, mark: bool, trim: bool = True) -> str:
     pattern: str = locale_of(locale).percent_formats[None].pattern
     gap = next((space for space in (NBSP, NARROW) if space in pattern), "")
-    return decimal(value, places=places, mark=mark, locale=locale) + gap + "%"
+    return decimal(value, places=places, trim=trim, mark=mark, locale=locale) + gap + "%"
 
 
 def _grouped(digits: str, locale: str) -> str:

@@ -24,7 +24,7 @@ from portal.tenant.plan import listed
 from portal.tenant.query import path_key
 
 _YEAR_AHEAD = timedelta(days=366)
-_START_HINT = "Write a day such as 2026-12-01, or 2026-12-01T08:00; in the account's own time zone."
+_START_HINT = "Write a day such as 2026-12-01, or 2026-12-01T08:00; in the account's own time zone"
 
 
 class PlanForm(KeyedForm):

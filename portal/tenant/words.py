@@ -95,8 +95,9 @@ _METERS = {sku.meter_code: sku.name for sku in SKUS.values() if sku.item == Item
 
 
 def meter(code: str, variant: str = "") -> str:
-    """What a meter is called, with the model where it has one: "GPU time, h100"."""
+    """What a meter is called, with the model where it has one: "GPU time, H100"."""
     name = _METERS.get(code, plain(code))
+    variant = variant.upper() if code == "gpu_hour" else variant
     return f"{name}, {variant}" if variant else name
 
 

@@ -129,6 +129,7 @@ def test_rates_and_shares_in_percent() -> None:
     assert formats.percent(550, locale="de") == f"5,5{NB}%"
     assert formats.share(1, 3) == "33%"
     assert formats.share(2, 3, places=1, locale="de") == f"66,7{NB}%"
+    assert formats.share(1, 20, places=1) == "5.0%"
     assert formats.share(5, 0) == "–"
 
 

@@ -17,6 +17,7 @@ from billing.kernel.money import Money
 from billing.ledger import periods, promos
 from billing.storage.database import Database
 from tests.service.invoicing import world as invoicing_world
+from tests.service.ledger.books import entry, post
 from tests.service.rating.world import Use
 from tests.web import operators
 from tests.web.operators import NOW, House, figures
@@ -103,7 +104,7 @@ def test_a_month_is_closed_by_one_and_opened_again_by_two(
         assert {row.month: row.state for row in periods.list_periods(session)}["2026-10"] == "closed"
     maker = browser(staff="maker")
     months = Page(maker.get("/operator/ledger/months"))
-    assert months.rows("month-table")[1][:3] == ["October 2026", "house", "Closed"]
+    assert months.rows("month-table")[1][:3] == ["October 2026", "Plumbline Cloud Ltd", "Closed"]
     reopen = "/operator/ledger/months/house/2026-10/reopen"
     assert _send(maker, reopen, reopen, reason="") == 422
     assert _send(maker, reopen, reopen, reason="a late bank statement") == 303
@@ -214,3 +215,15 @@ def test_a_tenant_sees_a_gift_with_its_end_and_an_operator_sees_what_the_write_o
     shown = Page(browser(staff="approver").get(asked.location))
     assert "Write-off of an invoice" in shown.text
     assert "is claimed back in its share" in shown.text
+
+
+def test_a_wallet_below_zero_leads_from_the_accounts_page_to_its_write_off(
+    browser: Callable[..., FlaskClient], account_id: str, database: Database
+) -> None:
+    client, url = browser(staff="maker"), f"/operator/accounts/{account_id}"
+    assert "Write off the wallet" not in Page(client.get(url)).text
+    with database.transaction("jobs") as session:
+        post(session, account_id, "t9", entry("adjustment", "wallet", "promo_expense", 10_000))
+    assert f'href="{url}/write-off"' in Page(client.get(url)).html
+    assert Page(client.get(f"{url}/write-off")).h1 == "Write off the wallet"
+    assert "Write off the wallet" not in Page(browser(staff="viewer").get(url)).text

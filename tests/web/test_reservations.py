@@ -97,7 +97,7 @@ def test_a_tenant_sees_hours_and_utilisation_and_nobody_elses(
     owner = browser("acme")
     assert "Training" in Page(owner.get("/plan")).text
     rows = Page(owner.get(f"/plan/reservations/{reservation_id}")).rows("hours-table")
-    assert [row[1:] for row in rows] == [["2", "6", "0", "25%"], ["8", "0", "2", "100%"]]
+    assert [row[1:] for row in rows] == [["2", "6", "0", "25.0%"], ["8", "0", "2", "100.0%"]]
     assert browser("other").get(f"/plan/reservations/{reservation_id}").status_code == 404
     answer = machine(app, database, "acme").get("/billing/reservations").json
     (one,) = answer["data"]
