@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, cast
 
-from sqlalchemy import Table, select
+from sqlalchemy import Table, func, select
 from sqlalchemy.orm import Session
 
 from billing.accounts import heads
 from billing.catalog import commitments
-from billing.catalog.tables import CommitContract
+from billing.catalog.tables import CommitContract, Sku
 from billing.invoicing import deductions
 from billing.invoicing.tables import InvoiceHeader
 from billing.kernel.money import Money
@@ -161,6 +161,24 @@ def drawable(
                 )
             )
     return found
+
+
+def covered_minor(session: Session, *, account_id: str, currency: str) -> int:
+    """What sold commitments would take off all that is charged and not invoiced, net, in minor units: never more than is left of them.
+
+    Money paid in advance for other families or another time covers nothing. To act on it hold the account's head locked.
+    """
+    rows = session.execute(
+        select(Sku.family, BillingPeriod.label, func.sum(Charge.posted_minor))
+        .join(Charge, Charge.sku_code == Sku.code)
+        .join(BillingPeriod, BillingPeriod.id == Charge.billing_period_id)
+        .outerjoin(InvoiceHeader, (InvoiceHeader.id == Charge.draft_id) & (InvoiceHeader.state == "issued"))
+        .where(Charge.billing_account_id == account_id, Charge.currency == currency, InvoiceHeader.id.is_(None))
+        .group_by(Sku.family, BillingPeriod.label)
+    )
+    charged = {(family, label): int(minor) for family, label, minor in rows}
+    running = drawable(session, account_id=account_id, currency=currency, period_labels={label for _, label in charged})
+    return deductions.covered_minor(charged, running, currency=currency)
 
 
 def drawdown_entries(drawn: Mapping[str, int], *, currency: str, invoice_id: str) -> list[Entry]:

@@ -98,6 +98,14 @@ def apply(
     return (*charged, *drawn), tuple(allowances)
 
 
+def covered_minor(charged: Mapping[tuple[str, str], int], commitments: Sequence[Commitment], *, currency: str) -> int:
+    """What commitments would take off charges, {(family, period label): minor units}, all of one VAT group."""
+    rest = _Rest()
+    for (family, label), minor in charged.items():
+        rest.move(("", 0), family, label, minor)
+    return -sum(line.amount_minor for commitment in commitments for line in _draw(commitment, rest, currency))
+
+
 def is_drawdown(line: Line) -> bool:
     """Whether the line draws a commitment down."""
     return bool(line.covers)

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from billing.accounts import directory, profiles
 from billing.accounts.tables import BillingAccount
-from billing.invoicing import credit_notes, parties
+from billing.invoicing import contracts, credit_notes, parties
 from billing.kernel.clock import get_zone
 from billing.ledger import balances
 from billing.payments import limits
@@ -72,7 +72,10 @@ def funds(session: Session, *, now: datetime, account_id: str, currency: str) ->
         disputed=held.disputed_minor,
         unbilled=held.unbilled_minor,
         promo=held.promo_minor,
-        deferred=held.deferred_minor,
+        # Only what it covers of pending usage: what was paid in advance for other families pays none of it.
+        deferred=contracts.covered_minor(session, account_id=account_id, currency=currency)
+        if held.deferred_minor and account.policy == "prepaid"
+        else 0,
     )
     rate_bp = _tax_rate_bp(session, account, now) if account.policy == "prepaid" else 0
     minor = limits.refundable_minor(amounts, policy=account.policy, tax_rate_bp=rate_bp)

@@ -4,9 +4,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from billing.accounts.tables import BillingAccount
 from billing.catalog import activations, plans, terms
 from billing.invoicing import credit_notes
 from billing.ledger import trial_balance
+from billing.payments import refund_limits
 from billing.rating import price_changes
 from billing.storage.database import Database
 from tests.service.catalog import world as catalog_world
@@ -86,3 +88,28 @@ def test_a_price_of_the_accounts_own_for_a_fee_ends_with_the_plan_that_asks_for_
     terms_world.use(database, account_id, Use(1, at=datetime(2026, 11, 3, tzinfo=UTC)), now=DECEMBER)
     terms_world.use(database, account_id, now=DECEMBER)  # November has begun with its usage, and is looked at again
     assert -world.balance(database, account_id).unbilled_minor == 5_000 + 3_000 + 1
+
+
+@pytest.mark.parametrize(
+    ("families", "starts_at", "refundable"),
+    [
+        ((), OCTOBER, 95_200),
+        (("analytics",), OCTOBER, 95_200),
+        (("compute",), OCTOBER, 0),
+        ((), datetime(2026, 12, 1, tzinfo=UTC), 0),
+    ],
+)
+def test_prepaid_money_stays_for_usage_that_no_commitment_covers(
+    database: Database, families: tuple[str, ...], starts_at: datetime, refundable: int
+) -> None:
+    """952.00 in the wallet, 1,000.00 committed and paid, 800.00 used: 952.00 with 19 % where the commitment is for something else."""
+    account_id = terms_world.open_on_plan(database, opened_at=OCTOBER)
+    with database.transaction("jobs") as session:
+        session.get_one(BillingAccount, account_id).policy = "prepaid"
+    made = terms_world.contract(database, account_id, 100_000, families=families, starts_at=starts_at)
+    world.pay(database, terms_world.sell(database, made.id), 119_000)
+    world.top_up(database, account_id, 95_200)
+    terms_world.use(database, account_id, Use(80_000))
+    with database.reading() as session:
+        left = refund_limits.funds(session, now=NOW, account_id=account_id, currency="USD")
+    assert left.minor == refundable
