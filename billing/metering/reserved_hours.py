@@ -120,13 +120,46 @@ class _Matcher:
         """Book every cell that was named; how many usage records."""
         if not self._fresh:
             return 0
+        self._name_whole_hours()
         rows = self._rows()
+        self._read_cut_hours(rows)
         pieces: list[records.Piece] = []
         for kind, held in self._held.items():
             for cell_at in sorted(at for of, at in self._fresh if of == kind):
                 pieces += self._book_cell(kind, held, cell_at, rows)
         records.insert(self._session, records.rows(self._head, pieces, now=self._now))
         return len(pieces)
+
+    def _name_whole_hours(self) -> None:
+        """Name all cells of an hour of which one is named: a border in it may be newer than what was matched there."""
+        for kind in self._held:
+            for hour_at in {_floor(at) for of, at in self._fresh if of == kind}:
+                cells = self._cut(kind, hour_at, hour_at + HOUR)
+                for cell_at, _ in cells if len(cells) > 1 else ():
+                    self._fresh.setdefault((kind, cell_at), {})
+
+    def _read_cut_hours(self, rows: dict[tuple[str, datetime], ReservedHour]) -> None:
+        """Read the usage of hours anew in which a cell was never matched beside one that was: the hour was cut since."""
+        for kind, held in self._held.items():
+            hours: dict[datetime, list[datetime]] = {}
+            for of, cell_at in self._fresh:
+                if of == kind:
+                    hours.setdefault(_floor(cell_at), []).append(cell_at)
+            for hour_at, cells in hours.items():
+                known = [any((each.id, cell_at) in rows for each in held) for cell_at in cells]
+                if all(known) or not any(known):
+                    continue
+                query = self._usage(kind).where(
+                    UsageRecord.start_at >= hour_at - _LONGEST,
+                    UsageRecord.start_at < hour_at + HOUR,
+                    or_(UsageRecord.end_at > hour_at, UsageRecord.start_at >= hour_at),
+                )
+                whole: dict[datetime, Shares] = {cell_at: defaultdict(int) for cell_at in cells}
+                for taker, start_at, end_at, quantity_base in self._stream(query):
+                    for cell_at, base in self._spread(kind, held, start_at, end_at, quantity_base):
+                        if cell_at in whole:
+                            whole[cell_at][taker] += base
+                self._whole |= {(kind, cell_at): shares for cell_at, shares in whole.items()}
 
     def _book_cell(
         self,

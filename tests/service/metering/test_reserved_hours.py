@@ -357,3 +357,27 @@ def test_a_reservation_ends_at_an_hour_that_has_not_begun(database: Database) ->
         end(TEN + 9 * HOUR, now=TEN + HOUR)
     match(database, account_id)
     assert modes(database, account_id) == {"unused": Fraction(1)}
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_a_change_of_price_that_was_not_known_when_its_hour_was_matched_leaves_the_hours_sums(
+    database: Database, is_late: bool
+) -> None:
+    """8 reserved and 8 used all hour, told until 10:55; then a price is found to begin at 10:50: 8 GPU-hours reserved, none unused."""
+    account_id = opened(database)
+    reserve(database, account_id, wanted())
+    until = TEN + timedelta(minutes=60 if is_late else 55)
+    tell(database, account_id, Ran(8, minutes=60 if is_late else 55), now=until)
+    match(database, account_id, now=until)
+    rating_world.rate(database, account_id)
+    change = BOOK.partition("\n\n")[0] + (
+        '\n[[prices]]\nsku = "gpu/x900"\nmodel = "per_unit"\nunit_price = "3.50"\nvalid_from = 2026-11-20T10:50:00Z\n'
+    )
+    with database.transaction("jobs") as session:
+        activations.install(session, change, now=until, actor="test")
+    more = Ran(1, minutes=60) if is_late else Ran(8, at=until, minutes=5)
+    tell(database, account_id, more, now=NOW)
+    match(database, account_id, now=TEN + HOUR)
+    wanted_hours = {"reserved": 8, "on_demand": 1} if is_late else {"reserved": 8}
+    assert modes(database, account_id, at=TEN) == wanted_hours
+    assert match(database, account_id, now=TEN + HOUR) == 0
