@@ -119,7 +119,7 @@ def discount(
 ) -> InvoiceHeader:
     """Give a discount on a draft, in minor units before tax; it is shared out over the VAT groups. An approved one goes back to draft.
 
-    Zero takes the discount of that reason away. Locks the account's head. Raises NotADraft, Invalid for a negative amount or an empty
+    Zero takes the discount of that reason away; where there is none nothing changes. Locks the account's head. Raises NotADraft, Invalid for a negative amount or an empty
     reason, DiscountTooHigh above what the document has before other allowances.
     """
     reason = names.require_name(" ".join(reason.split()), "reason", max_length=REASON_MAX)
@@ -129,7 +129,10 @@ def discount(
     document = model.from_snapshot(header.snapshot or {})
     if document.period_label is None:
         raise Invalid(field="draft", value=header.id, reason="no_discount_on_a_sale")
-    others = [one for one in deductions.discounts_of(document.allowances) if one.reason != reason]
+    before = deductions.discounts_of(document.allowances)
+    others = [one for one in before if one.reason != reason]
+    if amount_minor == 0 and others == before:
+        return header  # taken away already, by another tab
     wanted = [deductions.Discount(reason=reason, amount_minor=amount_minor)] if amount_minor else []
     made = with_deductions(
         session, document, now=now, account_id=header.billing_account_id, discounts=[*others, *wanted]

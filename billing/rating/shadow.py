@@ -37,6 +37,7 @@ from billing.storage.works import Progress
 DEFAULT_LIMITS = Limits(total_percent="5", account_percent="20")
 DEFAULT_ROWS = 10_000_000
 MAX_ROWS = 1_000_000_000
+_FIRST_YEAR, _LAST_YEAR = 1970, 2200
 _CHUNK = 500
 _BATCH = 5_000
 _FINEST = timedelta(milliseconds=1)  # windows are whole milliseconds
@@ -59,6 +60,9 @@ class Question:
     def __post_init__(self) -> None:
         if require_utc(self.to_at, "to") <= require_utc(self.from_at, "from"):
             raise Invalid(field="to", value=to_rfc3339(self.to_at), reason="ends_before_it_begins")
+        for name, at in (("from", self.from_at), ("to", self.to_at)):
+            if not _FIRST_YEAR <= at.year <= _LAST_YEAR:
+                raise Invalid(field=name, value=to_rfc3339(at), reason="not_an_instant")
         if not 1 <= self.row_bound <= MAX_ROWS:
             raise Invalid(field="rows", value=str(self.row_bound)[:40], limit=MAX_ROWS, reason="row_bound")
 

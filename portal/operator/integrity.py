@@ -6,6 +6,7 @@ from wtforms import HiddenField
 
 from billing.accounts import people
 from billing.assurance import integrity as books
+from billing.assurance import reconciliation
 from billing.jobs import leadership, works
 from billing.kernel.errors import Refusal
 from billing.storage import works as work_rows
@@ -65,7 +66,9 @@ def integrity_work(work_id: str) -> Response:
         "operator/integrity/work.html",
         "operator/integrity/_work.html",
         work=work,
-        kind=works.PROOFS.get(work.kind),
+        kind=works.KINDS.get(work.kind),
+        check_words=reconciliation.WORDS,
+        is_comparison=work.kind == works.RECONCILIATION.name,
         asker=asker,
         leader=leader,
         every=None if work.is_ended else htmx.poll_pace((now - work.requested_at).total_seconds()),

@@ -91,33 +91,31 @@ def chart(rows: Sequence[Mapping[str, Any]]) -> Markup:
 
 
 def _end(row: Mapping[str, Any]) -> str:
-    """Where a band ends, short enough for the axis: "−20 %", "0", "> 50 %"."""
+    """Where a band ends, short enough for the axis: "−20%", "0", "> 50%"."""
     lower, upper = row["from"], row["to"]
     if lower == upper:
         return "0"
     if upper is None or lower is None:
-        return (
-            f"{'>' if upper is None else '<'} {'' if upper is None else '−'}{str(lower or upper).removeprefix('-')} %"
-        )
-    return f"−{lower.removeprefix('-')} %" if lower.startswith("-") else f"+{upper} %"
+        return f"{'>' if upper is None else '<'} {'' if upper is None else '−'}{str(lower or upper).removeprefix('-')}%"
+    return f"−{lower.removeprefix('-')}%" if lower.startswith("-") else f"+{upper}%"
 
 
 def bar(row: Mapping[str, Any]) -> str:
-    """A band's name: "5 to 20 %", "over 50 %", "no change"."""
+    """A band's name: "5 to 20%", "over 50%", "no change"."""
     lower, upper = row["from"], row["to"]
     if lower == upper == "0":
         return "No change"
     if upper is None:
-        return f"over +{lower} %"
+        return f"over +{lower}%"
     if lower is None:
-        return f"over −{upper.removeprefix('-')} %"
+        return f"over −{upper.removeprefix('-')}%"
     if lower.startswith("-"):
         return (
-            f"−{lower.removeprefix('-')} to −{upper.removeprefix('-')} %"
+            f"−{lower.removeprefix('-')} to −{upper.removeprefix('-')}%"
             if upper != "0"
-            else f"−{lower.removeprefix('-')} to 0 %"
+            else f"−{lower.removeprefix('-')} to 0%"
         )
-    return f"+{lower} to +{upper} %" if lower != "0" else f"0 to +{upper} %"
+    return f"+{lower} to +{upper}%" if lower != "0" else f"0 to +{upper}%"
 
 
 def cells(rows: Iterable[Mapping[str, Any]], named: Mapping[str, tuple[str, str]]) -> Iterable[Sequence[csv.Cell]]:

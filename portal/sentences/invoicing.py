@@ -39,9 +39,7 @@ CODES: dict[str, Sentence] = {
     "commitment_overlaps": lambda fields: (
         f"The commitment {fields.get('name')} runs then for the same charges, from {fields.get('starts_at')} to {fields.get('ends_at')}."
     ),
-    "discount_too_high": lambda fields: (
-        f"At most {fields.get('limit_minor')} minor units of {fields.get('currency')} are left on the draft to take off."
-    ),
+    "discount_too_high": lambda fields: f"At most {_money(fields, 'limit')} is left on the draft to take off.",
     "settlement_above_open": lambda fields: f"Only {_money(fields, 'open')} is open on this invoice.",
     "rendering_failed": "Some documents could not be rendered: they wait and are tried again.",
     "budget_name_taken": "There is an active budget of this name already.",

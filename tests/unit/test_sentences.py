@@ -4,6 +4,7 @@ import ast
 from pathlib import Path
 
 import billing
+from billing.invoicing.errors import DiscountTooHigh
 from billing.kernel.errors import Invalid, Refusal
 from portal import sentences
 
@@ -28,6 +29,11 @@ _OURS = {
 
 def test_text_that_no_parser_can_hold_is_told_without_its_detail() -> None:
     assert "None" not in sentences.of(Invalid(field="book", reason="not_toml"))
+
+
+def test_money_in_a_sentence_is_never_in_minor_units() -> None:
+    fields = {"amount_minor": 300_000, "limit_minor": 264_337, "currency": "USD"}
+    assert "USD\N{NO-BREAK SPACE}2,643.37" in sentences.of(DiscountTooHigh(**fields))
 
 
 def _codes() -> set[str]:

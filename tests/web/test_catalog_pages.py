@@ -78,7 +78,7 @@ def test_the_gate_opens_by_a_fresh_trial_alone(database: Database, browser: Call
     ("text", "sentence"),
     [
         ("", "Choose a file, or write the text."),
-        ("x = [", "The price book cannot be read as TOML"),
+        ("x = [", "The text cannot be read as TOML"),
         (BOOK.replace("0.02", "-0.02"), "Unit price is below zero in price 1: nothing is sold for less than nothing."),
         (BOOK.replace("0.02", "0.0000000000001"), "Unit price has more than 12 digits after the point in price 1."),
         (BOOK.replace("2030", "1970"), "The book has another price from the same instant on"),

@@ -144,6 +144,9 @@ def test_a_finance_machine_tries_prices_and_reads_the_trial(used: str, app: Flas
     read = machine.get(f"/admin/billing/shadow-rating/{found['id']}")
     assert (read.status_code, read.json["top_movers"][0]["key"]) == (200, found["top_movers"][0]["key"])
     assert problem(machine.get("/admin/billing/shadow-rating/ptr_none"))[0] == 404
+    ever = body | {"from": "0001-01-01T00:00:00Z"}
+    refused = machine.post("/admin/billing/shadow-rating", ever, Idempotency_Key="ever")
+    assert problem(refused) == (422, "invalid", "not_an_instant")
     assert (
         problem(machine.post("/admin/billing/shadow-rating", {**body, "to": body["from"]}, Idempotency_Key="2"))[0]
         == 422

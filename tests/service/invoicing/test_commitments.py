@@ -193,6 +193,8 @@ def test_a_discount_and_a_gift_lower_the_tax_and_an_approved_draft_goes_back(dat
         )
         assert header.state == "draft"
         drafts.approve(session, now=NOW, draft_id=draft_id, actor="usr_ann")
+        gone = drafts.discount(session, now=NOW, draft_id=draft_id, amount_minor=0, reason="Never", actor="usr_mia")
+        assert gone.state == "approved"
         issued = issue.issue(session, now=NOW, draft_id=draft_id, actor="usr_ann")
         said = model.from_snapshot(issued.snapshot or {})
     assert [(one.kind, one.reason, one.amount_minor) for one in said.allowances] == [
