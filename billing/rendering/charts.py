@@ -69,9 +69,15 @@ def fold(series: Sequence[Series]) -> tuple[Series, ...]:
     ordered = sorted(series, key=lambda row: (-abs(sum(Fraction(value) for value in row.values)), row.name))
     if len(ordered) <= MOST_SERIES:
         return tuple(ordered)
-    rest = [[Fraction(value) for value in row.values] for row in ordered[MOST_SERIES:]]
-    other = Series(name="Other", values=tuple(sum(column, Fraction(0)) for column in zip(*rest, strict=True)))
+    rest = [row.values for row in ordered[MOST_SERIES:]]
+    other = Series(name="Other", values=tuple(map(_sum, zip(*rest, strict=True))))
     return (*ordered[:MOST_SERIES], other)
+
+
+def _sum(values: Sequence[Exact]) -> Exact:
+    """Whole numbers stay whole: a table shows the sum of amounts as an amount."""
+    whole = [value for value in values if isinstance(value, int)]
+    return sum(whole) if len(whole) == len(values) else sum((Fraction(value) for value in values), Fraction(0))
 
 
 def stacked_bars(chart: Chart) -> Markup:

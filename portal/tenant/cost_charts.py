@@ -49,7 +49,7 @@ def bars(labels: Sequence[str], by: Grain) -> tuple[str, ...]:
 
 def columns(found: Spending, *, by: Grain, group: str) -> dict[str, Any]:
     """The chart's own numbers: a column for each series, a row for each bucket, newest last."""
-    series = _series(found, group)
+    series = charts.fold(_series(found, group))
     return {
         "names": [one.name for one in series],
         "rows": [
@@ -85,4 +85,4 @@ def _day(on: date) -> str:
 
 
 def _series(found: Spending, group: str) -> tuple[charts.Series, ...]:
-    return charts.fold([charts.Series(name=name_of(row, group), values=row.by_bucket) for row in found.groups])
+    return tuple(charts.Series(name=name_of(row, group), values=row.by_bucket) for row in found.groups)

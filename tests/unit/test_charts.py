@@ -43,6 +43,12 @@ def test_at_most_nine_series_and_the_rest_is_summed() -> None:
     assert folded[-1].values == (Fraction(91 + 90 + 89), Fraction(3, 2))
 
 
+def test_amounts_that_are_folded_are_still_amounts() -> None:
+    folded = charts.fold([charts.Series(name=f"s{i:02}", values=(i, 1)) for i in range(12)])
+    assert all(type(value) is int for row in folded for value in row.values)
+    assert folded[-1].values == (0 + 1 + 2, 3)
+
+
 def test_folding_keeps_the_total() -> None:
     series = [charts.Series(name=str(i), values=(Fraction(i, 7), -i)) for i in range(1, 30)]
     total = sum(Fraction(value) for row in charts.fold(series) for value in row.values)

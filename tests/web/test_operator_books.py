@@ -227,3 +227,13 @@ def test_a_wallet_below_zero_leads_from_the_accounts_page_to_its_write_off(
     assert f'href="{url}/write-off"' in Page(client.get(url)).html
     assert Page(client.get(f"{url}/write-off")).h1 == "Write off the wallet"
     assert "Write off the wallet" not in Page(browser(staff="viewer").get(url)).text
+
+
+def test_a_tenant_of_many_projects_sees_the_small_ones_summed_in_the_chart_and_its_table(
+    app: Flask, browser: Callable[..., FlaskClient], database: Database
+) -> None:
+    House(app, database).account("maple", *(Use(100 * n, project=f"p{n:02}") for n in range(1, 13)))
+    page = Page(browser("maple").get("/usage?period=2026-10&group=project"))
+    assert page.status == 200
+    assert "Other" in page.text
+    assert "78.00" in page.text  # 7,800 queries at 0.01
