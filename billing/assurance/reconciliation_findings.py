@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, false, func, select
 from sqlalchemy.orm import Session
 
 from billing.accounts import names
@@ -150,7 +150,7 @@ def explain(session: Session, *, now: datetime, finding_id: str, explanation: st
 def list_owners(session: Session) -> Sequence[tuple[str, str]]:
     """(id, name) of everybody who may look after a finding."""
     rows = session.execute(
-        select(User.id, User.name).where(User.staff_role.is_not(None), User.is_disabled.is_(False)).order_by(User.name)
+        select(User.id, User.name).where(User.staff_role.is_not(None), User.is_disabled == false()).order_by(User.name)
     )
     return [(row.id, row.name) for row in rows]
 

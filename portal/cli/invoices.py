@@ -20,7 +20,7 @@ from portal.cli.output import emit, with_format
 
 _COLUMNS = (
     *("id", "number", "account", "period", "state", "currency"),
-    *("allowance_minor", "net_minor", "tax_minor", "total_minor", "due_minor"),
+    *("net_minor", "tax_minor", "total_minor", "due_minor"),
 )
 
 

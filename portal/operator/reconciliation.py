@@ -142,7 +142,7 @@ def reconciliation_finding(finding_id: str) -> Response:
     return _finding_page(finding_id, None, None, ())
 
 
-@access.requires_staff("ledger.correct")
+@access.requires_staff("ledger.correct", fresh=True)
 def reconciliation_decide(finding_id: str, act: str) -> Response:
     """Give a difference to somebody, or say why it is there."""
     form: Any = ExplainForm() if act == "explain" else AssignForm()

@@ -10,14 +10,14 @@ from tests.bench.posting import post_all
 from tests.bench.scratch import Scratch
 
 NAME = "replay"
-UNIT = "s"
+UNIT = "ms"
 GOAL = Goal(at_most=1.5)
 SIZE = 50_000
 _ACCOUNTS = 4
 
 
 def run(scratch: Scratch, *, size: int, rounds: int) -> Result:
-    """Seconds to replay `size` windows of four accounts, over the seconds that rating and posting them took."""
+    """Milliseconds to replay `size` windows of four accounts, over those that rating and posting them took."""
     fresh = scratch.migrated()
     with scratch.opened(fresh) as database:
         world.install(database)
@@ -41,7 +41,7 @@ def run(scratch: Scratch, *, size: int, rounds: int) -> Result:
             elapsed_s = time.perf_counter() - start
         require("differences", report.differences, ())
         require("lines and postings replayed", report.checked > size, True)
-        return elapsed_s
+        return elapsed_s * 1000
 
     return compare(
         case=NAME,
@@ -59,4 +59,4 @@ def _rate_and_post(database: Database, accounts: list[str], size: int) -> float:
     start = time.perf_counter()
     require("records rated", world.rate_all(database, accounts), size)
     post_all(database, accounts)
-    return time.perf_counter() - start
+    return (time.perf_counter() - start) * 1000

@@ -9,6 +9,7 @@ from werkzeug.routing import Rule
 from tests.web.conftest import PASSWORD
 
 HTML = "text/html"
+ROOT = frozenset({"audit_log", "root_heads", "signed_roots", "signing_keys"})
 JSON = "application/json"
 
 
@@ -19,6 +20,7 @@ class Sample:
     `values` fills the rule's arguments: names in `World.ids`, or `"=text"`. `query` is what a GET needs. `send` is what its form
     accepts, `body` the JSON that it accepts; `{name}` in either is the id of that name. `by` is who opens it where the declared permission does not say.
     `expects` is the status of a write that nothing in the seeded world allows, such as a second step that nobody has begun.
+    `leaves` are the tables that reading it may add to: what is handed out as proof is signed first.
     """
 
     h1: str | None = None
@@ -29,6 +31,7 @@ class Sample:
     body: Mapping[str, Any] | None = None
     by: str | None = None
     expects: int | None = None
+    leaves: frozenset[str] = frozenset()
 
     def url(self, rule: Rule, ids: Mapping[str, str]) -> str:
         """The address, query included. Raises KeyError where an argument or an id is missing."""
@@ -128,7 +131,7 @@ _TENANT = {
     "/balance/statement.csv": answer("text/csv"),
     "/balance/explain": page("Explain this balance"),
     "/balance/verify": page("Verify your statement"),
-    "/balance/bundle.zip": Sample(mimetype="application/zip", expects=409),
+    "/balance/bundle.zip": Sample(mimetype="application/zip", expects=409, leaves=ROOT),
     "/balance/plumbline_verify.py": answer("text/x-python"),
     "/balance/<transaction_id>": page("Payment received, transaction 4", transaction_id="transaction_id"),
     "/invoices": page("Invoices"),
@@ -387,7 +390,7 @@ _API = {
         JSON, body={"plan": "gpu-cloud", "valid_from": "2031-01-01T00:00:00Z"}, tenant="account"
     ),
     "/api/v1/admin/billing/pricing-plans": answer(JSON),
-    "/api/v1/billing/statement/bundle": Sample(mimetype="application/zip", expects=409),
+    "/api/v1/billing/statement/bundle": Sample(mimetype="application/zip", expects=409, leaves=ROOT),
     "/api/v1/billing/budgets": answer(
         JSON, body={"name": "All of it", "amount": {"amount_minor": 100_000, "currency": "USD"}}
     ),

@@ -12,7 +12,7 @@ from billing.storage.database import Database
 from portal.api.routes import ROUTES, Route
 from tests.service.rating.world import Use
 from tests.web import operators
-from tests.web.api.machines import machine, problem, service_machine
+from tests.web.api.machines import machine, problem, service_machine, staff_machine
 from tests.web.operators import House
 
 ONE_ENGINE = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
@@ -44,6 +44,8 @@ def test_each_route_needs_its_scope_and_no_other_helps(app: Flask, database: Dat
     House(app, database).account("calla")
     for route in ROUTES:
         needed = route.view.access.removeprefix("key:")  # type: ignore[attr-defined]
+        if needed in permissions.STAFF_SCOPES:
+            continue  # no tenant's key can have it: the test below
         others = permissions.SCOPES - {needed}
         refused = machine(app, database, "calla", *others)
         answer = refused.client.open(
@@ -56,6 +58,26 @@ def test_each_route_needs_its_scope_and_no_other_helps(app: Flask, database: Dat
             f"/api/v1{path_of(route)}", method=route.method, headers={"Authorization": f"Bearer {allowed.key}"}
         )
         assert answer.status_code not in (401, 403, 500), route.path
+
+
+@ONE_ENGINE
+def test_a_route_of_the_operators_machines_needs_its_scope_and_no_tenants_key_opens_it(
+    app: Flask, database: Database
+) -> None:
+    House(app, database).account("calla")
+    tenants, asked = machine(app, database, "calla"), 0
+    for route in ROUTES:
+        needed = route.view.access.removeprefix("key:")  # type: ignore[attr-defined]
+        if needed not in permissions.STAFF_SCOPES:
+            continue
+        others = staff_machine(app, database, *(permissions.STAFF_SCOPES - {needed}))
+        for refused in (tenants, others):
+            answer = refused.send(route.method, path_of(route), "")
+            assert problem(answer)[:2] == (403, "insufficient_scope"), route.path
+        answer = staff_machine(app, database, needed).send(route.method, path_of(route), "")
+        assert answer.status_code not in (401, 403, 500), route.path
+        asked += 1
+    assert asked > 5
 
 
 @ONE_ENGINE

@@ -7,13 +7,12 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from billing.accounts import keys
 from billing.kernel import clock as kernel_clock
 from billing.storage.database import Database
 from tests.service.invoicing import world as invoicing_world
 from tests.service.rating.world import Use
 from tests.web import operators
-from tests.web.api.machines import BASE, Machine, problem
+from tests.web.api.machines import BASE, Machine, problem, staff_machine
 from tests.web.api.machines import machine as machine_of
 from tests.web.operators import NOW, House
 
@@ -86,16 +85,10 @@ def test_a_statement_that_cannot_be_given_is_refused(machine: Machine, query: st
     assert problem(_get(machine, f"/billing/statement?{query}"))[0] in (400, 422)
 
 
-def _staff_machine(app: Flask, database: Database, *scopes: str) -> Machine:
-    with database.transaction("jobs") as session:
-        _, plaintext = keys.create_key(session, now=NOW, tenant_id=None, label="ops", scopes=list(scopes))
-    return Machine(app.test_client(), plaintext)
-
-
 def test_the_operators_machine_compares_and_reads_what_differs(
     app: Flask, database: Database, house: House, account_id: str, machine: Machine
 ) -> None:
-    ops = _staff_machine(app, database, "finance.read", "finance.run")
+    ops = staff_machine(app, database, "finance.read", "finance.run")
     made = ops.post("/admin/billing/reconciliation", {}, Idempotency_Key="r1")
     assert made.status_code == 201, made.text
     assert made.json["checked"] > 0

@@ -117,7 +117,7 @@ def test_a_cursor_is_bound_to_its_list_its_account_and_its_filters(
     assert machine.get(LINES, limit="1", cursor=cursor).status_code == 200
     assert problem(machine.get(LINES, cursor=cursor, meter="query"))[2] == "bad_cursor"
     assert problem(machine.get(INVOICES, cursor=cursor))[2] == "bad_cursor"
-    assert problem(machine.get(LINES, cursor=cursor[:-1] + ("a" if cursor[-1] != "a" else "b")))[2] == "bad_cursor"
+    assert problem(machine.get(LINES, cursor=("a" if cursor[0] != "a" else "b") + cursor[1:]))[2] == "bad_cursor"
     house.account("taifl", Use(1))
     assert problem(machine_of(app, database, "taifl").get(LINES, cursor=cursor))[2] == "bad_cursor"
 

@@ -6,13 +6,12 @@ from datetime import UTC, datetime
 import pytest
 from flask import Flask
 
-from billing.accounts import keys
 from billing.storage.database import Database
 from tests.service.catalog import world
 from tests.service.rating import world as rating
 from tests.service.rating.world import Use
 from tests.web import operators
-from tests.web.api.machines import Machine, machine, problem
+from tests.web.api.machines import machine, problem, staff_machine
 
 pytestmark = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 YEAR_2030 = "2030-01-01T00:00:00Z"
@@ -31,12 +30,6 @@ GOLD = {
 @pytest.fixture(autouse=True)
 def clock() -> Iterator[None]:
     yield from operators.standing_at()
-
-
-def staff_machine(app: Flask, database: Database, *scopes: str) -> Machine:
-    with database.transaction("jobs") as session:
-        _, plaintext = keys.create_key(session, now=operators.NOW, tenant_id=None, label="ops", scopes=scopes)
-    return Machine(app.test_client(), plaintext)
 
 
 def test_a_plan_is_stored_and_an_account_put_on_it(app: Flask, database: Database) -> None:

@@ -57,7 +57,7 @@ def test_a_commitment_is_agreed_sold_drawn_down_and_shown_to_the_tenant(
 
     tenant = browser("calla")
     row = Page(tenant.get("/plan")).rows("commitments-table")[0]
-    assert row[1:4] == ["300.00", "300.00", "0.00"]
+    assert row[1:4] == ["USD 300.00", "USD 300.00", "USD 0.00"]
     lines = Page(tenant.get("/invoices/INV-2026-000002")).rows("invoice-lines")
     assert [cells[0] for cells in lines[:2]][1].startswith(
         "Commitment Berlin 2027 Paid in advance with invoice INV-2026-000001"

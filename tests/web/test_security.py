@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from werkzeug.routing import Rule
+from werkzeug.routing import IntegerConverter, Rule
 from werkzeug.test import TestResponse
 
 from billing.storage.database import Database
@@ -349,6 +349,11 @@ def _hostile_names(data_dir: str) -> list[str]:
 
 
 def _filled(app: Flask, rule: Rule) -> str:
-    values = {name: min(getattr(rule._converters[name], "items", None) or {"x"}) for name in rule.arguments}
+    values = {
+        name: 1
+        if isinstance(rule._converters[name], IntegerConverter)
+        else min(getattr(rule._converters[name], "items", None) or {"x"})
+        for name in rule.arguments
+    }
     with app.test_request_context():
         return app.url_map.bind("localhost").build(rule.endpoint, values)

@@ -43,7 +43,7 @@ def read_batch(raw: bytes) -> list[Envelope | Refused]:
     """The events of a JSON array, each read or refused by itself. Raises NotEvents."""
     try:
         return list(_MANY.decode(raw))
-    except (DecodeError, UnicodeDecodeError):
+    except (DecodeError, UnicodeDecodeError, RecursionError):
         pass  # one of them, or all: look at each
     try:
         parts = _PARTS.decode(raw)

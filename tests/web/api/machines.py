@@ -71,6 +71,15 @@ def service_machine(app: Flask, database: Database, *accounts: str, scopes: tupl
     return Machine(app.test_client(), plaintext)
 
 
+def staff_machine(app: Flask, database: Database, *scopes: str) -> Machine:
+    """A key of the operator's own machines, which sees every account; all their scopes unless some are named."""
+    with database.transaction("jobs") as session:
+        _, plaintext = keys.create_key(
+            session, now=operators.NOW, tenant_id=None, label="ops", scopes=scopes or permissions.STAFF_SCOPES
+        )
+    return Machine(app.test_client(), plaintext)
+
+
 def problem(answer: TestResponse) -> tuple[int, str, str | None]:
     """(status, code, reason) of a problem, after checking what every problem must have."""
     assert answer.mimetype == "application/problem+json", answer.get_data(as_text=True)

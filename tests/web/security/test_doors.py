@@ -171,12 +171,15 @@ def test_json_that_is_none_or_too_deep_is_a_problem_document(walk: Walk, body: b
         headers = {"Content-Type": "application/json", "Idempotency-Key": "gate"}
         answer = walk.open(stop, method="POST", data=body, headers=headers)
         assert answer.status_code < 500, (str(stop), answer.status_code)
+        asked += 1
+        if body == b"{}" and str(stop).endswith("/reconciliation"):  # which compares everything when nothing narrows it
+            assert answer.status_code == 201, str(stop)
+            continue
         if not str(stop).endswith(":ingest") or answer.mimetype != "application/json":  # which answers item by item
             assert answer.mimetype == "application/problem+json", str(stop)
             assert answer.status_code >= 400, str(stop)
         else:
             assert answer.json["accepted"] == 0, str(stop)
-        asked += 1
     assert asked >= 4
 
 
