@@ -78,6 +78,8 @@ def reads_usage(tenant: Visitor, jobs: list[raw_log.Job]) -> None:
     expect(page.locator("#usage-by-bucket tbody tr")).to_have_count(2)  # December, and the total
     report.get_by_role("link", name="Service", exact=True).click()
     expect(table.locator("caption")).to_have_text("Cost by service")
+    report.get_by_role("link", name="Item", exact=True).click()
+    expect(table.locator("caption")).to_have_text("Cost by item")
     tenant.assert_whole_page()
     assert bool(tenant.partials) == tenant.has_script
 
