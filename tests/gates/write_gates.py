@@ -54,6 +54,7 @@ def token(walk: Walk, stops: Iterable[Stop]) -> Iterator[str]:
     """Without its token, with another's or with a made-up one, a write is refused and does nothing."""
     foreign = walk.token("stranger")
     for stop in forms(stops):
+        walk.client(stop.owner)  # whoever has not signed in yet does so now
         before = tables(walk)
         fields = walk.fields(stop, stop.owner)
         for words, value in (("no token", None), ("another session's token", foreign), ("a made-up token", "x" * 60)):
@@ -68,6 +69,7 @@ def token(walk: Walk, stops: Iterable[Stop]) -> Iterator[str]:
 def origin(walk: Walk, stops: Iterable[Stop]) -> Iterator[str]:
     """From another site a write is refused though its token is right."""
     for stop in forms(stops):
+        walk.client(stop.owner)  # whoever has not signed in yet does so now
         before = tables(walk)
         for headers in FOREIGN:
             status = walk.send(stop, headers=headers).status_code
