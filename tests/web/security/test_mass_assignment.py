@@ -114,6 +114,7 @@ def test_a_body_of_the_api_takes_its_own_fields_and_no_others(own_walk: Walk, ho
             "mode",
             "variant",
             "allocation_id",
+            "price_book_id",
         }
         extra = {name: value for name, value in hostile.items() if name not in known}
         answer, made = effect(own_walk, stop, extra)
