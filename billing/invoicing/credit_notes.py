@@ -24,7 +24,6 @@ from billing.invoicing import (
     rows,
     sales,
     settlement,
-    tax,
     write_offs,
 )
 from billing.invoicing.documents import model, page
@@ -209,12 +208,7 @@ def _creditable(
     ).all()
     rounding = session.scalars(select(func.sum(InvoiceHeader.rounding_minor)).where(InvoiceHeader.id.in_(notes))).one()
     credited = {line_id: int(amount) for line_id, amount in by_line}
-    treatments = {
-        (group.category, group.rate_bp): tax.Treatment(
-            category=group.category, rate_bp=group.rate_bp, jurisdiction=group.jurisdiction, reason=group.reason
-        )
-        for group in invoice.taxes
-    }
+    treatments = {(group.category, group.rate_bp): lines.treatment_of(group) for group in invoice.taxes}
     return credits.Creditable(
         currency=invoice.currency,
         lines=[

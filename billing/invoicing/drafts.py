@@ -15,7 +15,6 @@ from billing.invoicing.documents import model
 from billing.invoicing.documents.model import InvoiceDocument, Line
 from billing.invoicing.errors import DiscountTooHigh, NegativeTotal, NotADraft, PeriodNotEnded
 from billing.invoicing.tables import InvoiceHeader
-from billing.invoicing.tax import Treatment
 from billing.kernel import periods as calendar
 from billing.kernel.errors import Invalid, NotFound
 from billing.kernel.ids import new_id
@@ -98,11 +97,7 @@ def with_deductions(
     made, allowances = deductions.apply(charged, available, currency=document.currency)
     if _same(made, document.lines) and allowances == document.allowances:
         return document
-    treatments = [
-        Treatment(category=one.category, rate_bp=one.rate_bp, jurisdiction=one.jurisdiction, reason=one.reason)
-        for one in document.taxes
-    ]
-    return assembling.with_lines(document, made, allowances, treatments)
+    return assembling.with_lines(document, made, allowances, [lines.treatment_of(group) for group in document.taxes])
 
 
 def _is_closing(charge: ChargeToInvoice) -> bool:

@@ -56,6 +56,22 @@ def of_group(group: tax.Group) -> Tax:
         taxable_minor=group.taxable_minor,
         tax_minor=group.tax_minor,
         reason=group.treatment.reason,
+        vatex=group.treatment.vatex,
+        scheme=group.treatment.scheme,
+        registration=group.treatment.registration,
+    )
+
+
+def treatment_of(group: Tax) -> tax.Treatment:
+    """The treatment that a printed VAT group stands for."""
+    return tax.Treatment(
+        category=group.category,
+        rate_bp=group.rate_bp,
+        jurisdiction=group.jurisdiction,
+        reason=group.reason,
+        vatex=group.vatex,
+        scheme=group.scheme,
+        registration=group.registration,
     )
 
 

@@ -23,6 +23,9 @@ class Treatment:
     rate_bp: int
     jurisdiction: str
     reason: str | None = None
+    vatex: str | None = None  # code of the reason (BT-121)
+    scheme: str | None = None  # by which rule, as in documents.model.Tax
+    registration: str | None = None  # the seller's number under which it is declared
 
     def __post_init__(self) -> None:
         if self.category == "S" and (self.rate_bp <= 0 or self.reason is not None):

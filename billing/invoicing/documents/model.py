@@ -28,6 +28,34 @@ class Party:
     country: str
     vat_id: str | None
     email: str | None
+    legal_id: str | None = None  # BT-30, BT-47: number in the register of companies
+    tax_number: str | None = None  # BT-32: the seller's local tax number
+    phone: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversion:
+    """Where a line's amount comes from: an exact amount of another currency, and the rate that turned it into the document's.
+
+    `rate_text` is units of the document's currency for one of `currency`, as plain decimal or fraction "a/b"; rounded once.
+    """
+
+    currency: str
+    amount_text: str  # major units, exact
+    rate_text: str
+    rate_on: str  # ISO date on which the rates were published
+    snapshot_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaxCurrency:
+    """VAT in the currency of the seller's tax office (BT-6, BT-111), with the rate: its units for one of the document's."""
+
+    currency: str
+    tax_minor: int
+    rate_text: str
+    rate_on: str
+    snapshot_id: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +84,10 @@ class Line:
     covers: Mapping[str, int] = field(
         default_factory=dict
     )  # a drawdown: minor units it takes off each family's charges
+    service_from_on: date | None = None  # BT-134, BT-135: first and last day of what is billed, in the account's zone
+    service_to_on: date | None = None
+    gross_minor: int | None = None  # what the books hold where prices include tax; `amount_minor` is its net share
+    converted: Conversion | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,11 +101,12 @@ class Allowance:
     tax_category: str
     tax_rate_bp: int
     amount_minor: int
+    gross_minor: int | None = None  # where prices include tax
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tax:
-    """VAT of one category and rate."""
+    """VAT of one category and rate. `scheme` says by which rule, `registration` under which number of the seller."""
 
     category: str
     rate_bp: int
@@ -81,6 +114,9 @@ class Tax:
     taxable_minor: int
     tax_minor: int
     reason: str | None
+    vatex: str | None = None  # BT-121
+    scheme: str | None = None  # domestic, oss, reverse_charge, export, exempt, not_subject, manual, provider
+    registration: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +153,18 @@ class InvoiceDocument:
     to_wallet_minor: int
     allowances: tuple[Allowance, ...] = ()
     allowance_minor: int = 0  # BT-107
+    prices_include_tax: bool = False
+    tax_point_on: date | None = None  # BT-7
+    tax_currency: TaxCurrency | None = None
+    tax_facts: Mapping[str, Any] = field(default_factory=dict)  # what led to the treatment: "why this tax"
+    language: str = "en"
+    page_size: str = "A4"
+    buyer_reference: str | None = None  # BT-10
+    terms_days: int | None = None
+    bank_name: str | None = None
+    bic: str | None = None
+    footer: str | None = None
+    logo_sha256: str | None = None
 
     def __post_init__(self) -> None:
         exponent(self.currency)
@@ -158,28 +206,48 @@ class InvoiceDocument:
 
     def to_snapshot(self) -> dict[str, Any]:
         """Plain JSON values, from which `from_snapshot` builds the equal document again."""
-        plain = asdict(self)
-        for name in ("issued_on", "due_on", "corrects_on"):
-            plain[name] = plain[name] and plain[name].isoformat()
-        for name in ("period_start_at", "period_end_at"):
-            plain[name] = plain[name] and to_rfc3339(plain[name])
-        for name in ("lines", "taxes", "allowances"):
-            plain[name] = list(plain[name])
+        plain: dict[str, Any] = _plain(asdict(self))
         return plain
 
 
 def from_snapshot(snapshot: Mapping[str, Any]) -> InvoiceDocument:
     """The document as it was issued. Raises DocumentInvalid when the snapshot contradicts itself."""
     values = {each.name: snapshot[each.name] for each in fields(InvoiceDocument) if each.name in snapshot}
-    for name in ("issued_on", "due_on", "corrects_on"):
-        values[name] = values[name] and date.fromisoformat(values[name])
+    for name in ("issued_on", "due_on", "corrects_on", "tax_point_on"):
+        values[name] = _day(values.get(name))
     for name in ("period_start_at", "period_end_at"):
         values[name] = values[name] and parse_instant(values[name])
     values["seller"], values["buyer"] = Party(**values["seller"]), Party(**values["buyer"])
-    values["lines"] = tuple(Line(**line) for line in values["lines"])
+    values["lines"] = tuple(_line(line) for line in values["lines"])
     values["taxes"] = tuple(Tax(**group) for group in values["taxes"])
     values["allowances"] = tuple(Allowance(**one) for one in values.get("allowances", ()))
+    if values.get("tax_currency") is not None:
+        values["tax_currency"] = TaxCurrency(**values["tax_currency"])
     return InvoiceDocument(**values)
+
+
+def _line(stored: Mapping[str, Any]) -> Line:
+    values = dict(stored)
+    for name in ("service_from_on", "service_to_on"):
+        values[name] = _day(values.get(name))
+    if values.get("converted") is not None:
+        values["converted"] = Conversion(**values["converted"])
+    return Line(**values)
+
+
+def _day(stored: str | None) -> date | None:
+    return date.fromisoformat(stored) if stored else None
+
+
+def _plain(value: Any) -> Any:
+    """Days and instants as text, tuples as lists, down to the last member."""
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    if isinstance(value, datetime):
+        return to_rfc3339(value)
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def snapshot_hash(snapshot: Mapping[str, Any]) -> str:

@@ -1,0 +1,12 @@
+"""Who gets documents by e-mail, verified; reminders."""
+
+revision = "0036"
+down_revision = "0035"
+
+
+def upgrade() -> None:
+    pass
+
+
+def downgrade() -> None:
+    pass

@@ -1,0 +1,12 @@
+"""Small additions to the money core."""
+
+revision = "0038"
+down_revision = "0037"
+
+
+def upgrade() -> None:
+    pass
+
+
+def downgrade() -> None:
+    pass
