@@ -58,6 +58,8 @@ STAFF = frozenset(
 SHARED = frozenset({"price_books", "price_versions"})
 # What any tenant's request may leave behind and only operators read: an event that was refused names no account.
 LETTERBOXES = frozenset({"usage_rejects"})
+# Rows that a request sees only one by one, by naming its key: table -> (its column, the setting that holds the key looked up).
+LOOKED_UP = {"document_fingerprints": ("fingerprint", "plumbline.looked_up")}
 # Parts of a parent's row: table -> (its column, the parent).
 PARTS = {
     "allocation_changes": ("allocation_id", "allocations"),
@@ -137,6 +139,9 @@ def _wall(table: Table) -> tuple[str, str] | None:
         return everything, everything
     if table.name in LETTERBOXES:
         return everything, "true"
+    if table.name in LOOKED_UP:
+        column, setting = LOOKED_UP[table.name]
+        return f"{column} = (SELECT current_setting('{setting}', true))", everything
     if table.name in PARTS:
         column, parent = PARTS[table.name]
         # The parent is walled itself: what cannot be seen there does not exist here.
