@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from billing.storage.columns import Base, Code, Count, Flag, Hash, Ident, Instant, Words, table_args
+from billing.storage.columns import APPEND_ONLY, Base, Blob, Code, Count, Flag, Hash, Ident, Instant, Words, table_args
 
 
 class Seller(Base):
@@ -28,9 +28,38 @@ class Seller(Base):
     invoice_prefix: Mapped[str] = mapped_column(Code)
     credit_note_prefix: Mapped[str] = mapped_column(Code)
     payment_terms_days: Mapped[int] = mapped_column(Count)
+    grace_hours: Mapped[int] = mapped_column(Count, default=0)  # after a month's end, for late usage, before its draft
     created_at: Mapped[datetime] = mapped_column(Instant)
+    legal_id: Mapped[str | None] = mapped_column(Words)  # BT-30: number in the register of companies
+    tax_number: Mapped[str | None] = mapped_column(Words)  # BT-32: local tax number
+    phone: Mapped[str | None] = mapped_column(Words)
+    website: Mapped[str | None] = mapped_column(Words)
+    bank_name: Mapped[str | None] = mapped_column(Words)
+    bic: Mapped[str | None] = mapped_column(Code)
+    footer: Mapped[str | None] = mapped_column(Words)  # what the law of its country asks at the foot of a document
+    language: Mapped[str] = mapped_column(Code, default="en")  # of documents, where the account has none of its own
+    page_size: Mapped[str] = mapped_column(Code, default="A4")  # A4 or letter
+    receipt_prefix: Mapped[str] = mapped_column(Code, default="REC-")
+    logo_sha256: Mapped[str | None] = mapped_column(Hash)
 
     __table_args__ = table_args()
+
+
+class SellerLogo(Base):
+    """A logo as documents print it, by the SHA-256 of its bytes: a document of ten years ago still finds its own."""
+
+    __tablename__ = "seller_logos"
+
+    sha256: Mapped[str] = mapped_column(Hash, primary_key=True)
+    media_type: Mapped[str] = mapped_column(Code)
+    width_px: Mapped[int] = mapped_column(Count)
+    height_px: Mapped[int] = mapped_column(Count)
+    content: Mapped[bytes] = mapped_column(Blob)
+    created_at: Mapped[datetime] = mapped_column(Instant)
+
+    __table_args__ = table_args(
+        CheckConstraint("media_type IN ('image/png', 'image/jpeg')", name="media_type"), guard=APPEND_ONLY
+    )
 
 
 class Tenant(Base):
@@ -61,6 +90,7 @@ class BillingAccount(Base):
     currency: Mapped[str] = mapped_column(Code)
     zone: Mapped[str] = mapped_column(Code)
     policy: Mapped[str] = mapped_column(Code)
+    payment_terms_days: Mapped[int | None] = mapped_column(Count)  # None: the seller's
     created_at: Mapped[datetime] = mapped_column(Instant)
 
     __table_args__ = table_args(
@@ -86,8 +116,35 @@ class BillingProfile(Base):
     email: Mapped[str | None] = mapped_column(Words)
     purchase_order: Mapped[str | None] = mapped_column(Words)
     updated_at: Mapped[datetime] = mapped_column(Instant)
+    buyer_reference: Mapped[str | None] = mapped_column(Words)  # BT-10, such as a Leitweg-ID
+    language: Mapped[str | None] = mapped_column(Code)  # of documents; None: the seller's
+    page_size: Mapped[str | None] = mapped_column(Code)  # A4 or letter; None: the seller's
 
     __table_args__ = table_args()
+
+
+class DocumentRecipient(Base):
+    """An address that gets an account's documents beside its people, once whoever reads it has confirmed that.
+
+    The token of its link is derived from the id and the portal's key, as that of an access link.
+    """
+
+    __tablename__ = "document_recipients"
+
+    id: Mapped[str] = mapped_column(Ident, primary_key=True)
+    billing_account_id: Mapped[str] = mapped_column(ForeignKey("billing_accounts.id"))
+    email: Mapped[str] = mapped_column(Code)
+    created_by: Mapped[str] = mapped_column(Ident)
+    created_at: Mapped[datetime] = mapped_column(Instant)
+    asked_at: Mapped[datetime] = mapped_column(Instant)  # when the link was last sent
+    verified_at: Mapped[datetime | None] = mapped_column(Instant)
+    removed_at: Mapped[datetime | None] = mapped_column(Instant)
+    removed_by: Mapped[str | None] = mapped_column(Code)  # a user, or "recipient"
+
+    __table_args__ = table_args(
+        CheckConstraint("(removed_at IS NULL) = (removed_by IS NULL)", name="removed"),
+        Index("ix_document_recipients_billing_account_id", "billing_account_id", "email"),
+    )
 
 
 class AccountHead(Base):

@@ -13,6 +13,7 @@ from billing.storage.columns import (
     Code,
     Count,
     Day,
+    Flag,
     Hash,
     Ident,
     Instant,
@@ -42,6 +43,12 @@ class InvoiceHeader(Base):
     seller_id: Mapped[str] = mapped_column(ForeignKey("sellers.id"))
     billing_period_id: Mapped[str | None] = mapped_column(ForeignKey("billing_periods.id"))
     corrects_id: Mapped[str | None] = mapped_column(ForeignKey("invoice_headers.id"))
+    replaces_id: Mapped[str | None] = mapped_column(
+        ForeignKey("invoice_headers.id")
+    )  # the invoice whose charges this one bills again, after it was credited whole
+    takes_charges: Mapped[bool] = mapped_column(
+        Flag, default=False
+    )  # a credit note of charges that come to less than zero, not of lines billed before
     currency: Mapped[str] = mapped_column(Code)
     allowance_minor: Mapped[int] = mapped_column(Minor, default=0)  # taken off before tax: lines - allowances = net
     net_minor: Mapped[int] = mapped_column(Minor)
@@ -53,6 +60,8 @@ class InvoiceHeader(Base):
     )  # BT-114: a credited gross that is no net plus its VAT
     reason: Mapped[str | None] = mapped_column(Words)
     drafted_at: Mapped[datetime] = mapped_column(Instant)
+    review_started_at: Mapped[datetime | None] = mapped_column(Instant)  # in review: someone looks at the draft
+    reviewed_by: Mapped[str | None] = mapped_column(Code)
     approved_at: Mapped[datetime | None] = mapped_column(Instant)
     approved_by: Mapped[str | None] = mapped_column(Code)
     issued_at: Mapped[datetime | None] = mapped_column(Instant)
@@ -77,6 +86,9 @@ class InvoiceHeader(Base):
         CheckConstraint("(kind = 'credit_note') = (corrects_id IS NOT NULL)", name="corrects"),
         Index("ix_invoice_headers_billing_account_id", "billing_account_id", "id"),
         Index("ix_invoice_headers_billing_period_id", "billing_period_id"),
+        Index("ix_invoice_headers_due_on", "due_on"),
+        Index("ix_invoice_headers_corrects_id", "corrects_id"),
+        Index("ix_invoice_headers_replaces_id", "replaces_id", unique=True),
         guard=_ISSUED,
     )
 
@@ -224,6 +236,7 @@ class InvoiceBatch(Base):
     )  # made when the form was rendered: two clicks are one batch
     requested_by: Mapped[str] = mapped_column(Code)
     requested_at: Mapped[datetime] = mapped_column(Instant)
+    outlier_reason: Mapped[str | None] = mapped_column(Words)  # why outliers among them are right
 
     __table_args__ = table_args(CheckConstraint("act IN ('approve', 'issue')", name="act"))
 
@@ -244,4 +257,33 @@ class InvoiceBatchItem(Base):
         CheckConstraint("state IN ('waiting', 'done', 'refused')", name="state"),
         CheckConstraint("(state = 'refused') = (refusal_code IS NOT NULL)", name="refusal"),
         Index("ix_invoice_batch_items_state", "state", "batch_id"),
+    )
+
+
+class InvoiceDryRunRow(Base):
+    """One account in a dry run of a month: what would be drafted, why it would be refused, or that it is missing."""
+
+    __tablename__ = "invoice_dry_run_rows"
+
+    work_id: Mapped[str] = mapped_column(ForeignKey("works.id"), primary_key=True)
+    seq: Mapped[int] = mapped_column(Count, primary_key=True)
+    billing_account_id: Mapped[str] = mapped_column(ForeignKey("billing_accounts.id"))
+    account_code: Mapped[str] = mapped_column(Code)
+    account_name: Mapped[str] = mapped_column(Words)
+    state: Mapped[str] = mapped_column(Code)
+    kind: Mapped[str | None] = mapped_column(Code)  # invoice or credit_note
+    currency: Mapped[str | None] = mapped_column(Code)
+    line_count: Mapped[int] = mapped_column(Count)
+    net_minor: Mapped[int] = mapped_column(Minor)
+    tax_minor: Mapped[int] = mapped_column(Minor)
+    total_minor: Mapped[int] = mapped_column(Minor)
+    before_net_minor: Mapped[int | None] = mapped_column(Minor)  # of the month before, None without one
+    finding: Mapped[str | None] = mapped_column(Code)  # look or outlier
+    change: Mapped[str | None] = mapped_column(Code)  # risen, fallen, nothing, below_zero
+    refusal_code: Mapped[str | None] = mapped_column(Code)
+    refusal_facts: Mapped[dict[str, Any] | None] = mapped_column(Json)
+
+    __table_args__ = table_args(
+        CheckConstraint("state IN ('ready', 'refused', 'missing')", name="state"),
+        CheckConstraint("(state = 'refused') = (refusal_code IS NOT NULL)", name="refusal"),
     )

@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from billing.storage.columns import (
@@ -21,6 +21,8 @@ from billing.storage.columns import (
     table_args,
 )
 
+_OPEN, _NOT_INVOICED = text("draft_id IS NULL"), text("invoiced_at IS NULL")
+
 
 class BillingPeriod(Base):
     """A month of one billing account in its zone; both instants are stored when it opens. Usage is late once it is invoiced."""
@@ -35,7 +37,9 @@ class BillingPeriod(Base):
     invoiced_at: Mapped[datetime | None] = mapped_column(Instant)
 
     __table_args__ = table_args(
-        UniqueConstraint("billing_account_id", "label"), UniqueConstraint("billing_account_id", "start_at")
+        UniqueConstraint("billing_account_id", "label"),
+        UniqueConstraint("billing_account_id", "start_at"),
+        Index("ix_billing_periods_not_invoiced", "end_at", sqlite_where=_NOT_INVOICED, postgresql_where=_NOT_INVOICED),
     )
 
 
@@ -86,6 +90,7 @@ class Charge(Base):
         UniqueConstraint("counter_id", "project_key", "generation"),
         Index("ix_charges_billing_period_id", "billing_period_id"),
         Index("ix_charges_draft_id", "draft_id"),
+        Index("ix_charges_open", "billing_period_id", sqlite_where=_OPEN, postgresql_where=_OPEN),
     )
 
 

@@ -30,6 +30,7 @@ OPEN = frozenset(
         "rate_limits",
         "recovery_codes",
         "sandbox_objects",
+        "seller_logos",
         "sellers",
         "settings",
         "sign_in_attempts",
@@ -48,6 +49,7 @@ STAFF = frozenset(
         "billing_reconciliation_runs",
         "invoice_batch_items",
         "invoice_batches",
+        "invoice_dry_run_rows",
         "price_trials",
         "stripe_events",
         "usage_imports",
@@ -72,6 +74,7 @@ PARTS = {
     "invoice_taxes": ("invoice_id", "invoice_headers"),
     "ledger_memos": ("transaction_id", "ledger_transactions"),
     "postings": ("charge_id", "charges"),
+    "receipt_documents": ("receipt_id", "receipts"),
 }
 
 
