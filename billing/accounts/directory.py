@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing.accounts import countries, names, vat_ids
+from billing.accounts import countries, names, printing, vat_ids
 from billing.accounts.errors import CodeTaken
 from billing.accounts.profiles import ProfileFacts
 from billing.accounts.tables import AccountHead, BillingAccount, BillingProfile, Seller, Tenant
@@ -39,6 +39,16 @@ class SellerFacts:
     invoice_prefix: str = "INV-"
     credit_note_prefix: str = "CN-"
     payment_terms_days: int = 14
+    legal_id: str | None = None
+    tax_number: str | None = None
+    phone: str | None = None
+    website: str | None = None
+    bank_name: str | None = None
+    bic: str | None = None
+    footer: str | None = None
+    language: str = "en"
+    page_size: str = "A4"
+    receipt_prefix: str = "REC-"
 
     def __post_init__(self) -> None:
         names.require_code(self.code, max_length=names.CODE_MAX - len(_HOUSE_PREFIX))
@@ -49,8 +59,8 @@ class SellerFacts:
         money.exponent(self.functional_currency)
         object.__setattr__(self, "vat_id", vat_ids.find_vat_id(self.vat_id, self.country))
         get_zone(self.zone)
-        if self.invoice_prefix == self.credit_note_prefix:
-            raise Invalid(field="credit_note_prefix", value=self.credit_note_prefix, reason="prefixes_equal")
+        for field, value in printing.checked(self).items():
+            object.__setattr__(self, field, value)
         if not 0 <= self.payment_terms_days <= 365:
             raise Invalid(field="payment_terms_days", value=self.payment_terms_days, limit=365, reason="too_large")
 

@@ -8,6 +8,7 @@ from billing.assurance import tables as _assurance
 from billing.catalog import tables as _catalog
 from billing.controls import tables as _controls
 from billing.invoicing import tables as _invoicing
+from billing.invoicing.documents import receipt_tables as _receipts
 from billing.invoicing.documents import tables as _documents
 from billing.ledger import tables as _ledger
 from billing.metering import tables as _metering
@@ -28,6 +29,7 @@ ROOMS = (
     _rating,
     _invoicing,
     _documents,
+    _receipts,
     _payments,
     _controls,
     _assurance,

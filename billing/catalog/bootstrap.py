@@ -36,6 +36,13 @@ SELLER = SellerFacts(
     invoice_prefix="INV-",
     credit_note_prefix="CN-",
     payment_terms_days=14,
+    legal_id="IE 654321",
+    tax_number="1234567T",
+    phone="+353 1 555 0100",
+    website="plumbline.example",
+    bank_name="Allied Irish Banks",
+    bic="AIBKIE2D",
+    footer="Plumbline Cloud Ltd is registered in Ireland under number 654321. Directors: A. Byrne, M. Walsh.",
 )
 
 

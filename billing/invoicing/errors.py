@@ -67,3 +67,15 @@ class RenderingFailed(Refusal):
     """Some documents could not be rendered in this run; they wait. Fields: invoice_ids, rendered_count, cause."""
 
     code = "rendering_failed"
+
+
+class PrefixTaken(Conflict):
+    """Documents were numbered with this prefix: another seller's, or of another kind. Fields: field, prefix, seller."""
+
+    code = "prefix_taken"
+
+
+class SellerChanged(Conflict):
+    """Somebody else changed the seller since it was read. Fields: seller."""
+
+    code = "seller_changed"

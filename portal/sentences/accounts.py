@@ -29,11 +29,27 @@ REASONS: dict[str, Sentence] = {
     "unknown_country": "The country is not an ISO 3166 code such as IE or DE.",
     "vat_id_wrong": "The VAT id is not one of its country: check its digits.",
     "vat_id_of_other_country": "The VAT id belongs to another country than the address.",
-    "prefixes_equal": "Invoices and credit notes need different number prefixes.",
+    "prefixes_equal": "Invoices, credit notes and receipts need three different number prefixes.",
+    "prefix_wrong": "A number prefix is 1 to 16 letters, digits or . / _ - and begins with a letter or digit, such as INV-.",
+    "iban_wrong": "This is no IBAN: its length or its check digits are wrong.",
+    "bic_wrong": "This is no BIC: it has 8 or 11 letters and digits, such as AIBKIE2D.",
+    "bic_of_other_country": lambda fields: (
+        f"The BIC is of another country than the IBAN, which is of {fields.get('country')}."
+    ),
+    "bic_without_iban": "A BIC names the bank of an IBAN: enter the IBAN too.",
+    "website_wrong": "Enter a web address such as example.com.",
+    "logo_empty": "Choose a file with the logo.",
+    "logo_too_heavy": "The file is larger than 512 kB: save the logo smaller.",
+    "logo_not_an_image": "The file is no PNG or JPEG picture, or it is damaged.",
+    "logo_animated": "The picture moves: save it as a single image.",
+    "logo_too_large": "The picture is wider or higher than 4,000 pixels.",
+    "logo_too_small": "The picture is smaller than 16 pixels.",
     "password_too_short": "A password has at least 8 characters.",
     "password_too_long": "A password has at most 200 characters.",
     "password_is_login": "A password must differ from the e-mail address.",
     "password_common": "This password is among the first that guessers try. Choose another, such as four unrelated words.",
+    "unknown_language": "Documents are written in English, German or French.",
+    "unknown_page_size": "Documents are A4 or US letter.",
     "unknown_locale": "Numbers and dates are written as in English, German, French or Japanese.",
     "recovery_codes_changed": "These recovery codes are no longer in force: make new ones.",
     "unknown_act": lambda fields: f"There is no act {fields.get('value')} that needs two people.",
@@ -47,6 +63,10 @@ REASONS: dict[str, Sentence] = {
     "not_what_was_shown": "This is not what the page showed when it was loaded: look at it as it is now, then decide again.",
 }
 CODES: dict[str, Sentence] = {
+    "already_recipient": "This address is on the list already.",
+    "too_many_recipients": lambda fields: (
+        f"There are {fields.get('limit')} addresses on the list, as many as there can be: remove one first."
+    ),
     "code_taken": "There is an account with this code already.",
     "login_taken": "Somebody signs in with this address already.",
     "second_factor_missing": "Two-step sign-in is off: there is nothing to make codes for.",

@@ -28,6 +28,10 @@ REASONS: dict[str, Sentence] = {
     "reason_needed": "Say why: the reason is printed and kept.",
 }
 CODES: dict[str, Sentence] = {
+    "prefix_taken": lambda fields: (
+        f"Numbers that begin with {fields.get('prefix')} belong to other documents of the seller {fields.get('seller')}: choose another prefix."
+    ),
+    "seller_changed": "Somebody else changed this seller while you were writing: look at it again, then make your change.",
     "invoice_not_approved": lambda fields: f"The draft is not approved: it is {fields.get('state', 'a draft')}.",
     "invoice_not_a_draft": "Only drafts can be changed or voided: an issued invoice is corrected by a credit note.",
     "period_not_ended": lambda fields: f"The period {fields.get('period')} still runs until {fields.get('ends_at')}.",
