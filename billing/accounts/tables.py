@@ -24,10 +24,14 @@ class Seller(Base):
     email: Mapped[str] = mapped_column(Words)
     bank_account: Mapped[str | None] = mapped_column(Code)  # IBAN printed on invoices
     functional_currency: Mapped[str] = mapped_column(Code)
+    tax_currency: Mapped[str | None] = mapped_column(Code)  # of its tax office (BT-6); None: the functional currency
     zone: Mapped[str] = mapped_column(Code)
     invoice_prefix: Mapped[str] = mapped_column(Code)
     credit_note_prefix: Mapped[str] = mapped_column(Code)
     payment_terms_days: Mapped[int] = mapped_column(Count)
+    tax_provider: Mapped[str] = mapped_column(Code, default="own")  # who works out its taxes
+    vat_check: Mapped[str] = mapped_column(Code, default="format")  # how VAT ids of its buyers are looked at
+    tax_evidence_days: Mapped[int] = mapped_column(Count, default=90)  # how old that may be when an invoice is issued
     grace_hours: Mapped[int] = mapped_column(Count, default=0)  # after a month's end, for late usage, before its draft
     created_at: Mapped[datetime] = mapped_column(Instant)
     legal_id: Mapped[str | None] = mapped_column(Words)  # BT-30: number in the register of companies
@@ -90,6 +94,7 @@ class BillingAccount(Base):
     currency: Mapped[str] = mapped_column(Code)
     zone: Mapped[str] = mapped_column(Code)
     policy: Mapped[str] = mapped_column(Code)
+    prices_include_tax: Mapped[bool] = mapped_column(Flag, default=False)  # from its opening on, for ever
     payment_terms_days: Mapped[int | None] = mapped_column(Count)  # None: the seller's
     created_at: Mapped[datetime] = mapped_column(Instant)
 

@@ -4,6 +4,7 @@ from sqlalchemy import Connection, MetaData, UniqueConstraint
 
 from billing.accounts import access_tables as _access
 from billing.accounts import tables as _accounts
+from billing.accounts import tax_tables as _taxes
 from billing.assurance import tables as _assurance
 from billing.catalog import tables as _catalog
 from billing.controls import tables as _controls
@@ -14,6 +15,7 @@ from billing.ledger import tables as _ledger
 from billing.metering import tables as _metering
 from billing.payments import tables as _payments
 from billing.rating import tables as _rating
+from billing.reference import tables as _reference
 from billing.storage import guards
 from billing.storage import tables as _storage
 from billing.storage.columns import Base
@@ -21,7 +23,9 @@ from billing.storage.database import DatabaseUrls, owner_engine
 
 ROOMS = (
     _storage,
+    _reference,
     _accounts,
+    _taxes,
     _access,
     _catalog,
     _metering,

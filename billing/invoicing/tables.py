@@ -4,6 +4,7 @@ from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column
 
 from billing.storage.columns import (
@@ -55,9 +56,8 @@ class InvoiceHeader(Base):
     tax_minor: Mapped[int] = mapped_column(Minor)
     total_minor: Mapped[int] = mapped_column(Minor)
     prepaid_minor: Mapped[int] = mapped_column(Minor, default=0)  # BT-113: wallet used at issue
-    rounding_minor: Mapped[int] = mapped_column(
-        Minor, default=0
-    )  # BT-114: a credited gross that is no net plus its VAT
+    rounding_minor: Mapped[int] = mapped_column(Minor, default=0)  # BT-114: of a gross that is no net plus its VAT
+    prices_include_tax: Mapped[bool] = mapped_column(Flag, default=False)
     reason: Mapped[str | None] = mapped_column(Words)
     drafted_at: Mapped[datetime] = mapped_column(Instant)
     review_started_at: Mapped[datetime | None] = mapped_column(Instant)  # in review: someone looks at the draft
@@ -73,12 +73,17 @@ class InvoiceHeader(Base):
     snapshot_hash: Mapped[str | None] = mapped_column(Hash)
     transaction_id: Mapped[str | None] = mapped_column(ForeignKey("ledger_transactions.id"))
 
+    @hybrid_property
+    def payable_minor(self) -> int:
+        """What it asks for, or gives back: total and rounding (BT-112 + BT-114), before anything settled it."""
+        return self.total_minor + self.rounding_minor
+
     __table_args__ = table_args(
         CheckConstraint("kind IN ('invoice', 'credit_note')", name="kind"),
         CheckConstraint("state IN ('draft', 'approved', 'issued', 'void')", name="state"),
         CheckConstraint("net_minor + tax_minor = total_minor", name="total"),
-        CheckConstraint("prepaid_minor >= 0 AND prepaid_minor <= total_minor", name="prepaid"),
-        CheckConstraint("kind = 'credit_note' OR rounding_minor = 0", name="rounding"),
+        CheckConstraint("prepaid_minor >= 0 AND prepaid_minor <= total_minor + rounding_minor", name="prepaid"),
+        CheckConstraint("kind = 'credit_note' OR rounding_minor = 0 OR prices_include_tax", name="rounding"),
         CheckConstraint("(state = 'issued') = (number IS NOT NULL)", name="number"),
         CheckConstraint(
             "(number IS NULL) OR (snapshot_hash IS NOT NULL AND transaction_id IS NOT NULL)", name="evidence"
@@ -116,6 +121,7 @@ class InvoiceLine(Base):
     amount_minor: Mapped[int] = mapped_column(Minor)
     tax_category: Mapped[str] = mapped_column(Code)
     tax_rate_bp: Mapped[int] = mapped_column(Count)  # basis points: 19 % = 1900
+    gross_minor: Mapped[int | None] = mapped_column(Minor)  # what the books hold, where prices include tax
     issued_at: Mapped[datetime | None] = mapped_column(Instant)
 
     __table_args__ = table_args(
@@ -137,7 +143,10 @@ class InvoiceTax(Base):
     jurisdiction: Mapped[str] = mapped_column(Code)
     taxable_minor: Mapped[int] = mapped_column(Minor)
     tax_minor: Mapped[int] = mapped_column(Minor)
-    reason: Mapped[str | None] = mapped_column(Words)
+    reason: Mapped[str | None] = mapped_column(Words)  # BT-120
+    vatex: Mapped[str | None] = mapped_column(Code)  # BT-121
+    scheme: Mapped[str | None] = mapped_column(Code)
+    registration: Mapped[str | None] = mapped_column(Code)  # of the seller, under which it is declared
     issued_at: Mapped[datetime | None] = mapped_column(Instant)
 
     __table_args__ = table_args(guard="OLD.issued_at IS NOT NULL")
@@ -156,12 +165,66 @@ class InvoiceAllowance(Base):
     tax_category: Mapped[str] = mapped_column(Code)
     tax_rate_bp: Mapped[int] = mapped_column(Count)
     amount_minor: Mapped[int] = mapped_column(Minor)
+    gross_minor: Mapped[int | None] = mapped_column(Minor)  # what the books hold, where prices include tax
     issued_at: Mapped[datetime | None] = mapped_column(Instant)
 
     __table_args__ = table_args(
         CheckConstraint("kind IN ('promo', 'discount')", name="kind"),
         CheckConstraint("(kind = 'promo') = (grant_id IS NOT NULL)", name="grant"),
-        CheckConstraint("amount_minor > 0", name="amount"),
+        CheckConstraint("amount_minor > 0 OR (amount_minor = 0 AND gross_minor > 0)", name="amount"),
+        guard="OLD.issued_at IS NOT NULL",
+    )
+
+
+class TaxCalculation(Base):
+    """What a tax provider was asked and answered about one draft. `basis_hash` says of which lines and parties; facts have the
+    rate and jurisdiction of each line."""
+
+    __tablename__ = "tax_calculations"
+
+    id: Mapped[str] = mapped_column(Ident, primary_key=True)
+    invoice_id: Mapped[str] = mapped_column(ForeignKey("invoice_headers.id"))
+    provider: Mapped[str] = mapped_column(Code)
+    state: Mapped[str] = mapped_column(Code)
+    basis_hash: Mapped[str] = mapped_column(Hash)
+    reference: Mapped[str | None] = mapped_column(Code)  # the provider's id of its calculation
+    facts: Mapped[dict[str, Any]] = mapped_column(Json)
+    asked_at: Mapped[datetime] = mapped_column(Instant)
+    answered_at: Mapped[datetime | None] = mapped_column(Instant)
+
+    __table_args__ = table_args(
+        CheckConstraint("state IN ('asked', 'answered', 'refused')", name="state"),
+        CheckConstraint("(state = 'asked') = (answered_at IS NULL)", name="answered"),
+        Index("ix_tax_calculations_invoice_id", "invoice_id", "id"),
+        guard="OLD.state <> 'asked'",
+    )
+
+
+class InvoiceRate(Base):
+    """The exchange rate that a document was made with, and what it turned into what; a draft's are dated and may be taken again.
+
+    `purpose` is lines (charges in another currency), tax (VAT for the seller's tax office, BT-111) or functional (the total in
+    the seller's own currency, from which a payment's gain or loss is worked out).
+    """
+
+    __tablename__ = "invoice_rates"
+
+    invoice_id: Mapped[str] = mapped_column(ForeignKey("invoice_headers.id"), primary_key=True)
+    purpose: Mapped[str] = mapped_column(Code, primary_key=True)
+    from_currency: Mapped[str] = mapped_column(Code, primary_key=True)
+    to_currency: Mapped[str] = mapped_column(Code)
+    rate_text: Mapped[str] = mapped_column(Code)  # units of to_currency for one of from_currency, exact
+    rate_on: Mapped[date] = mapped_column(Day)  # on which it was published
+    snapshot_id: Mapped[str] = mapped_column(ForeignKey("billing_fx_rate_snapshots.id"))
+    second_snapshot_id: Mapped[str | None] = mapped_column(ForeignKey("billing_fx_rate_snapshots.id"))
+    from_minor: Mapped[int] = mapped_column(Minor)
+    to_minor: Mapped[int] = mapped_column(Minor)
+    taken_at: Mapped[datetime] = mapped_column(Instant)
+    issued_at: Mapped[datetime | None] = mapped_column(Instant)
+
+    __table_args__ = table_args(
+        CheckConstraint("purpose IN ('lines', 'tax', 'functional')", name="purpose"),
+        Index("ix_invoice_rates_snapshot_id", "snapshot_id"),
         guard="OLD.issued_at IS NOT NULL",
     )
 
