@@ -122,6 +122,8 @@ class InvoiceLine(Base):
     tax_category: Mapped[str] = mapped_column(Code)
     tax_rate_bp: Mapped[int] = mapped_column(Count)  # basis points: 19 % = 1900
     gross_minor: Mapped[int | None] = mapped_column(Minor)  # what the books hold, where prices include tax
+    charged_currency: Mapped[str | None] = mapped_column(Code)  # of its charge, where it was converted
+    charged_minor: Mapped[int | None] = mapped_column(Minor)  # what the charge holds in that currency
     issued_at: Mapped[datetime | None] = mapped_column(Instant)
 
     __table_args__ = table_args(
