@@ -1,6 +1,6 @@
 """The ledger entries of a credit note: what had been taken off goes back to where it came from, the rest to the tenant. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from billing.invoicing import credits
@@ -36,15 +36,19 @@ def of(
     *,
     to_receivable_minor: int,
     currency: str,
+    is_reissued: bool = False,
 ) -> list[Entry]:
     """Revenue by family (deferred for the sale of a commitment) and tax by country: first back to commitment, discount and promo
     (commit_return, discount_return, promo_return), then against the receivable (credit_note), then to the wallet (refund_credit).
 
+    `is_reissued`: the charges are billed again, so that all of it comes out of `unbilled` instead of revenue.
+
     A family or a tax below zero (late corrections that outweigh the rest of it) takes its part back from where the others go; whoever
     calls refuses a document whose total is below zero.
     """
-    sources = _sources(figures, billed)
-    returned = _commit_returns(note_id, figures, billed, sources, currency)
+    revenue_of = _unbilled if is_reissued else _revenue
+    sources = _sources(figures, billed, revenue_of)
+    returned = _commit_returns(note_id, figures, billed, sources, currency, revenue_of)
     returned += _allowance_returns(note_id, figures, allowances, sources, currency)
     for group in figures.groups:
         source = _Source(name=f"tax:{group.treatment.jurisdiction}")
@@ -67,7 +71,17 @@ def of(
     return [*returned, *made]
 
 
-def _sources(figures: credits.Credit, billed: Sequence[Billed]) -> dict[_Source, int]:
+def _revenue(family: str | None) -> str:
+    return f"revenue:{family}"
+
+
+def _unbilled(_family: str | None) -> str:
+    return "unbilled"
+
+
+def _sources(
+    figures: credits.Credit, billed: Sequence[Billed], revenue_of: Callable[[str | None], str]
+) -> dict[_Source, int]:
     sources: dict[_Source, int] = {}
     for line in billed:
         if line.is_drawdown:
@@ -75,18 +89,23 @@ def _sources(figures: credits.Credit, billed: Sequence[Billed]) -> dict[_Source,
         if line.contract_id is not None:
             source = _Source(name="deferred", contract_id=line.contract_id)
         else:
-            source = _Source(name=f"revenue:{line.family}")
+            source = _Source(name=revenue_of(line.family))
         sources[source] = sources.get(source, 0) + figures.lines[line.line_id]
     return sources
 
 
 def _commit_returns(
-    note_id: str, figures: credits.Credit, billed: Sequence[Billed], sources: dict[_Source, int], currency: str
+    note_id: str,
+    figures: credits.Credit,
+    billed: Sequence[Billed],
+    sources: dict[_Source, int],
+    currency: str,
+    revenue_of: Callable[[str | None], str],
 ) -> list[Entry]:
     made = []
     for line in billed:
         for family, minor in figures.covers.get(line.line_id, {}).items():
-            source = _Source(name=f"revenue:{family}")
+            source = _Source(name=revenue_of(family))
             sources[source] -= minor
             detail = {"credit_note": note_id, "contract_id": str(line.contract_id)}
             made.append(_entry("commit_return", source.name, "deferred", minor, currency, detail))

@@ -65,10 +65,12 @@ KINDS: dict[str, frozenset[tuple[str, str]]] = {
     "rounding": _pairs("rounding", "revenue receivable wallet", swapped=True),
     "wallet_apply": _pairs("wallet", "receivable"),
     "credit_note": _pairs("revenue tax unbilled deferred rounding", "receivable wallet")
-    | _pairs("receivable", "revenue tax"),  # of a family or a tax below zero
-    "refund_credit": _pairs("revenue tax unbilled deferred rounding", "wallet") | _pairs("wallet", "revenue tax"),
-    "promo_return": _pairs("revenue", "promo"),
-    "discount_return": _pairs("revenue", "discount"),
+    | _pairs("receivable wallet", "revenue tax unbilled"),  # of a family or a tax below zero
+    "refund_credit": _pairs("revenue tax unbilled deferred rounding", "wallet")
+    | _pairs("wallet", "revenue tax unbilled"),
+    # From `unbilled` where the charges are billed again.
+    "promo_return": _pairs("revenue unbilled", "promo"),
+    "discount_return": _pairs("revenue unbilled", "discount"),
     "stripe_credit": _pairs("cash", "wallet receivable"),
     "bank_credit": _pairs("cash", "wallet receivable"),
     "payout": _pairs("cash", "cash"),
@@ -90,7 +92,7 @@ KINDS: dict[str, frozenset[tuple[str, str]]] = {
     "write_off_reversal": _pairs("receivable wallet", "bad_debt tax"),
     "commit_sale": _pairs("receivable", "deferred tax"),
     "commit_drawdown": _pairs("deferred", "unbilled"),
-    "commit_return": _pairs("revenue", "deferred"),
+    "commit_return": _pairs("revenue unbilled", "deferred"),
     "commit_lapse": _pairs("deferred", "breakage"),
     "fx_conversion": _pairs("fx_clearing", "unbilled receivable revenue", swapped=True),
     "fx_result": _pairs("fx_clearing", "fx_result", swapped=True),
