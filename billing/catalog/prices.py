@@ -22,7 +22,7 @@ from billing.catalog.tables import (
     Sku,
     Subscription,
 )
-from billing.kernel import canonical
+from billing.kernel import canonical, clock
 from billing.kernel.errors import NotFound
 from billing.storage.columns import micros
 
@@ -66,13 +66,14 @@ class PriceTable:
     """The prices of some billing accounts, held in memory and never changed: for one batch of one transaction.
 
     An account's price follows from its subscription, the plan's version, the plan's book, and the newest price of the account's
-    currency that has begun. Asking costs one look-up and one bisection.
+    currency that has begun; a fee has one from the account's opening on. Asking costs one look-up and one bisection.
     """
 
     def __init__(
         self,
         *,
         currencies: dict[str, str],
+        opened: dict[str, datetime],
         subscriptions: dict[str, tuple[tuple[datetime, str], ...]],
         plans: dict[str, tuple[tuple[datetime, str], ...]],
         prices: dict[tuple[str, Item, str], list[Price]],
@@ -80,6 +81,7 @@ class PriceTable:
         fees: dict[tuple[str, datetime], frozenset[str]],
     ) -> None:
         self._currencies = currencies  # account -> currency
+        self._opened = opened  # account -> when it was opened: before that it owes no fee
         self._subscriptions = subscriptions  # account -> (from, plan)
         self._plans = plans  # plan -> (from, book)
         self._prices = prices  # (book, item, currency) -> by valid_from
@@ -93,11 +95,13 @@ class PriceTable:
         """Read what is needed for these accounts. Raises NotFound for an unknown one."""
         wanted = sorted(set(account_ids))
         currencies: dict[str, str] = {}
+        opened: dict[str, datetime] = {}
         subscriptions: defaultdict[str, list[tuple[datetime, str]]] = defaultdict(list)
         for place in range(0, len(wanted), _CHUNK):
             chunk = wanted[place : place + _CHUNK]
-            accounts = select(BillingAccount.id, BillingAccount.currency).where(BillingAccount.id.in_(chunk))
-            currencies.update((account_id, currency) for account_id, currency in session.execute(accounts))
+            accounts = select(BillingAccount.id, BillingAccount.currency, BillingAccount.created_at)
+            for account_id, currency, created_at in session.execute(accounts.where(BillingAccount.id.in_(chunk))):
+                currencies[account_id], opened[account_id] = currency, clock.whole_second(created_at)
             rows = session.execute(
                 select(Subscription.billing_account_id, Subscription.valid_from, Subscription.plan_id)
                 .where(Subscription.billing_account_id.in_(chunk))
@@ -112,6 +116,7 @@ class PriceTable:
         books = {book_code for rows in plans.values() for _, book_code in rows} | {CLOSING_BOOK}
         return cls(
             currencies=currencies,
+            opened=opened,
             subscriptions={account_id: tuple(rows) for account_id, rows in subscriptions.items()},
             plans=plans,
             prices=_read_prices(session, books, set(currencies.values())),
@@ -144,6 +149,7 @@ class PriceTable:
                 prices[code, price.item, price.currency] = [always]
         return PriceTable(
             currencies=self._currencies,
+            opened=self._opened,
             subscriptions=self._subscriptions,
             plans=self._plans,
             prices=prices,
@@ -155,6 +161,7 @@ class PriceTable:
         """The same without the accounts' own prices: what they would pay by their plans alone."""
         return PriceTable(
             currencies=self._currencies,
+            opened=self._opened,
             subscriptions=self._subscriptions,
             plans=self._plans,
             prices=self._prices,
@@ -166,9 +173,11 @@ class PriceTable:
         currency = self._currencies[account_id]
         subscriptions = self._subscriptions.get(account_id, ())
         own = tuple(self._overrides.get((account_id, each), ()) for each in {item, item.of_any_variant})
-        key = (subscriptions, currency, item, account_id if any(own) else "")
+        is_fee = kind_of(item.meter_code) == FEE
+        key = (subscriptions, currency, item, account_id if any(own) or is_fee else "")
         if key not in self._shared:
-            self._shared[key] = self._layered(account_id, subscriptions, currency, item)
+            found = self._layered(account_id, subscriptions, currency, item)
+            self._shared[key] = _begun(found, self._opened[account_id]) if is_fee else found
         self._schedules[account_id, item] = self._shared[key]
         return self._shared[key]
 
@@ -337,6 +346,11 @@ def _read_overrides(
 def _over(upper: _Schedule, lower: _Schedule) -> _Schedule:
     """Two schedules as one: what the upper says, and the lower where it says nothing."""
     return _changes({at: _said(upper, at) or _said(lower, at) for at in {*upper.starts, *lower.starts}})
+
+
+def _begun(schedule: _Schedule, opened_at: datetime) -> _Schedule:
+    """The schedule from an instant on: nothing before it."""
+    return _changes({max(at, opened_at): price for at, price in zip(schedule.starts, schedule.prices, strict=True)})
 
 
 def _said(schedule: _Schedule, instant: datetime) -> Price | None:

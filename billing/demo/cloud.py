@@ -54,7 +54,7 @@ def load(
         if session.get(Setting, _LOADED) is not None:
             return False
     months = months_until(now, _MONTHS)
-    account_ids = _open_accounts(database, months[0].start_at)
+    account_ids = _open_accounts(database, months[0])
     people = _people(database, months[0].start_at)
     cloud = Cloud(database=database, providers=providers, account_ids=account_ids, people=people, now=now)
     for number, month in enumerate(months):
@@ -86,14 +86,14 @@ def sign_ins() -> list[SignIn]:
     ]
 
 
-def _open_accounts(database: Database, at: datetime) -> dict[str, str]:
+def _open_accounts(database: Database, month: Period) -> dict[str, str]:
     ids = {}
     with database.transaction("jobs") as session:
         for tenant in TENANTS:
             found = directory.find_account_by_code(session, tenant.code)
             account = found or onboarding.open_account(
                 session,
-                now=at,
+                now=_own(month, tenant.zone).start_at,
                 code=tenant.code,
                 name=tenant.name,
                 zone=tenant.zone,

@@ -72,3 +72,8 @@ def to_millis(value: datetime) -> int:
 def millis_between(start_at: datetime, end_at: datetime) -> int:
     """Whole milliseconds of [start_at, end_at)."""
     return to_millis(end_at) - to_millis(start_at)
+
+
+def whole_second(value: datetime) -> datetime:
+    """The instant cut to its second: what shares of a period are counted from."""
+    return value.replace(microsecond=0)

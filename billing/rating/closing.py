@@ -48,16 +48,18 @@ class Due:
 def close_periods(session: Session, *, now: datetime, account_id: str) -> int:
     """Book what the account's ended periods lack of their closing charges, or have too much of; how many records were added.
 
-    Charges in the account's currency count, as the ledger holds them. Locks the account's head. Running it again adds nothing.
+    A minimum and a percentage are of the account's currency, the one in which it is rated and its plan must name them
+    (`subscriptions.subscribe`): charges in it count, as the ledger holds them. A charge in another currency, posted by hand or before
+    a minimum was asked for, is invoiced in its own and counts to no minimum. Locks the account's head. Running it again adds nothing.
     Raises UnpostedLines while the ledger does not hold all that was rated.
     """
     head = heads.lock_one(session, account_id)
-    stretches = plan_periods.stretches_of(session, account_id)
+    account = session.get_one(BillingAccount, account_id)
+    stretches = plan_periods.stretches_of(session, account)
     if not any(_closes(one.plan.terms) for one in stretches):
         return 0
     if head.posted_line_seq != head.line_seq:
         raise UnpostedLines(billing_account_id=account_id, line_seq=head.line_seq, posted_line_seq=head.posted_line_seq)
-    account = session.get_one(BillingAccount, account_id)
     begun = plan_periods.since(session, account, stretches, _closes, now=now)
     pieces: list[Piece] = []
     for period in begun:
@@ -72,7 +74,8 @@ def close_periods(session: Session, *, now: datetime, account_id: str) -> int:
 def due(parts: Sequence[Part], charged_minor: Mapping[str, int], *, currency: str) -> list[Due]:
     """What a period's terms ask for beside its charges, by family in minor units of the account's currency. Pure.
 
-    Where the plan changes inside the period each part's minimum and percentage counts by its share of the seconds.
+    Where the plan begins or changes inside the period, or the account is opened in it, each part's minimum counts by its share of
+    the period's seconds; a percentage by its share of the time on any plan, for only that time has charges.
     """
     found = _percentages(parts, charged_minor, currency)
     sum_minor = sum(charged_minor.values()) + sum(one.amount_minor for one in found)
@@ -179,12 +182,13 @@ def _pieces(
 def _percentages(parts: Sequence[Part], charged_minor: Mapping[str, int], currency: str) -> list[Due]:
     sums: dict[str, Fraction] = {}
     words: dict[str, str] = {}
+    planned = sum((part.scale.share for part in parts if part.is_planned), Fraction(0))
     for part in parts:
         for one in part.terms.percentages:
             of_minor = sum(
                 minor for family, minor in charged_minor.items() if not one.families or family in one.families
             )
-            sums[one.code] = sums.get(one.code, Fraction(0)) + part.scale.share * one.share * of_minor
+            sums[one.code] = sums.get(one.code, Fraction(0)) + part.scale.share / planned * one.share * of_minor
             what = ", ".join(one.families) or "all charges"
             words[one.code] = f"{one.percent} % of {what}, {_plain(of_minor, currency)}"
     return [

@@ -19,3 +19,9 @@ class AlreadyRated(Conflict):
     """Usage that starts in the new price's time was rated with the old one: begin later, or correct by credit note."""
 
     code = "already_rated"
+
+
+class AlreadyInvoiced(Conflict):
+    """A period that is invoiced would be asked for other fees, minimums, gifts or percentages. Fields: account, period, valid_from."""
+
+    code = "already_invoiced"

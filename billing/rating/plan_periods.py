@@ -1,7 +1,7 @@
 """Which billing periods a plan's terms ask about: those of usage, and those that passed while an account was on the plan."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise
 
@@ -21,10 +21,11 @@ from billing.rating.tables import BillingPeriod
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """The terms in force in one part of a billing period, and the part's share of it."""
+    """The terms in force in one part of a billing period, and the part's share of it; without a plan nothing is asked."""
 
     terms: PlanTerms
     scale: Scale
+    is_planned: bool = True
 
 
 def accounts_with_terms(session: Session) -> list[str]:
@@ -52,12 +53,12 @@ def since(
 ) -> list[BillingPeriod]:
     """The account's periods that have begun: those there are, and those that passed on a plan whose terms are `wanted`.
 
-    Such periods are opened, also without usage, from when the account was opened and on the plan. The caller holds its lock.
+    Such periods are opened, also without usage, while the account was on the plan. The caller holds its lock.
     """
     for stretch in stretches:
         if not wanted(stretch.plan.terms):
             continue
-        at = max(stretch.from_at, account.created_at)
+        at = stretch.from_at
         end = min(now, stretch.until_at) if stretch.until_at is not None else now
         while at <= end and (stretch.until_at is None or at < stretch.until_at):
             at = periods.period_at(session, account, at).end_at
@@ -66,24 +67,36 @@ def since(
 
 
 def parts(stretches: Sequence[PlanStretch], period: BillingPeriod) -> list[Part]:
-    """The period cut where the account's plan changes; parts without a plan have no terms."""
+    """The period cut where the account's plan changes, begins or ends; parts without a plan have no terms."""
     inside = {at for one in stretches for at in (one.from_at, one.until_at) if at is not None}
     borders = [period.start_at, *sorted(at for at in inside if period.start_at < at < period.end_at), period.end_at]
     lengths = tuple(clock.millis_between(*pair) for pair in pairwise(borders))
+    found = [terms_at(stretches, start) for start in borders[:-1]]
     return [
-        Part(terms=_at(stretches, start), scale=Scale(lengths_ms=lengths, index=index))
-        for index, start in enumerate(borders[:-1])
+        Part(terms=one or terms.NONE, scale=Scale(lengths_ms=lengths, index=index), is_planned=one is not None)
+        for index, one in enumerate(found)
     ]
 
 
-def stretches_of(session: Session, account_id: str) -> list[PlanStretch]:
-    """The account's plans over time where any of them leads to a charge or a gift of its own, else nothing."""
-    found = subscriptions.stretches(session, account_id)
+def stretches_of(session: Session, account: BillingAccount) -> list[PlanStretch]:
+    """The account's plans over time, from its opening, where any leads to a charge or a gift of its own, else nothing."""
+    found = all_stretches(session, account)
     return found if any(asks(one.plan.terms) for one in found) else []
 
 
-def _at(stretches: Sequence[PlanStretch], at: datetime) -> PlanTerms:
-    for one in stretches:
-        if one.from_at <= at and (one.until_at is None or at < one.until_at):
-            return one.plan.terms
-    return terms.NONE
+def all_stretches(session: Session, account: BillingAccount) -> list[PlanStretch]:
+    """The account's plans over time, from its opening: it is billed from then on. Shares are counted in whole seconds."""
+    opened_at = clock.whole_second(account.created_at)
+    return [
+        replace(one, from_at=max(one.from_at, opened_at))
+        for one in subscriptions.stretches(session, account.id)
+        if one.until_at is None or opened_at < one.until_at
+    ]
+
+
+def terms_at(stretches: Sequence[PlanStretch], at: datetime) -> PlanTerms | None:
+    """The terms in force at an instant; None where the account is on no plan."""
+    return next(
+        (one.plan.terms for one in stretches if one.from_at <= at and (one.until_at is None or at < one.until_at)),
+        None,
+    )

@@ -34,7 +34,7 @@ from billing.catalog.tables import (
 from billing.catalog.terms import NONE, PlanTerms
 from billing.kernel.clock import to_rfc3339
 from billing.metering.tables import Allocation, UsageRecord
-from billing.rating import price_locks, rescaling
+from billing.rating import invoiced_terms, price_locks, rescaling
 from billing.rating.errors import AlreadyRated
 from billing.rating.tables import Counter, RatedLine
 
@@ -58,8 +58,9 @@ def guarded(session: Session, account_ids: Iterable[str], *, now: datetime) -> I
     """Change these accounts' prices inside the block: at its end every rated line must still stand on the price of its time.
 
     Locks the accounts' heads, so that no rating goes on beside it. Raises AlreadyRated: the price of usage that was rated may
-    not change afterwards; begin later, or correct by credit note. Usage without a price is free to get one. Counters whose
-    share of their period changes by it get their rescaling put into the accounts' usage (Law 1).
+    not change afterwards; begin later, or correct by credit note. Usage without a price is free to get one, but the fee of an
+    invoiced period is not: AlreadyInvoiced. Counters whose share of their period changes by it get their rescaling put into the
+    accounts' usage (Law 1).
     """
     wanted = sorted(set(account_ids))
     locked = heads.lock(session, wanted)
@@ -67,6 +68,7 @@ def guarded(session: Session, account_ids: Iterable[str], *, now: datetime) -> I
     yield
     session.flush()
     after = PriceTable.load(session, wanted)
+    invoiced_terms.require_fees_kept(session, wanted, before, after)
     for account_id in _rated(session, wanted):
         changed = list(_changed(session, account_id, before, after))
         if not changed:
@@ -77,6 +79,26 @@ def guarded(session: Session, account_ids: Iterable[str], *, now: datetime) -> I
         since = min(stretch.start_at for stretch in changed)
         found = rescaling.look(session, account_id, after, ends_after=since)
         rescaling.enqueue(session, locked[account_id], found, now=now)
+
+
+@contextmanager
+def plans_guarded(session: Session, account_ids: Iterable[str], *, now: datetime) -> Iterator[None]:
+    """Change plans, or the plans of these accounts, inside the block: `guarded`, and what plans ask for and lock is kept too.
+
+    Raises AlreadyInvoiced where an invoiced period would be asked for other fees, minimums, gifts or percentages; AlreadyRated also
+    where a lock of prices that begins or ends would ask for another price than a line stands on.
+    """
+    wanted = sorted(set(account_ids))
+    with guarded(session, wanted, now=now):
+        asked = invoiced_terms.load(session, wanted)
+        rated = _rated(session, wanted)
+        locked = {account_id: price_locks.load(session, account_id) for account_id in rated}
+        yield
+        session.flush()
+        invoiced_terms.require_kept(session, asked)
+        prices = PriceTable.load(session, rated)
+        for account_id, before in locked.items():
+            price_locks.require_kept(session, account_id, before, prices)
 
 
 def accounts_on_book(session: Session, book_code: str) -> list[str]:
@@ -93,8 +115,8 @@ def accounts_on_plan(session: Session, plan_code: str) -> list[str]:
 def subscribe(
     session: Session, *, now: datetime, account_id: str, plan_code: str, valid_from: datetime, actor: str
 ) -> Subscription:
-    """Put the account on a plan from an instant on, as `catalog.subscriptions.subscribe` does. Raises AlreadyRated too."""
-    with guarded(session, [account_id], now=now):
+    """Put the account on a plan from an instant on, as `catalog.subscriptions.subscribe` does. Raises as `plans_guarded` too."""
+    with plans_guarded(session, [account_id], now=now):
         return subscriptions.subscribe(
             session, now=now, account_id=account_id, plan_code=plan_code, valid_from=valid_from, actor=actor
         )
@@ -110,16 +132,16 @@ def change_plan(
     actor: str,
     terms: PlanTerms = NONE,
 ) -> PlanVersion:
-    """Give a plan another book and terms from an instant on, as `catalog.plans.change` does. Raises AlreadyRated too."""
-    with guarded(session, accounts_on_plan(session, code), now=now):
+    """Give a plan another book and terms from an instant on, as `catalog.plans.change` does. Raises as `plans_guarded` too."""
+    with plans_guarded(session, accounts_on_plan(session, code), now=now):
         return plans.change(
             session, now=now, code=code, book_code=book_code, valid_from=valid_from, terms=terms, actor=actor
         )
 
 
 def load_plan(session: Session, text: str, *, now: datetime, actor: str) -> PlanVersion:
-    """Store a plan or its new version, as `catalog.plans.load` does. Raises AlreadyRated too."""
-    with guarded(session, accounts_on_plan(session, plan_files.read(text).code), now=now):
+    """Store a plan or its new version, as `catalog.plans.load` does. Raises as `plans_guarded` too."""
+    with plans_guarded(session, accounts_on_plan(session, plan_files.read(text).code), now=now):
         return plans.load(session, text, now=now, actor=actor)
 
 

@@ -2,16 +2,23 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, or_, select
 from sqlalchemy.orm import Session
 
+from billing.accounts.tables import BillingAccount
 from billing.catalog import terms
-from billing.catalog.items import ON_DEMAND, SPOT
-from billing.catalog.tables import PlanVersion, Subscription
+from billing.catalog.items import ON_DEMAND, SPOT, Item
+from billing.catalog.prices import PriceTable
+from billing.catalog.tables import PlanVersion, PriceVersion, Subscription
+from billing.kernel.clock import to_rfc3339
 from billing.metering.tables import Allocation, UsageRecord
+from billing.rating.errors import AlreadyRated
+from billing.rating.tables import RatedLine
 
+_FIRST = datetime(1, 1, 1, tzinfo=UTC)
 _LAST = datetime(9999, 1, 1, tzinfo=UTC)
 
 
@@ -60,6 +67,55 @@ def load(session: Session, account_id: str) -> Locks:
         if max(start, planned) < min(end, replaced) and terms.read(content).locks_price
     ]
     return Locks(spans=tuple(spans))
+
+
+def require_kept(session: Session, account_id: str, before: Locks, prices: PriceTable) -> None:
+    """Raise AlreadyRated where the locks as they are now would ask for another price than a rated line of an allocation stands on.
+
+    Looked at are lines of allocations that started where the locks differ from what they were `before`; by today's prices.
+    """
+    after = load(session, account_id)
+    differing = _differing(before, after)
+    if not differing:
+        return
+    touched = or_(*(and_(Allocation.started_at >= start, Allocation.started_at < end) for start, end in differing))
+    lines = (
+        select(UsageRecord.meter_code, UsageRecord.variant, UsageRecord.mode, RatedLine.price_version_id)
+        .join(RatedLine, RatedLine.usage_record_id == UsageRecord.id)
+        .join(Allocation, Allocation.id == UsageRecord.allocation_id)
+        .where(Allocation.billing_account_id == account_id, touched, UsageRecord.mode.in_((ON_DEMAND, SPOT)))
+    )
+    asked_at = after.priced_at()
+    for meter_code, variant, mode, price_id in session.execute(lines.distinct()).all():
+        item = Item(meter_code, variant, mode)
+        borders = [_FIRST, *prices.edges(account_id, item, _FIRST, _LAST), _LAST]
+        for start_at, end_at in pairwise(borders):
+            price = prices.price_at(account_id, item, start_at)
+            if price is not None and price.id == price_id:
+                continue
+            of_item = (UsageRecord.meter_code == meter_code, UsageRecord.variant == variant, UsageRecord.mode == mode)
+            wrong = lines.with_only_columns(UsageRecord.start_at).where(
+                *of_item, RatedLine.price_version_id == price_id, asked_at >= start_at, asked_at < end_at
+            )
+            found = session.scalar(wrong.order_by(UsageRecord.start_at.desc()).limit(1))
+            if found is not None:
+                raise AlreadyRated(
+                    account=session.get_one(BillingAccount, account_id).code,
+                    sku=session.get_one(PriceVersion, price_id).sku_code,
+                    valid_from=to_rfc3339(max(start_at, differing[0][0])),
+                    rated_until=to_rfc3339(found),
+                    price_version_id=price_id,
+                )
+
+
+def _differing(before: Locks, after: Locks) -> list[tuple[datetime, datetime]]:
+    """Where one of them locks and the other does not, rising."""
+    borders = sorted({border for locks in (before, after) for span in locks.spans for border in span})
+    return [(start, end) for start, end in pairwise(borders) if _holds(before, start) != _holds(after, start)]
+
+
+def _holds(locks: Locks, at: datetime) -> bool:
+    return any(start <= at < end for start, end in locks.spans)
 
 
 def _spans(starts: list[tuple[datetime, Any]]) -> list[tuple[datetime, datetime, Any]]:

@@ -122,7 +122,7 @@ def store_plan() -> Response:
         )
         valid_from = asked.valid_from or plan_room.ALWAYS
         code = names.require_code(asked.code, "plan")
-        with price_changes.guarded(session, price_changes.accounts_on_plan(session, code), now=services.now()):
+        with price_changes.plans_guarded(session, price_changes.accounts_on_plan(session, code), now=services.now()):
             plan_room.create_plan(
                 session,
                 now=services.now(),

@@ -73,6 +73,7 @@ _TABLE: tuple[tuple[str, int, str], ...] = (
     ("plan_exists", 409, "Another version of the plan begins at that instant: give the new one a later start."),
     ("subscription_exists", 409, "The account changes to another plan at that instant already."),
     ("already_rated", 409, "Usage from then on was rated by another price already: begin later."),
+    ("already_invoiced", 409, "A month that is invoiced would be asked for something else: begin in a later month."),
     ("budget_name_taken", 409, "The account has an active budget of this name."),
     ("precondition_failed", 412, "It was changed since you read it: read it again, then decide."),
     ("request_entity_too_large", 413, "The body is larger than 4 MB (a provider's event: 1 MB)."),

@@ -46,5 +46,9 @@ CODES: dict[str, Sentence] = {
         f"{fields.get('sku')} of {fields.get('account')} was rated with the price in force up to {fields.get('rated_until')}: "
         f"the change cannot begin at {fields.get('valid_from')}. Let it begin later, or correct by credit note."
     ),
+    "already_invoiced": lambda fields: (
+        f"{fields.get('period')} of {fields.get('account')} is invoiced: what its plan asks for in that month can no longer "
+        f"change, here from {fields.get('valid_from')} on. Let the change begin in a later month, or correct by credit note."
+    ),
     "charge_closed": "The charge belongs to another draft or invoice already.",
 }

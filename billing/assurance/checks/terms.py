@@ -72,7 +72,7 @@ def _check_amounts(
 ) -> None:
     """Where a period's charges and terms are still those that the newest record speaks of, it has brought their amount."""
     account = session.get_one(BillingAccount, account_id)
-    stretches = plan_periods.stretches_of(session, account_id)
+    stretches = plan_periods.stretches_of(session, account)
     for period in session.scalars(select(BillingPeriod).where(BillingPeriod.billing_account_id == account_id)):
         at = closing.instant_of(period)
         own = {variant: rows for (variant, start_at), rows in records.items() if start_at == at}

@@ -40,7 +40,7 @@ def open_on_plan(
     book = rating_world.book("per_unit", code=f"book-{code}", unit_price="0.01")
     if fee is not None:
         book += FEES.format(fee=fee)
-        given["fees"] = ["platform"]
+        given.setdefault("fees", ["platform"])
     with database.transaction("jobs") as session:
         activations.install(session, book, now=opened_at, actor="test")
         plans.create_plan(

@@ -106,8 +106,9 @@ def test_a_fee_is_posted_as_an_opening_charge(database: Database) -> None:
     account_id = world.open_account(database, book=world.book("flat", sku="plan/own_fee", amount="9.00"))
     with database.transaction("jobs") as session:
         _name_fee(session)
-    world.use(database, account_id, Use(1, meter="plan_fee", variant="own_fee"))
-    assert posted(database, account_id) == [("plan/own_fee", 900)]
+    world.use(database, account_id, Use(1, meter="plan_fee", variant="own_fee", at=NOW))
+    # opened at noon of 20 November: 10.5 of 30 days
+    assert posted(database, account_id) == [("plan/own_fee", 315)]
     with database.reading("jobs") as session:
         assert set(session.scalars(select(LedgerEntry.kind))) == {"opening_charge"}
 

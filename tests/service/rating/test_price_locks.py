@@ -99,3 +99,47 @@ def test_a_change_is_allowed_behind_locked_usage_and_refused_behind_the_start_th
     world.use(database, account_id, Use(1, at=HALF + timedelta(days=6), allocation_id=old))
     world.rate(database, account_id)
     assert amounts_of(database, account_id) == [100, 100]
+
+
+def replan(database: Database, at: datetime, given: terms.PlanTerms) -> None:
+    with database.transaction("jobs") as session:
+        price_changes.change_plan(
+            session, now=NOW, code="own-plan", book_code="own", valid_from=at, terms=given, actor="test"
+        )
+
+
+def test_a_lock_does_not_begin_behind_lines_that_took_a_later_price(database: Database) -> None:
+    account_id = world.open_account(database, book=world.book("per_unit", unit_price="1"))
+    dearer_from(database, HALF)
+    start = NOVEMBER + timedelta(days=1)
+    old = world.allocate(database, account_id, start)
+    world.use(database, account_id, Use(1, at=HALF + timedelta(days=1), allocation_id=old))
+    world.rate(database, account_id)
+    with pytest.raises(AlreadyRated) as refusal:
+        replan(database, NOVEMBER, LOCKING)
+    assert refusal.value.fields["rated_until"] == to_rfc3339(HALF + timedelta(days=1))
+    replan(database, start + timedelta(seconds=1), LOCKING)
+    assert amounts_of(database, account_id) == [200]
+
+
+def test_a_lock_does_not_end_behind_lines_that_stand_on_a_locked_price(database: Database) -> None:
+    account_id = locked_account(database)
+    dearer_from(database, HALF)
+    start = NOVEMBER + timedelta(days=1)
+    old = world.allocate(database, account_id, start)
+    world.use(database, account_id, Use(1, at=HALF + timedelta(days=1), allocation_id=old))
+    world.rate(database, account_id)
+    with pytest.raises(AlreadyRated):
+        replan(database, NOVEMBER, terms.NONE)
+    replan(database, start + timedelta(seconds=1), terms.NONE)
+    assert amounts_of(database, account_id) == [100]
+
+
+def test_a_lock_may_change_where_every_line_keeps_its_price(database: Database) -> None:
+    account_id = locked_account(database)
+    dearer_from(database, HALF)
+    old = world.allocate(database, account_id, NOVEMBER + timedelta(days=1))
+    world.use(database, account_id, Use(1, at=NOVEMBER + timedelta(days=2), allocation_id=old))
+    world.rate(database, account_id)
+    replan(database, NOVEMBER, terms.NONE)
+    assert amounts_of(database, account_id) == [100]
