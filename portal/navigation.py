@@ -56,6 +56,9 @@ TENANT_MENU = (
     Section(
         label="Settings",
         entries=(
+            Entry(
+                endpoint="tenant.billing_details", label="Billing details", permission="billing.read", icon="building-2"
+            ),
             Entry(endpoint="tenant.team", label="Team", permission="billing.read", icon="users"),
             Entry(endpoint="tenant.api_keys", label="API keys", permission="keys.manage", icon="key"),
         ),

@@ -115,3 +115,15 @@ class KeyAboveMaker(Refusal):
     """A key may not do what whoever makes it may not."""
 
     code = "key_above_maker"
+
+
+class AlreadyRecipient(Conflict):
+    """The account's documents go to this address already, or wait for its confirmation. Fields: email."""
+
+    code = "already_recipient"
+
+
+class TooManyRecipients(Refusal):
+    """The account's list of addresses is full. Fields: limit."""
+
+    code = "too_many_recipients"

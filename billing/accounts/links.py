@@ -19,7 +19,7 @@ from billing.storage import locks
 
 INVITATION, RESET = "invitation", "reset"
 
-_TOKEN = re.compile(r"(lnk_[0-9a-hjkmnp-tv-z]{26})\.([A-Za-z0-9_-]{43})")
+_TOKEN = re.compile(r"((?:lnk|rcp)_[0-9a-hjkmnp-tv-z]{26})\.([A-Za-z0-9_-]{43})")
 
 
 def make_token(link_id: str, *, key: bytes) -> str:

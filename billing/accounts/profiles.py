@@ -8,10 +8,12 @@ from sqlalchemy.orm import Session
 
 from billing.accounts import countries, names, vat_ids
 from billing.accounts.tables import BillingProfile
-from billing.kernel.errors import NotFound
+from billing.kernel.errors import Invalid, NotFound
 from billing.storage import audit
 
 _ADDRESS_MAX = 200
+LANGUAGES = ("en", "de", "fr")
+PAGE_SIZES = ("A4", "letter")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +28,9 @@ class ProfileFacts:
     vat_id: str | None = None
     email: str | None = None
     purchase_order: str | None = None
+    buyer_reference: str | None = None
+    language: str | None = None  # of documents; None: the seller's
+    page_size: str | None = None
 
     def __post_init__(self) -> None:
         for field in ("legal_name", "street", "city"):
@@ -36,6 +41,12 @@ class ProfileFacts:
         object.__setattr__(
             self, "purchase_order", names.find_name(self.purchase_order, "purchase_order", max_length=100)
         )
+        reference = names.find_name(self.buyer_reference, "buyer_reference", max_length=100)
+        object.__setattr__(self, "buyer_reference", reference)
+        if self.language is not None and self.language not in LANGUAGES:
+            raise Invalid(field="language", value=names.shown(self.language), reason="unknown_language")
+        if self.page_size is not None and self.page_size not in PAGE_SIZES:
+            raise Invalid(field="page_size", value=names.shown(self.page_size), reason="unknown_page_size")
         if self.email is not None:
             object.__setattr__(self, "email", names.require_email(self.email) if self.email.strip() else None)
 

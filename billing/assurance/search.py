@@ -62,6 +62,7 @@ _BY_PREFIX = {
     "prc": _Own(kind="price_version", table="price_versions", title="sku_code"),
     "prj": _Own(kind="project", table="projects", title="code"),
     "pst": _Own(kind="posting", table="postings"),
+    "rcp": _Own(kind="document_recipient", table="document_recipients", title="email"),
     "rfd": _Own(kind="refund", table="refund_requests", title="state"),
     "rtl": _Own(kind="rated_line", table="rated_usage_lines"),
     "ten": _Own(kind="tenant", table="tenants", title="code"),

@@ -12,7 +12,7 @@ from billing.accounts.tables import SignInAttempt
 from billing.assurance import selfcheck
 from billing.controls import budgets as budget_room
 from billing.controls import second_person
-from billing.invoicing import batches, contracts, drafts
+from billing.invoicing import batches, contracts, drafts, reminders
 from billing.invoicing.documents import render
 from billing.jobs import sealing, works
 from billing.jobs.context import JobContext, each_account
@@ -212,6 +212,17 @@ def outbox(context: JobContext) -> int:
 def mail(context: JobContext) -> int:
     """Send e-mails that are due. Counts those that were taken."""
     return sending.send_due(context.database, context.mail, now=context.now) if context.mail is not None else 0
+
+
+def remind(context: JobContext) -> int:
+    """Remind of invoices that are due soon or overdue, one transaction each. Counts reminders."""
+    with context.database.reading("jobs") as session:
+        waiting = reminders.list_due(session, now=context.now)
+    done = 0
+    for due in waiting:
+        with context.database.transaction("jobs") as session:
+            done += reminders.send(session, now=context.now, due=due)
+    return done
 
 
 def seal_audit(context: JobContext) -> int:

@@ -60,6 +60,12 @@ TIMETABLE: tuple[Job, ...] = (
         run=steps.approvals,
     ),
     Job(name="documents", words="Render issued invoices", every=timedelta(seconds=10), run=steps.documents),
+    Job(
+        name="reminders",
+        words="Remind of invoices that are due soon or overdue",
+        every=timedelta(hours=1),
+        run=steps.remind,
+    ),
     Job(name="outbox", words="Show notices and address their e-mails", every=timedelta(seconds=5), run=steps.outbox),
     Job(name="mail", words="Send e-mails", every=timedelta(seconds=5), run=steps.mail),
     Job(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from billing.accounts import names
@@ -18,7 +18,10 @@ MAX_ATTEMPTS = len(PAUSES) + 1
 # How long a worker may have a delivery before another takes it for abandoned: longer than any conversation can last.
 CLAIM = timedelta(minutes=15)
 STATES = ("waiting", "sent", "failed")
+_ABOUT_DOCUMENTS = ("invoice.issued", "invoice.copy", "invoice.reminder", "credit_note.issued", "credit_note.copy")
 ABANDONED = "unanswered: the process that was sending it ended"
+# A document is printed within seconds of its issue; a printer that cannot is seen by its own job.
+DOCUMENT_PAUSE = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +107,16 @@ def record_not_taken(session: Session, *, now: datetime, claimed: Claim, error: 
     session.flush()
 
 
+def put_off(session: Session, *, now: datetime, claimed: Claim) -> None:
+    """The document that it brings is not printed yet: due again soon, and this was no try."""
+    row = _locked(session, claimed.id)
+    if row.state != "waiting" or row.attempts != claimed.attempt:
+        return
+    row.attempts -= 1
+    row.last_error, row.sending_at, row.next_attempt_at = "document_waits", None, now + DOCUMENT_PAUSE
+    session.flush()
+
+
 def again(session: Session, *, now: datetime, delivery_id: str, actor: str) -> None:
     """Let a delivery be tried at once, a failed one with all its tries. Raises NotFound, Conflict (sent, or being sent now)."""
     row = _locked(session, delivery_id)
@@ -155,6 +168,13 @@ def list_deliveries(
     total = session.execute(select(func.count()).select_from(query.subquery())).scalar_one()
     found = session.execute(query.order_by(Delivery.id.desc()).limit(limit).offset(offset)).all()
     return [_row(*one) for one in found], total
+
+
+def list_about(session: Session, *, invoice_id: str, limit: int = 100) -> list[DeliveryRow]:
+    """The mails about one invoice or credit note, newest first: that it was issued, copies, reminders."""
+    about = [OutboxMessage.dedup_key.startswith(f"{topic}:{invoice_id}", autoescape=True) for topic in _ABOUT_DOCUMENTS]
+    found = session.execute(_rows().where(or_(*about)).order_by(Delivery.id.desc()).limit(limit)).all()
+    return [_row(*one) for one in found]
 
 
 def _locked(session: Session, delivery_id: str) -> Delivery:

@@ -12,13 +12,14 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing.accounts import approvals, links, permissions
+from billing.accounts import approvals, links, permissions, recipients
 from billing.accounts.access_tables import AccessLink, Approval
 from billing.accounts.tables import BillingAccount, Seller, Tenant, User
 from billing.invoicing.tables import InvoiceHeader
 from billing.kernel.errors import Conflict, NotFound
-from billing.notices import words
-from billing.notices.topics import get_topic
+from billing.notices import attachments, words
+from billing.notices.attachments import Attachment
+from billing.notices.topics import Topic, get_topic
 from billing.rendering import emails
 from billing.rendering.emails import Rendered
 from billing.storage.tables import Delivery, OutboxMessage
@@ -28,7 +29,7 @@ HIDDEN = "hidden"  # what stands for a token where the words are only looked at
 
 @dataclass(frozen=True, kw_only=True)
 class Letter:
-    """One delivery with everything its words need. `link_id` names the access link whose token they will hold."""
+    """One delivery with everything its words need. `link_id` names the row whose link's token they will hold."""
 
     delivery_id: str
     template: str
@@ -39,11 +40,13 @@ class Letter:
     correlation_id: str | None
     link_id: str | None
     facts: dict[str, Any]
+    attachment: Attachment | None = None
 
 
 def get_letter(session: Session, *, now: datetime, delivery_id: str, is_preview: bool = False) -> Letter:
-    """The letter of a delivery. Raises NotFound, KeyError for a payload that lacks what its topic must name, and Conflict(link_over)
-    for an access link that lets nobody in any more, which is not worth a mail; a preview shows it still.
+    """The letter of a delivery. Raises NotFound, KeyError for a payload that lacks what its topic must name, Conflict(link_over)
+    for an access link that lets nobody in any more, which is not worth a mail (a preview shows it still), and
+    attachments.NotRendered while the document that it brings is not made.
     """
     found = session.execute(
         select(Delivery, OutboxMessage)
@@ -68,6 +71,8 @@ def get_letter(session: Session, *, now: datetime, delivery_id: str, is_preview:
             "seller_email": seller.email,
         }
     facts |= _FINDERS[topic.template](session, message.payload) if topic.template in _FINDERS else {}
+    listed_id = _listed_id(session, topic, delivery) if user is None else None
+    facts["is_on_list"] = listed_id is not None
     link = facts.pop("link", None)
     if link is not None and not is_preview and not links.is_open(link, now=now):
         raise Conflict(delivery_id=delivery_id, reason="link_over")
@@ -79,8 +84,9 @@ def get_letter(session: Session, *, now: datetime, delivery_id: str, is_preview:
         locale=(user.locale if user is not None else None) or "en",
         zone=account.zone if account is not None else "UTC",
         correlation_id=delivery.correlation_id,
-        link_id=message.payload["link_id"] if topic.audience == "address" else None,
+        link_id=message.payload["link_id"] if topic.audience in ("address", "recipient") else listed_id,
         facts=facts,
+        attachment=None if is_preview else attachments.of_notice(session, topic, message.payload),
     )
 
 
@@ -97,6 +103,17 @@ def write(letter: Letter, *, base_url: str, token_of: Callable[[str], str]) -> R
         locale=letter.locale,
         zone=letter.zone,
     )
+
+
+def _listed_id(session: Session, topic: Topic, delivery: Delivery) -> str | None:
+    """Of somebody who is no user: the confirmed address that brings them the mail, whose link ends it."""
+    if topic.audience != "documents" or delivery.billing_account_id is None:
+        return None
+    return recipients.find_verified(session, account_id=delivery.billing_account_id, email=delivery.recipient)
+
+
+def _of_reminder(_session: Session, payload: dict[str, Any]) -> dict[str, Any]:
+    return {"due_on": date.fromisoformat(payload["due_on"]), "issued_on": date.fromisoformat(payload["issued_on"])}
 
 
 def _of_invoice(_session: Session, payload: dict[str, Any]) -> dict[str, Any]:
@@ -145,6 +162,7 @@ def _of_approval(session: Session, payload: dict[str, Any]) -> dict[str, Any]:
 
 _FINDERS: dict[str, Callable[[Session, dict[str, Any]], dict[str, Any]]] = {
     "invoice_issued": _of_invoice,
+    "invoice_reminder": _of_reminder,
     "payment_received": _of_payment,
     "refund": _of_refund,
     "access_changed": lambda _session, payload: {"changed": words.changed(str(_plain(payload["what"])))},

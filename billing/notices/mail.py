@@ -74,6 +74,11 @@ def _written(
         message["X-Plumbline-Request"] = letter.correlation_id
     message.set_content(rendered.text, cte="quoted-printable")
     message.add_alternative(rendered.html, subtype="html", cte="quoted-printable")
+    if letter.attachment is not None:
+        main, _, sub = letter.attachment.media_type.partition("/")
+        message.add_attachment(
+            letter.attachment.content, maintype=main, subtype=sub, filename=_shown(letter.attachment.name)
+        )
     raw = message.as_bytes()
     _require_meant(raw, address(name, recipient), sender, _shown(rendered.subject))
     return Mail(id=letter.delivery_id, sender=sender, recipient=recipient, raw=raw)

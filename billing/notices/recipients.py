@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from billing.accounts import approvals, permissions
 from billing.accounts.access_tables import AccessLink, Approval
-from billing.accounts.tables import BillingAccount, Membership, User
+from billing.accounts.tables import BillingAccount, DocumentRecipient, Membership, User
 from billing.notices.topics import Topic
 
 _BILLING_ROLES = [role for role in permissions.MEMBER_ROLES if "billing.write" in permissions.of_member(role)]
@@ -21,12 +21,17 @@ def addresses_of(session: Session, topic: Topic, payload: dict[str, Any], accoun
     query: Select[str]
     match topic.audience:
         case "billing":
-            query = (
-                select(User.login)
-                .join(Membership, Membership.user_id == User.id)
-                .join(BillingAccount, BillingAccount.tenant_id == Membership.tenant_id)
-                .where(BillingAccount.id == account_id, Membership.role.in_(_BILLING_ROLES), ~User.is_disabled)
+            query = _billing(account_id)
+        case "documents":
+            confirmed = select(DocumentRecipient.email).where(
+                DocumentRecipient.billing_account_id == account_id,
+                DocumentRecipient.verified_at.is_not(None),
+                DocumentRecipient.removed_at.is_(None),
             )
+            return sorted({*session.scalars(_billing(account_id)), *session.scalars(confirmed)})
+        case "recipient":
+            asked = DocumentRecipient.id == payload["recipient_id"]
+            query = select(DocumentRecipient.email).where(asked, DocumentRecipient.removed_at.is_(None))
         case "address":
             query = select(AccessLink.login).where(AccessLink.id == payload["link_id"])
         case "person":
@@ -48,3 +53,13 @@ def addresses_of(session: Session, topic: Topic, payload: dict[str, Any], accoun
                 .where(Approval.id == payload["approval_id"], User.staff_role.is_not(None), ~User.is_disabled)
             )
     return sorted(set(session.scalars(query)))
+
+
+def _billing(account_id: str | None) -> Select[str]:
+    """Those who look after billing in the account's tenant."""
+    return (
+        select(User.login)
+        .join(Membership, Membership.user_id == User.id)
+        .join(BillingAccount, BillingAccount.tenant_id == Membership.tenant_id)
+        .where(BillingAccount.id == account_id, Membership.role.in_(_BILLING_ROLES), ~User.is_disabled)
+    )

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from billing.kernel.errors import Refusal
 from billing.notices import deliveries, letters, mail
+from billing.notices.attachments import NotRendered
 from billing.notices.channels.port import Mail, NotTaken, Refused, Unreachable
 from billing.notices.deliveries import Claim
 from billing.notices.mail import HeaderRefused, Mailer
@@ -49,6 +50,10 @@ def _try(database: Database, mailer: Mailer, carry: Callable[[Mail], None], clai
     """One attempt and its outcome; whether it was taken. Raises Unreachable once the outcome is written."""
     try:
         carry(_make(database, mailer, claimed, at))
+    except NotRendered:
+        with database.transaction("jobs") as session:
+            deliveries.put_off(session, now=at, claimed=claimed)
+        return False
     except NotTaken as trouble:
         _log.warning("mail not taken", extra={"delivery_id": claimed.id, "cause": str(trouble)})
         with database.transaction("jobs") as session:

@@ -9,20 +9,25 @@ from typing import Literal
 
 from billing.kernel.errors import Invalid
 
-# billing: who looks after billing in the tenant. address: the one an access link was made for. person: the user named in the
-# payload. staff: operators who may decide the act, without the maker. maker: the operator who asked for it.
-Audience = Literal["billing", "address", "person", "staff", "maker"]
+# billing: who looks after billing in the tenant. documents: they and the account's confirmed recipients. address: the one an access
+# link was made for. recipient: an address that is asked to confirm. person: the user named in the payload. staff: operators who may
+# decide the act, without the maker. maker: the operator who asked for it.
+Audience = Literal["billing", "documents", "address", "recipient", "person", "staff", "maker"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Topic:
-    """One kind of notice. `template` names the two parts in templates/emails/, None for what is told in the portal only."""
+    """One kind of notice. `template` names the two parts in templates/emails/, None for what is told in the portal only.
+
+    `carries` names the member of the payload with the id of the document whose PDF the mail brings.
+    """
 
     name: str
     words: str
     audience: Audience
     template: str | None
     is_in_app: bool = False
+    carries: str | None = None
 
 
 _ALL = (
@@ -32,14 +37,44 @@ _ALL = (
     Topic(name="approval.requested", words="Approval asked for", audience="staff", template="approval_requested"),
     Topic(name="approval.decided", words="Approval decided", audience="maker", template="approval_decided"),
     Topic(name="budget.crossed", words="Budget reached", audience="billing", template="budget_crossed", is_in_app=True),
-    Topic(name="invoice.issued", words="Invoice issued", audience="billing", template="invoice_issued", is_in_app=True),
+    Topic(
+        name="invoice.issued",
+        words="Invoice issued",
+        audience="documents",
+        template="invoice_issued",
+        is_in_app=True,
+        carries="invoice_id",
+    ),
+    Topic(
+        name="invoice.copy",
+        words="Invoice sent again",
+        audience="documents",
+        template="invoice_issued",
+        carries="invoice_id",
+    ),
+    Topic(
+        name="invoice.reminder",
+        words="Payment reminder",
+        audience="documents",
+        template="invoice_reminder",
+        is_in_app=True,
+        carries="invoice_id",
+    ),
     Topic(name="invoice.paid", words="Invoice paid", audience="billing", template=None, is_in_app=True),
     Topic(
         name="credit_note.issued",
         words="Credit note issued",
-        audience="billing",
+        audience="documents",
         template="credit_note_issued",
         is_in_app=True,
+        carries="credit_note_id",
+    ),
+    Topic(
+        name="credit_note.copy",
+        words="Credit note sent again",
+        audience="documents",
+        template="credit_note_issued",
+        carries="credit_note_id",
     ),
     Topic(
         name="payment.received",
@@ -47,6 +82,12 @@ _ALL = (
         audience="billing",
         template="payment_received",
         is_in_app=True,
+    ),
+    Topic(
+        name="recipient.confirmation",
+        words="Address to confirm",
+        audience="recipient",
+        template="recipient_confirmation",
     ),
     Topic(name="refund.requested", words="Refund asked for", audience="billing", template="refund", is_in_app=True),
     Topic(name="refund.approved", words="Refund approved", audience="billing", template=None, is_in_app=True),

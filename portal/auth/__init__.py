@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Blueprint
 
-from portal.auth import invitation, reset, second_factor, sessions, sign_in, verify, you
+from portal.auth import invitation, recipient, reset, second_factor, sessions, sign_in, verify, you
 
 blueprint = Blueprint("auth", __name__)
 you_blueprint = Blueprint("you", __name__)
@@ -20,6 +20,7 @@ _PAGES: _Pages = (
     ("/forgot", reset.forgot, _FORM),
     ("/reset/<token>", reset.reset, _FORM),
     ("/invitation/<token>", invitation.invitation, _FORM),
+    ("/recipients/<token>", recipient.recipient, _FORM),
     ("/verify", verify.verify, _FORM),
     ("/account", sign_in.choose_account, _ACT),
 )

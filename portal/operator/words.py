@@ -13,6 +13,11 @@ from portal.filters import reader_locale
 _ACTS: dict[str, tuple[str, str | None]] = {
     "account.open": ("Account opened", None),
     "profile.update": ("Billing profile changed", None),
+    "recipient.add": ("Address for documents added", None),
+    "recipient.ask_again": ("Address for documents asked again", None),
+    "recipient.confirm": ("Address for documents confirmed", "good"),
+    "recipient.decline": ("Address declined documents", None),
+    "recipient.remove": ("Address for documents removed", None),
     "subscription.create": ("Plan assigned", None),
     "plan.change": ("Plan changed", None),
     "prices.load": ("Price book loaded", None),

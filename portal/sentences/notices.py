@@ -30,6 +30,7 @@ ERRORS = {
     "not_an_address": ("The recipient's address cannot be put into a mail.", ""),
     "header_refused": ("A name in this mail would have changed its headers, so it was not made.", ""),
     "cannot_be_written": ("The mail could not be made of its notice.", ""),
+    "document_waits": ("The document that it brings is being printed.", "It is sent as soon as that is there."),
     "link_over": ("The link has been used, was withdrawn or is too old.", "A mail with it would help nobody."),
 }
 _OTHER = ("It was not taken.", "")

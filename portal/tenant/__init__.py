@@ -19,6 +19,7 @@ _PAGES = (
     "budgets",
     "plan",
     "reservations",
+    "billing_details",
     "team",
     "api_keys",
 )

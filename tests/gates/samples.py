@@ -113,6 +113,7 @@ _AUTH = {
     "/invitation/<token>": page(
         "Join calla", token="invitation_token", send={"name": "New", "password": "four unrelated words"}
     ),
+    "/recipients/<token>": page("Do you want these documents?", token="recipient_token", send={"act": "confirm"}),
     "/account": act(send={"account_id": "{account_id}"}, by="owner"),
 }
 
@@ -161,6 +162,21 @@ _TENANT = {
 }
 
 _TEAM = {
+    "/settings/billing": page("Billing details"),
+    "/settings/billing/edit": page(
+        "Change the billing details",
+        send={
+            "legal_name": "Calla GmbH",
+            "street": "Hafenstrasse 2",
+            "postcode": "20457",
+            "city": "Hamburg",
+            "country": "DE",
+            "purchase_order": "PO-77",
+        },
+    ),
+    "/settings/billing/recipients": act(send={"email": "more@calla.example.com"}),
+    "/settings/billing/recipients/<recipient_id>/again": act(recipient_id="recipient_id"),
+    "/settings/billing/recipients/<recipient_id>/remove": page("Remove an address", recipient_id="recipient_id"),
     "/team": page("Team"),
     "/team/invite": page("Invite somebody", send={"login": "another@calla.example.com", "role": "viewer"}),
     "/team/<user_id>/role": page("Change the role of viewer", user_id="member_id", send={"role": "billing"}),

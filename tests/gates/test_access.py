@@ -19,6 +19,7 @@ PUBLIC = {
     "auth.forgot",
     "auth.reset",  # whoever has the link from the mail
     "auth.invitation",
+    "auth.recipient",
     "sandbox.checkout",
     "sandbox.decide",
     "api_docs.description",  # how the API is used, by whoever writes a program

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from flask import Flask
 
-from billing.accounts import directory, invitations, keys, links, permissions, resets, users
+from billing.accounts import directory, invitations, keys, links, permissions, recipients, resets, users
 from billing.assurance import audit_log, reconciliation, reconciliation_findings
 from billing.assurance.reconciliation_tally import Scope, Stage
 from billing.catalog import books, commitments, plans, reservations
@@ -334,6 +334,10 @@ def _access(database: Database) -> dict[str, str]:
         key, _ = keys.create_key(
             session, now=NOW, tenant_id=None, label="importer", scopes=["usage.write"], tenant_ids=[tenant_id]
         )
+        account_id = directory.get_account_by_code(session, TENANT).id
+        listed = recipients.add(
+            session, now=NOW, account_id=account_id, email="books@calla.example.com", actor=owner.id
+        )
         resets.ask(session, login=login_of("billing", TENANT), now=NOW)
         reset = links.list_open(session, purpose=links.RESET, now=NOW, tenant_id=None)[0].id
     return {
@@ -342,6 +346,8 @@ def _access(database: Database) -> dict[str, str]:
         "invitation_id": invited,
         "staff_invitation_id": hired,
         "service_key_id": key.id,
+        "recipient_id": listed,
+        "recipient_token": links.make_token(listed, key=config.link_key),
         "invitation_token": links.make_token(invited, key=config.link_key),
         "reset_token": links.make_token(reset, key=config.link_key),
     }

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import insert, select, text, update
 
 from billing.accounts.access_tables import AccessLink, Approval
-from billing.accounts.tables import BillingAccount, Membership, Tenant, User
+from billing.accounts.tables import BillingAccount, DocumentRecipient, Membership, Tenant, User
 from billing.kernel.errors import Conflict
 from billing.notices import deliveries, letters, relay
 from billing.notices.topics import TOPICS
@@ -32,7 +32,7 @@ _REFUND = {
 }
 
 
-def payload_of(topic: str, word: str = "Training") -> dict[str, Any]:
+def payload_of(topic: str, word: str = "Training", document_id: str = "drf_1") -> dict[str, Any]:
     """What an act of that topic hands over, with `word` wherever a person may have chosen the words."""
     money = {"amount_minor": 12_345, "currency": "USD"}
     invoice = {
@@ -49,8 +49,14 @@ def payload_of(topic: str, word: str = "Training") -> dict[str, Any]:
         "approval.requested": {"approval_id": "apr_1", "act": "refund.card", "state": "requested"},
         "approval.decided": {"approval_id": "apr_1", "act": "refund.card", "state": "approved"},
         "budget.crossed": {**world.BUDGET, "name": word},
-        "invoice.issued": {"invoice_id": "inv_1", **invoice},
-        "credit_note.issued": {"credit_note_id": "inv_2", "invoice_id": "inv_1", "invoice_number": word, "number": word, **money},
+        "invoice.issued": {"invoice_id": document_id, **invoice},
+        "invoice.copy": {"invoice_id": document_id, **invoice},
+        "invoice.reminder": {
+            "invoice_id": document_id, **invoice, "open_minor": 40_000_00, "issued_on": "2026-11-05", "days_late": 7,
+        },
+        "credit_note.issued": {"credit_note_id": document_id, "invoice_id": "inv_1", "invoice_number": word, "number": word, **money},
+        "credit_note.copy": {"credit_note_id": document_id, "invoice_id": "inv_1", "invoice_number": word, "number": word, **money},
+        "recipient.confirmation": {"recipient_id": "rcp_1", "link_id": "rcp_1"},
         "payment.received": {**money, "invoice_id": None, "payment_id": "pmt_1", "payment_session_id": word},
     }  # fmt: skip
     return given.get(topic) or {**_REFUND, "state": topic.partition(".")[2]}
@@ -63,7 +69,7 @@ def prepare(database: Database, word: str = "Training") -> str:
         world.person(session, "maker@ops.example.com", name=word, staff="maker")
         world.person(session, "approver@ops.example.com", name=word, staff="approver")
         maker = session.scalars(select(User.id).where(User.login == "maker@ops.example.com")).one()
-        tenant_id = session.scalars(select(Tenant.id)).one()
+        tenant_id = session.scalars(select(Tenant.id).where(Tenant.code == "calla")).one()
         common = {
             "created_by": "usr_calla0",
             "created_at": NOW,
@@ -75,6 +81,12 @@ def prepare(database: Database, word: str = "Training") -> str:
             {**common, "id": "lnk_1", "purpose": "invitation", "login": "new@calla.example.com", "tenant_id": tenant_id, "role": "billing"},
             {**common, "id": "lnk_2", "purpose": "reset", "login": "owner0@calla.example.com", "tenant_id": None, "role": None},
         ])  # fmt: skip
+        session.add(
+            DocumentRecipient(
+                id="rcp_1", billing_account_id=account_id, email="books@calla.example.com", created_by="usr_calla0",
+                created_at=NOW, asked_at=NOW,
+            )
+        )  # fmt: skip
         session.add(
             Approval(
                 id="apr_1", act="refund.card", subject_type="refund_request", subject_id="rfd_1", billing_account_id=account_id,
@@ -101,10 +113,17 @@ def peer() -> Iterator[SmtpServer]:
         yield running
 
 
-def tell_all(database: Database, account_id: str, word: str = "Training") -> None:
+def tell_all(database: Database, account_id: str, document_id: str, word: str = "Training") -> None:
     for topic in TOPICS:
         of_account = not topic.startswith(("access.", "approval."))
-        world.tell(database, account_id if of_account else None, topic, payload_of(topic, word))
+        world.tell(database, account_id if of_account else None, topic, payload_of(topic, word, document_id))
+
+
+def _quietly_printed(database: Database) -> str:
+    """A printed document whose own notices are told already."""
+    document_id = world.printed(database)
+    relay.deliver_due(database, now=NOW)
+    return document_id
 
 
 MAILED = {
@@ -113,9 +132,11 @@ MAILED = {
     "access.changed": "owner0@calla.example.com",
     "approval.requested": "approver@ops.example.com",
     "approval.decided": "maker@ops.example.com",
+    "recipient.confirmation": "books@calla.example.com",
     **dict.fromkeys(
         (
-            "budget.crossed", "invoice.issued", "credit_note.issued", "payment.received", "refund.requested", "refund.rejected",
+            "budget.crossed", "invoice.issued", "invoice.copy", "invoice.reminder", "credit_note.issued", "credit_note.copy",
+            "payment.received", "refund.requested", "refund.rejected",
             "refund.succeeded", "refund.failed",
         ),
         "owner0@calla.example.com",
@@ -124,7 +145,8 @@ MAILED = {
 
 
 def test_every_topic_reaches_its_readers_in_both_forms(database: Database, peer: SmtpServer) -> None:
-    tell_all(database, prepare(database))
+    document_id = _quietly_printed(database)
+    tell_all(database, prepare(database), document_id)
     assert world.send(database, peer) == len(MAILED)
     with database.reading("jobs") as session:
         rows, _ = deliveries.list_deliveries(session, limit=100)
@@ -134,6 +156,8 @@ def test_every_topic_reaches_its_readers_in_both_forms(database: Database, peer:
         "Training invites you to Training", "Reset your password", "Your access was changed: Training",
         "To decide: Refund to the card, USD 45.00", "Requested: Refund to the card, USD 45.00", "Budget “Training” reached 80%",
         "Invoice Training: USD 55,000.00 due on 5 Dec 2026", "Credit note Training on invoice Training",
+        "Invoice Training: USD 55,000.00 due on 5 Dec 2026", "Credit note Training on invoice Training",
+        "Invoice Training is overdue: USD 40,000.00", "Do you want the invoices of Training?",
         "Payment of USD 123.45 received", "Refund of USD 45.00 asked for", "Refund of USD 45.00 declined",
         "Refund of USD 45.00 made", "Refund of USD 45.00 failed",
     ])  # fmt: skip
@@ -145,13 +169,14 @@ def test_every_topic_reaches_its_readers_in_both_forms(database: Database, peer:
 
 
 def test_what_people_call_things_is_text_in_every_mail(database: Database, peer: SmtpServer) -> None:
+    document_id = _quietly_printed(database)
     account_id = prepare(database)
     for word in HOSTILE:
         call(database, word)
-        tell_all(database, account_id, word)
+        tell_all(database, account_id, document_id, word)
         peer.taken.clear()
         # A name with a control character, which no form lets through, is refused in the header To; whoever has no name yet is reached.
-        expected = 1 if "\n" in word or "\x1b" in word else len(MAILED)
+        expected = 2 if "\n" in word or "\x1b" in word else len(MAILED)
         assert world.send(database, peer) == expected, word
         assert len(peer.taken) == expected
         for one in peer.taken:
@@ -175,13 +200,14 @@ def require_harmless(one: Taken, word: str) -> None:
 
 
 def test_figures_and_days_are_written_as_the_reader_writes_them(database: Database, peer: SmtpServer) -> None:
+    document_id = _quietly_printed(database)
     account_id = world.account(database)
     with database.transaction("jobs") as session:
         session.execute(update(User).values(locale="de"))
-        tenant_id = session.scalars(select(Tenant.id)).one()
+        tenant_id = session.scalars(select(Tenant.id).where(Tenant.code == "calla")).one()
         other = world.person(session, "paul@calla.example.com", locale="fr")
         session.execute(insert(Membership), [{"user_id": other, "tenant_id": tenant_id, "role": "billing"}])
-    world.tell(database, account_id, "invoice.issued", payload_of("invoice.issued", "INV-1"))
+    world.tell(database, account_id, "invoice.issued", payload_of("invoice.issued", "INV-1", document_id))
     assert world.send(database, peer) == 2
     written = {one.recipients[0]: one.message for one in peer.taken}
     assert "55.000,00 USD due on 05.12.2026" in written["owner0@calla.example.com"]["Subject"]

@@ -1,5 +1,6 @@
 """People to write to, notices to tell, and a mailer for the test's own server."""
 
+import hashlib
 from datetime import UTC, datetime
 from typing import Any
 
@@ -7,6 +8,7 @@ from sqlalchemy import insert, select
 
 from billing.accounts.tables import Membership, User
 from billing.catalog import onboarding
+from billing.invoicing.tables import InvoiceDocument
 from billing.kernel.ids import new_id
 from billing.notices import relay, sending
 from billing.notices.channels.port import Channel
@@ -16,8 +18,10 @@ from billing.storage import correlation, outbox
 from billing.storage.database import Database
 from billing.storage.tables import Delivery
 from tests.peers.smtp_server import SmtpServer
+from tests.service.invoicing import world as invoicing
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+PDF = b"%PDF-1.7\n1 0 obj\n"
 BUDGET = {
     "budget_id": "bud_1", "name": "Training", "period": "2026-11", "threshold_percent": 80, "spent_minor": 80_000,
     "amount_minor": 100_000, "currency": "USD",
@@ -74,6 +78,18 @@ def person(
     session.add(user)
     session.flush()
     return user.id
+
+
+def printed(database: Database, code: str = "brine") -> str:
+    """An issued invoice of another account whose PDF is there; its id."""
+    header = invoicing.invoice_of(database, 10_000, code)
+    with database.transaction("jobs") as session:
+        session.add(
+            InvoiceDocument(
+                invoice_id=header.id, format="pdf", sha256=hashlib.sha256(PDF).hexdigest(), content=PDF, rendered_at=NOW
+            )
+        )
+    return header.id
 
 
 def tell(
