@@ -91,7 +91,8 @@ class BillingAccount(Base):
     tenant_id: Mapped[str | None] = mapped_column(ForeignKey("tenants.id"))
     seller_id: Mapped[str] = mapped_column(ForeignKey("sellers.id"))
     parent_id: Mapped[str | None] = mapped_column(ForeignKey("billing_accounts.id"))
-    currency: Mapped[str] = mapped_column(Code)
+    currency: Mapped[str] = mapped_column(Code)  # in which it is priced, and in which its wallet is
+    invoice_currency: Mapped[str | None] = mapped_column(Code)  # of its invoices; None: the one it is priced in
     zone: Mapped[str] = mapped_column(Code)
     policy: Mapped[str] = mapped_column(Code)
     prices_include_tax: Mapped[bool] = mapped_column(Flag, default=False)  # from its opening on, for ever

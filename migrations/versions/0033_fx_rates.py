@@ -71,6 +71,8 @@ def upgrade() -> None:
     # What a line's charge holds in its own currency, where the document is in another.
     op.add_column("invoice_lines", sa.Column("charged_currency", types.ident(), nullable=True))
     op.add_column("invoice_lines", sa.Column("charged_minor", types.count(), nullable=True))
+    # None: the currency that the account is priced in.
+    op.add_column("billing_accounts", sa.Column("invoice_currency", types.ident(), nullable=True))
     # None: the functional currency, as for every seller so far.
     op.add_column("sellers", sa.Column("tax_currency", types.ident(), nullable=True))
 
@@ -78,6 +80,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table, column in (
         ("sellers", "tax_currency"),
+        ("billing_accounts", "invoice_currency"),
         ("invoice_lines", "charged_minor"),
         ("invoice_lines", "charged_currency"),
     ):
