@@ -1,28 +1,25 @@
 """CSV that leaves: streamed, with a manifest, and safe to open in a spreadsheet.
 
-Spreadsheets run a cell that begins with = + - @, a tab or a carriage return, after a separator even in the middle of one
-(DDE). Text cells that could run get a leading apostrophe, which spreadsheets take as "this is text" and do not show; numbers
-are written as numbers and never touched, so that sums still work. RFC 4180: CRLF, quotes doubled.
+How a single value is written, and disarmed, is `billing.rendering.csv_cells`; here are files and whole columns.
 """
 
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
-from decimal import Decimal
+from datetime import date, datetime
 from fractions import Fraction
 from itertools import islice
 from typing import Any, cast
 
-from billing.kernel.clock import to_rfc3339
+from billing.rendering.csv_cells import Cell, cell, decimal_text, line
+from billing.rendering.csv_cells import decimal as _decimal
+from billing.rendering.csv_cells import instant as _instant
+from billing.rendering.csv_cells import text as _text
 
-Cell = str | int | Decimal | Fraction | datetime | date | None
+__all__ = ["Cell", "Column", "Export", "Manifest", "Quotients", "cell", "column_texts", "decimal_text", "line"]
 
 _CHUNK_ROWS = 1_000
-# The wide forms of = + - @ run as well where an input method turns them into the plain ones.
-_RUNS = re.compile(r"^[\s\"']*[=+\-@|%\uff1d\uff0b\uff0d\uff20]|^[\t\r\n]")
-_SPECIAL = re.compile(rf'[",;\s\']|{_RUNS.pattern}')
 # The same of a whole column at once, its cells parted by NUL: what finds nothing here finds nothing in any cell.
 _SPECIAL_AMONG = re.compile(r"[\",;\s']|(?:^|\0)[=+\-@|%\uff1d\uff0b\uff0d\uff20]")
 
@@ -101,11 +98,6 @@ class Export:
             yield chunk
 
 
-def line(cells: Sequence[Cell]) -> str:
-    """One row with its line end."""
-    return ",".join([cell(value) for value in cells]) + "\r\n"
-
-
 def column_texts(column: Column) -> list[str]:
     """A column's values as they stand in the file: each as `cell` writes it, in a fraction of the time of a call per cell."""
     if isinstance(column, Quotients):
@@ -124,36 +116,6 @@ def column_texts(column: Column) -> list[str]:
     return [cell(value) for value in column]
 
 
-def cell(value: Cell) -> str:
-    """One value as it stands in the file. Numbers stay numbers, instants are RFC 3339, text that could run is disarmed."""
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return _text(value)
-    if isinstance(value, bool):
-        raise TypeError("a flag has no number: write a word")
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, datetime):
-        return to_rfc3339(value)
-    if isinstance(value, date):
-        return value.isoformat()
-    return decimal_text(Fraction(value))
-
-
-def decimal_text(value: Fraction, *, places: int = 12, least: int = 0) -> str:
-    """A plain decimal, at most `places` digits after the point (half up beyond), without zeros at its end beyond `least`."""
-    return _decimal(value.numerator, value.denominator, places=places, least=least)
-
-
-def _decimal(numerator: int, denominator: int, *, places: int = 12, least: int = 0) -> str:
-    doubled = abs(numerator) * 10**places * 2 + denominator
-    digits = str(doubled // (2 * denominator)).rjust(places + 1, "0")
-    whole, fraction = digits[:-places], digits[-places:].rstrip("0").ljust(least, "0")
-    sign = "-" if numerator < 0 and (whole.strip("0") or fraction.strip("0")) else ""
-    return sign + whole + (f".{fraction}" if fraction else "")
-
-
 def _blocks(rows: Iterable[Sequence[Cell]]) -> Iterator[Sequence[Column]]:
     remaining = iter(rows)
     while block := list(islice(remaining, _CHUNK_ROWS)):
@@ -167,20 +129,6 @@ def _texts(column: Sequence[Any]) -> list[str]:
         return texts
     written = {text: _text(text) for text in distinct}
     return [written[text] for text in texts]
-
-
-def _instant(value: datetime) -> str:
-    if value.tzinfo is UTC and not value.microsecond:  # nearly all: the cheap way to the same text
-        return value.isoformat()[:-6] + "Z"
-    return to_rfc3339(value)
-
-
-def _text(value: str) -> str:
-    if not _SPECIAL.search(value):
-        return value
-    if _RUNS.search(value):
-        value = "'" + value
-    return '"' + value.replace('"', '""') + '"'
 
 
 def _sum(column: Column) -> Fraction:
