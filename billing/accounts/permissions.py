@@ -66,6 +66,12 @@ STAFF_PERMISSIONS = (
         roles=("maker", "admin"),
     ),
     Permission(name="prices.approve", words="Allow or refuse prices", roles=("approver", "admin")),
+    Permission(
+        name="tax.manage",
+        words="Record registrations, exemptions and VAT ids, ask for rates of other countries",
+        roles=("maker", "admin"),
+    ),
+    Permission(name="tax.approve", words="Allow or refuse rates of other countries", roles=("approver", "admin")),
     Permission(name="jobs.run", words="Start jobs by hand", roles=("maker", "admin")),
     Permission(name="refund.approve", words="Allow or refuse refunds", roles=("approver", "admin")),
     Permission(name="ledger.approve", words="Allow or refuse corrections of the ledger", roles=("approver", "admin")),

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing.accounts import countries, names, vat_ids
+from billing.accounts import countries, names, tax_profiles, vat_ids
 from billing.accounts.tables import BillingProfile
 from billing.kernel.errors import Invalid, NotFound
 from billing.storage import audit
@@ -67,6 +67,7 @@ def update_profile(
     for field, value in vars(facts).items():
         setattr(profile, field, value)
     profile.updated_at = now
+    tax_profiles.keep_vat_id(session, now=now, account_id=account_id, vat_id=profile.vat_id, actor=actor)
     audit.record(
         session,
         now=now,

@@ -5,8 +5,8 @@ import re
 from billing.accounts import names
 from billing.kernel.errors import Invalid
 
-# Greece's numbers begin with EL; Northern Ireland's with XI, under the country GB.
-_PREFIX_OF = {"GR": "EL"}
+# Greece's numbers begin with EL; Northern Ireland's with XI, under the country GB; Monaco's are French.
+_PREFIX_OF = {"GR": "EL", "MC": "FR"}
 _SEPARATORS = re.compile(r"[\s.:/_-]")
 _EU_TEXT = "AT BE BG CY CZ DE DK EE EL ES FI FR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK XI"
 _EU_PREFIXES = frozenset(_EU_TEXT.split())

@@ -3,6 +3,11 @@
 The rate in force on a day is the last row of the country that starts on or before it. Two public collections are compared with
 it in a test, day by day. Reduced rates do not apply to cloud services. The table begins on 2015-01-01, when electronic services
 came to be taxed where the customer is (Directive 2008/8, article 5); earlier tax points are refused.
+
+Monaco counts as France, the Isle of Man as the United Kingdom (Directive 2006/112, article 7). Northern Ireland is in the EU for
+goods only: services there are supplied outside of it, whatever the prefix XI of a number. Parts of a member state that lie outside
+its VAT territory and have no country code of their own (article 6: the Canary Islands, Ceuta, Melilla, Livigno, Büsingen,
+Heligoland, Mount Athos, Campione d'Italia) are not told apart by an address: finance enters an override for such an account.
 """
 
 from datetime import date
@@ -41,6 +46,14 @@ _STANDARD: dict[str, tuple[tuple[date, int], ...]] = {
     "SI": ((_BEGIN, 2200),),
     "SK": ((_BEGIN, 2000), (date(2025, 1, 1), 2300)),
 }
+
+
+_COUNTS_AS = {"MC": "FR", "IM": "GB"}
+
+
+def vat_country(country: str) -> str:
+    """The country whose VAT territory an address belongs to: Monaco's is France."""
+    return _COUNTS_AS.get(country, country)
 
 
 def is_member_state(country: str) -> bool:
