@@ -1,40 +1,45 @@
 """HTML to PDF by WeasyPrint: PDF/A-3a and PDF/UA-1, the same bytes for the same HTML. Runs in the worker process only.
 
-Nothing is fetched but the packaged fonts: any other address, also of a file, fails the document.
+Nothing is fetched but the packaged fonts and the pictures that were handed over: any other address, also of a file, fails the
+document.
 """
 
 import hashlib
 import xml.etree.ElementTree as ET
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 _FONTS = Path(__file__).resolve().parents[3] / "templates" / "documents" / "fonts"
 ASSETS = {
-    f"asset:fonts/{name}": _FONTS / name for name in ("Inter-Regular.otf", "Inter-SemiBold.otf", "DejaVuSans.ttf")
+    f"asset:fonts/{name}": _FONTS / name
+    for name in ("Inter-Regular.otf", "Inter-SemiBold.otf", "DejaVuSans.ttf", "DroidSansFallback.ttf")
 }
 _VARIANT = "pdf/a-3a"
+_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "svg": "image/svg+xml"}
 
 
 class ForbiddenAddress(Exception):
     """The page asked for something that is not in the package."""
 
 
-def make(html: str, made_on: str) -> bytes:
+def make(html: str, made_on: str, assets: Mapping[str, bytes] | None = None) -> bytes:
     """The PDF of a page. `made_on` (an ISO date) stands for the creation time; identifier and order are fixed by the HTML.
 
-    Raises ForbiddenAddress when the page asks for anything but a packaged font.
+    `assets` are pictures by their `asset:` addresses, ending in .png, .jpeg or .svg. Raises ForbiddenAddress when the page asks
+    for anything but those and packaged fonts.
     """
     from weasyprint.urls import FatalURLFetchingError
 
     date.fromisoformat(made_on)
     try:
-        return _make(html, made_on)
+        return _make(html, made_on, assets or {})
     except FatalURLFetchingError as error:  # a BaseException, which would end the caller's process
         raise ForbiddenAddress(str(error)) from None
 
 
-def _make(html: str, made_on: str) -> bytes:
+def _make(html: str, made_on: str, assets: Mapping[str, bytes]) -> bytes:
     from weasyprint import HTML
 
     options: dict[str, Any] = {
@@ -42,7 +47,7 @@ def _make(html: str, made_on: str) -> bytes:
         "pdf_tags": True,
         "pdf_identifier": hashlib.sha256(html.encode()).hexdigest()[:32].encode(),
     }
-    document = HTML(string=html, base_url="asset:/", url_fetcher=_fetcher()).render(**options)
+    document = HTML(string=html, base_url="asset:/", url_fetcher=_fetcher(assets)).render(**options)
     document.metadata.created = document.metadata.modified = f"{made_on}T00:00:00Z"
     describe = document.metadata.generate_rdf_metadata
     document.metadata.generate_rdf_metadata = lambda *arguments: _with_ua(describe(*arguments))
@@ -50,13 +55,15 @@ def _make(html: str, made_on: str) -> bytes:
     return made
 
 
-def _fetcher() -> Any:
+def _fetcher(assets: Mapping[str, bytes]) -> Any:
     from weasyprint.urls import FatalURLFetchingError, URLFetcher, URLFetcherResponse
 
     class PackagedOnly(URLFetcher):  # type: ignore[misc]
         """Answers from the package and from nowhere else."""
 
         def fetch(self, url: str, headers: Any = None) -> Any:
+            if url in assets:
+                return URLFetcherResponse(url, assets[url], {"Content-Type": _TYPES[url.rpartition(".")[2]]})
             path = ASSETS.get(url)
             if path is None:
                 raise FatalURLFetchingError(f"a document asked for {url[:80]!r}")
