@@ -79,3 +79,27 @@ class SellerChanged(Conflict):
     """Somebody else changed the seller since it was read. Fields: seller."""
 
     code = "seller_changed"
+
+
+class TaxEvidenceMissing(Refusal):
+    """Reverse charge without a VAT id that was found valid. Fields: vat_id, check."""
+
+    code = "tax_evidence_missing"
+
+
+class TaxEvidenceOld(Refusal):
+    """The VAT id, or the provider's calculation, was looked at too long ago. Fields: vat_id, at, limit_days."""
+
+    code = "tax_evidence_old"
+
+
+class TaxMixed(Refusal):
+    """Treatments that one document may not bear together (BR-O-11). Fields: categories; reason not_subject or jurisdictions."""
+
+    code = "tax_mixed"
+
+
+class TaxCalculationNeeded(Refusal):
+    """The seller's taxes are worked out by a provider, who was not asked about this draft as it is. Fields: invoice_id, provider."""
+
+    code = "tax_calculation_needed"

@@ -89,6 +89,11 @@ class Line:
     gross_minor: int | None = None  # what the books hold where prices include tax; `amount_minor` is its net share
     converted: Conversion | None = None
 
+    @property
+    def booked_minor(self) -> int:
+        """What the books hold of it: gross where prices include tax."""
+        return self.amount_minor if self.gross_minor is None else self.gross_minor
+
 
 @dataclass(frozen=True, kw_only=True)
 class Allowance:
@@ -102,6 +107,11 @@ class Allowance:
     tax_rate_bp: int
     amount_minor: int
     gross_minor: int | None = None  # where prices include tax
+
+    @property
+    def booked_minor(self) -> int:
+        """What the books hold of it: gross where prices include tax."""
+        return self.amount_minor if self.gross_minor is None else self.gross_minor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,11 +181,12 @@ class InvoiceDocument:
         _require("BR-16", bool(self.lines))
         _require("BR-CO-11", self.allowance_minor == sum(allowance.amount_minor for allowance in self.allowances))
         _require("BR-CO-13", self.net_minor == self.lines_minor - self.allowance_minor)
-        _require("BR-31", all(allowance.amount_minor > 0 for allowance in self.allowances))
+        _require("BR-31", all(one.amount_minor > 0 or (one.gross_minor or 0) > 0 for one in self.allowances))
         _require("BR-CO-14", self.tax_minor == sum(group.tax_minor for group in self.taxes))
         _require("BR-CO-15", self.total_minor == self.net_minor + self.tax_minor)
         _require("BR-CO-16", self.due_minor == self.total_minor - self.prepaid_minor + self.rounding_minor)
-        _require("BT-113", 0 <= self.prepaid_minor <= max(0, self.total_minor))
+        _require("BT-113", 0 <= self.prepaid_minor <= max(0, self.payable_minor))
+        _require("BT-114", self.kind == "credit_note" or self.prices_include_tax or self.rounding_minor == 0)
         for group in self.taxes:
             key = (group.category, group.rate_bp)
             _require("BR-S-08", group.taxable_minor == self.taxable_minor(*key))
@@ -197,6 +208,11 @@ class InvoiceDocument:
     def lines_minor(self) -> int:
         """The sum of the lines before allowances (BT-106)."""
         return sum(line.amount_minor for line in self.lines)
+
+    @property
+    def payable_minor(self) -> int:
+        """What it asks for, or gives back, before anything was paid (BT-112 + BT-114)."""
+        return self.total_minor + self.rounding_minor
 
     def taxable_minor(self, category: str, rate_bp: int) -> int:
         """Lines less allowances of one VAT group (BT-116)."""
