@@ -14,6 +14,7 @@ _ROOT = Path(__file__).resolve().parents[1]
 # (module, attribute, URL prefix): the site map for machines. Each blueprint's module says which pages it holds.
 _BLUEPRINTS = (
     ("portal.public.health", "blueprint", None),
+    ("portal.public.verify_document", "blueprint", None),
     ("portal.auth", "blueprint", None),
     ("portal.auth", "you_blueprint", "/you"),
     ("portal.tenant", "blueprint", None),

@@ -24,14 +24,12 @@ def of_charges(session: Session, charge_ids: Collection[str]) -> dict[str, Fract
     prices = price_facts.load(session, {price_id for _, price_id, _ in rows})
     histories = scales.rescaled(session, counter_ids={charge.counter_id for charge, _, _ in rows})
     later = [charge.id for charge, _, _ in rows if charge.before_base and charge.counter_id in histories]
-    firsts = {
-        charge_id: line_seq
-        for charge_id, line_seq in session.execute(
-            select(RatedLine.charge_id, func.min(RatedLine.line_seq))
-            .where(RatedLine.charge_id.in_(later))
-            .group_by(RatedLine.charge_id)
-        ).tuples()
-    }
+    opened_by = session.execute(
+        select(RatedLine.charge_id, func.min(RatedLine.line_seq))
+        .where(RatedLine.charge_id.in_(later))
+        .group_by(RatedLine.charge_id)
+    ).all()
+    firsts = {row[0]: row[1] for row in opened_by}
     found = {}
     for charge, price_id, scale in rows:
         price, history = prices[price_id], histories.get(charge.counter_id)

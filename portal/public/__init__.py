@@ -1,1 +1,1 @@
-"""Pages without sign-in: health for machines. The public verify page of invoices has its place here."""
+"""Pages without sign-in: health for machines, and whether a document is genuine."""

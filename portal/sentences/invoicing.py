@@ -11,6 +11,7 @@ def _money(fields: dict[str, Any], name: str) -> str:
 
 REASONS: dict[str, Sentence] = {
     "no_vat_rate": lambda fields: f"There is no VAT rate for {fields.get('country', 'this country')} on that day.",
+    "not_a_sha256": "A SHA-256 is 64 characters, 0 to 9 and a to f.",
     "nothing_chosen": "Choose what is to be credited.",
     "one_way_to_credit": "Credit an amount, lines, or the whole: one of them.",
     "credit_the_rest": "The rest is smaller than can be split: credit the whole of it.",

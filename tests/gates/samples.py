@@ -108,6 +108,9 @@ _AUTH = {
     "/you/two-step/off": page("Two-step sign-in"),
     "/you/sessions": page("Where you are signed in"),
     "/you/sessions/end": act(send={"end": "others"}),
+    "/verify-document": page(
+        "Is this document genuine?", query="number=INV-2026-000001", send={"number": "INV-2026-000001", "sha256": "0" * 64}
+    ),
     "/forgot": page("Forgot your password?", send={"login": "billing@calla.example.com"}),
     "/reset/<token>": page("Choose a new password", token="reset_token", send={"password": "four unrelated words"}),
     "/invitation/<token>": page(
@@ -294,6 +297,7 @@ _OPERATOR = {
     "/operator/invoice-runs/<period>/batches/<batch_id>": page(
         "Approving 1 document", period="=2026-10", batch_id="batch_id"
     ),
+    "/operator/invoices/<invoice_id>/send": act(invoice_id="invoice_id", send={"form_key": "once"}),
     "/operator/invoices/<invoice_id>": page("Draft for Calla Labs GmbH", invoice_id="draft_id"),
     "/operator/invoices/<invoice_id>.pdf": answer("application/pdf", invoice_id="invoice_id"),
     "/operator/invoices/<invoice_id>/discount": page(

@@ -8,6 +8,10 @@ from sqlalchemy.orm import Session
 
 from billing.invoicing.documents.tables import DocumentFingerprint
 from billing.kernel.errors import Invalid
+from billing.storage import limits
+
+PER_ADDRESS = limits.Policy(name="verify_document", limit=60, window_s=900)
+"""How often one network may ask: nobody finds a fingerprint by trying, and a queue of auditors is not turned away."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
