@@ -4,6 +4,9 @@ Hours are UTC hours, cut at borders of the account's months and of its prices, s
 told for. What was not used is booked once an hour has passed. All of it is usage records with the source `reservation/<id>`:
 negative on demand, positive reserved, unused. Later usage of the hour books a difference only, so an hour's sums do not depend on
 the order in which its usage arrives. `reserved_hours` remembers how far each hour is; it can be made again from the records.
+
+A record stands whole on the price of its start. Where a change of price became known after it was told, what lies behind the change
+leaves on demand before it, in the last hour or part of one at the record's own price: it leaves at the price it came at.
 """
 
 from collections import defaultdict
@@ -24,7 +27,17 @@ from billing.catalog.tables import Reservation
 from billing.kernel import canonical, clock
 from billing.kernel.clock import to_rfc3339
 from billing.metering import records, windows
-from billing.metering.reserved_matching import Booked, Shares, book, moved
+from billing.metering.reserved_matching import (
+    NOBODY,
+    Booked,
+    Shares,
+    behind,
+    book,
+    change_of,
+    moved,
+    owners_of,
+    taker_of,
+)
 from billing.metering.tables import ReservedHour, UsageRecord
 from billing.metering.windows import Window
 
@@ -100,9 +113,9 @@ class _Matcher:
             if known:
                 query = self._usage(kind).where(UsageRecord.usage_seq > seen)
                 for taker, start_at, end_at, quantity_base in self._stream(query):
-                    for cell_at, base in self._spread(kind, known, start_at, end_at, quantity_base):
+                    for cell_at, own, base in self._spread(kind, known, taker, start_at, end_at, quantity_base):
                         shares = self._fresh.setdefault((kind, cell_at), defaultdict(int))
-                        shares[taker] += base
+                        shares[own] += base
         for each in self._new:
             self._take_all(each)
 
@@ -156,9 +169,9 @@ class _Matcher:
                 )
                 whole: dict[datetime, Shares] = {cell_at: defaultdict(int) for cell_at in cells}
                 for taker, start_at, end_at, quantity_base in self._stream(query):
-                    for cell_at, base in self._spread(kind, held, start_at, end_at, quantity_base):
+                    for cell_at, own, base in self._spread(kind, held, taker, start_at, end_at, quantity_base):
                         if cell_at in whole:
-                            whole[cell_at][taker] += base
+                            whole[cell_at][own] += base
                 self._whole |= {(kind, cell_at): shares for cell_at, shares in whole.items()}
 
     def _book_cell(
@@ -186,7 +199,13 @@ class _Matcher:
                 continue
             row.reserved_base, row.unused_base = target.reserved_base, target.unused_base
             row.revision += 1
-            pieces += _pieces(each, window, row.revision, shares, unused_base)
+            for taker, base in shares.items():
+                change = change_of(taker)
+                left_in = window if change is None else self._left_in(kind, clock.parse_instant(change))
+                pieces.append(_piece(each, window, row.revision, ON_DEMAND, taker, -base, told_in=left_in))
+                pieces.append(_piece(each, window, row.revision, RESERVED, taker, base))
+            if unused_base:
+                pieces.append(_piece(each, window, row.revision, UNUSED, NOBODY, unused_base))
         return pieces
 
     def _used(
@@ -220,8 +239,8 @@ class _Matcher:
             query = query.where(UsageRecord.start_at < each.ends_at)
         cells: dict[datetime, Shares] = {}
         for taker, start_at, end_at, quantity_base in self._stream(query):
-            for cell_at, base in self._spread(kind, [each], start_at, end_at, quantity_base):
-                cells.setdefault(cell_at, defaultdict(int))[taker] += base
+            for cell_at, own, base in self._spread(kind, [each], taker, start_at, end_at, quantity_base):
+                cells.setdefault(cell_at, defaultdict(int))[own] += base
         for cell_at, shares in cells.items():
             self._whole[kind, cell_at] = shares
             self._fresh.setdefault((kind, cell_at), {})
@@ -230,24 +249,37 @@ class _Matcher:
         self,
         kind: tuple[str, str],
         held: Sequence[Reservation],
+        taker: str,
         start_at: datetime,
         end_at: datetime,
         quantity_base: int,
-    ) -> Iterable[tuple[datetime, int]]:
-        """The cells of these reservations that a record touches, and how much of it falls into each."""
+    ) -> Iterable[tuple[datetime, str, int]]:
+        """The cells of these reservations that a record touches, who takes there, and how much of the record falls into each."""
         last = max(end_at, start_at + _FINEST)
+        change_at = self._first_change(kind, start_at, last)
         first = min(each.starts_at for each in held)
         whole = (start_at, end_at)
         for window in self._cut(kind, max(_floor(start_at), first), _ceiling(last)):
             if window[1] <= start_at or window[0] >= last or not any(_is_active(each, window[0]) for each in held):
                 continue
+            own = taker if change_at is None or window[0] < change_at else behind(taker, to_rfc3339(change_at))
             if start_at == end_at:
-                yield window[0], quantity_base
+                yield window[0], own, quantity_base
             else:
                 inside = max(window[0], start_at), min(window[1], end_at)
                 # A correction gives back in each cell exactly what its record had brought there.
                 base = windows.share(abs(quantity_base), whole, inside)
-                yield window[0], base if quantity_base > 0 else -base
+                yield window[0], own, base if quantity_base > 0 else -base
+
+    def _first_change(self, kind: tuple[str, str], start_at: datetime, end_at: datetime) -> datetime | None:
+        """The first change of the price on demand inside a record."""
+        item = Item(*kind, ON_DEMAND)
+        return next(iter(self._prices.edges(self._head.billing_account_id, item, start_at, end_at)), None)
+
+    def _left_in(self, kind: tuple[str, str], change_at: datetime) -> Window:
+        """The end of the time before a change of the price on demand: at most an hour, at one price and in one month."""
+        hour_at = _floor(change_at - _FINEST)
+        return self._cut(kind, hour_at, change_at)[-1]
 
     def _cut(self, kind: tuple[str, str], first: datetime, last: datetime) -> list[Window]:
         """[first, last) in cells: at full hours, the account's months, and changes of any of the item's prices."""
@@ -313,7 +345,7 @@ class _Matcher:
     def _stream(self, query: Any) -> Iterable[tuple[str, datetime, datetime, int]]:
         with self._session.connection().execute(query.execution_options(yield_per=_BATCH)) as found:
             for project_id, allocation_id, start_at, end_at, quantity_base in found:
-                yield f"{project_id or ''}/{allocation_id or ''}", start_at, end_at, quantity_base
+                yield taker_of(project_id, allocation_id), start_at, end_at, quantity_base
 
 
 def _booked(row: ReservedHour) -> Booked:
@@ -321,22 +353,19 @@ def _booked(row: ReservedHour) -> Booked:
     return Booked(reserved=reserved, unused_base=row.unused_base)
 
 
-def _pieces(each: Reservation, window: Window, revision: int, shares: Shares, unused_base: int) -> list[records.Piece]:
-    """The records of one difference: what leaves on demand comes to reserved, taker by taker; unused belongs to none."""
-    made = []
-    for taker, base in shares.items():
-        made.append(_piece(each, window, revision, ON_DEMAND, taker, -base))
-        made.append(_piece(each, window, revision, RESERVED, taker, base))
-    if unused_base:
-        made.append(_piece(each, window, revision, UNUSED, "/", unused_base))
-    return made
-
-
 def _piece(
-    each: Reservation, window: Window, revision: int, mode: str, taker: str, quantity_base: int
+    each: Reservation,
+    window: Window,
+    revision: int,
+    mode: str,
+    taker: str,
+    quantity_base: int,
+    *,
+    told_in: Window | None = None,
 ) -> records.Piece:
-    source_id = f"{to_rfc3339(window[0])}/{revision}/{mode}" + (f"/{taker}" if taker != "/" else "")
-    project_id, _, allocation_id = taker.partition("/")
+    """One record of a difference: what leaves on demand comes to reserved, taker by taker; unused belongs to none."""
+    source_id = f"{to_rfc3339(window[0])}/{revision}/{mode}" + (f"/{taker}" if taker != NOBODY else "")
+    project_id, allocation_id = owners_of(taker)
     origin = records.Origin(
         source=f"{SOURCE}{each.id}",
         source_id=source_id,
@@ -349,7 +378,7 @@ def _piece(
         content_hash=canonical.digest("reserved-hour/1", each.id, source_id, str(quantity_base)),
         import_id=None,
     )
-    return records.Piece(origin, Item(each.meter_code, each.variant, mode), window, quantity_base)
+    return records.Piece(origin, Item(each.meter_code, each.variant, mode), told_in or window, quantity_base)
 
 
 def _is_active(each: Reservation, instant: datetime) -> bool:

@@ -6,7 +6,30 @@ from dataclasses import dataclass, field
 from billing.kernel.rounding import largest_remainder
 
 Shares = dict[str, int]
-"""Base units by taker: `project id/allocation id`, each empty for none."""
+"""Base units by taker: `project id/allocation id`, each empty for none; and `/instant` where the usage stands on the price before it."""
+
+NOBODY = "/"
+
+
+def taker_of(project_id: str | None, allocation_id: str | None) -> str:
+    """Who takes from a capacity."""
+    return f"{project_id or ''}/{allocation_id or ''}"
+
+
+def behind(taker: str, change: str) -> str:
+    """The same taker of usage that lies behind a change of price and stands on the price before it; the change's instant as text."""
+    return f"{taker}/{change}"
+
+
+def owners_of(taker: str) -> tuple[str, str]:
+    """(project id, allocation id) of a taker, empty for none."""
+    project_id, allocation_id, *_ = taker.split("/")
+    return project_id, allocation_id
+
+
+def change_of(taker: str) -> str | None:
+    """The instant of `behind`, or None."""
+    return next(iter(taker.split("/")[2:]), None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -132,6 +132,18 @@ def cost_minor(database: Database, account_id: str) -> Fraction:
         return Fraction(sum(amounts), 10**6)
 
 
+def of_hour_minor(database: Database, account_id: str) -> Fraction:
+    """What the hour from ten has cost."""
+    cost_minor(database, account_id)
+    with database.reading("jobs") as session:
+        amounts = session.scalars(
+            select(RatedLine.amount_micro)
+            .join(UsageRecord, UsageRecord.id == RatedLine.usage_record_id)
+            .where(RatedLine.billing_account_id == account_id, UsageRecord.start_at < TEN + HOUR)
+        )
+        return Fraction(sum(amounts), 10**6)
+
+
 # (reserved GPUs, what ran in the hour from ten, what each mode comes to in GPU-hours)
 BY_HAND: list[tuple[str, tuple[Ran, ...], dict[str, str]]] = [
     ("8", (), {"unused": "8"}),
@@ -381,3 +393,30 @@ def test_a_change_of_price_that_was_not_known_when_its_hour_was_matched_leaves_t
     wanted_hours = {"reserved": 8, "on_demand": 1} if is_late else {"reserved": 8}
     assert modes(database, account_id, at=TEN) == wanted_hours
     assert match(database, account_id, now=TEN + HOUR) == 0
+    # 8 x 2.00, and the ninth GPU at 3.00: it was told as one window, which takes the price of its start.
+    assert of_hour_minor(database, account_id) == 1_600 + (300 if is_late else 0)
+
+
+@pytest.mark.parametrize("change_at", ["2026-11-20T10:55:00Z", "2026-11-20T10:00:00Z", "2026-11-20T09:20:00Z"])
+def test_usage_that_was_told_across_a_change_of_price_leaves_at_the_price_it_came_at(
+    database: Database, change_at: str
+) -> None:
+    """Eight GPUs of 08:30 to 11:00 in one record at 3.00; 3.50 begins inside it. Reserved from nine on, or nothing is left."""
+    account_id = opened(database)
+    since = TEN - timedelta(minutes=90)
+    tell(database, account_id, Ran(8, at=since, minutes=150))
+    rating_world.rate(database, account_id)
+    assert cost_minor(database, account_id) == 6_000
+    change = BOOK.partition("\n\n")[0] + (
+        f'\n[[prices]]\nsku = "gpu/x900"\nmodel = "per_unit"\nunit_price = "3.50"\nvalid_from = {change_at}\n'
+    )
+    with database.transaction("jobs") as session, price_changes.guarded(session, [account_id], now=NOW):
+        activations.install(session, change, now=NOW, actor="test")
+    reserve(database, account_id, wanted("8", starts_at=TEN - HOUR, ends_at=TEN + HOUR))
+    # Half an hour stays on demand: 4 x 3.00; two hours are reserved: 16 x 2.00.
+    assert cost_minor(database, account_id) == 1_200 + 3_200
+    assert modes(database, account_id) == {"on_demand": 4, "reserved": 16}
+    tell(database, account_id, Ran(8, at=since, minutes=150, sign=-1))
+    # Taken back whole: the capacity of two hours was not used.
+    assert cost_minor(database, account_id) == 16 * 150
+    assert modes(database, account_id) == {"unused": 16}
