@@ -36,8 +36,8 @@ class VerifyForm(FlaskForm):
     sha256 = StringField("SHA-256 of the file", [Length(max=200, message="A SHA-256 has 64 characters.")])
 
 
-@blueprint.get("/verify-document")
-@blueprint.post("/verify-document")
+@blueprint.get("/documents/verify")
+@blueprint.post("/documents/verify")
 @access.public
 def verify_document() -> tuple[str, int]:
     """The form; sent, whether a file of these bytes was issued under this number. The file is hashed and dropped."""

@@ -108,7 +108,7 @@ _AUTH = {
     "/you/two-step/off": page("Two-step sign-in"),
     "/you/sessions": page("Where you are signed in"),
     "/you/sessions/end": act(send={"end": "others"}),
-    "/verify-document": page(
+    "/documents/verify": page(
         "Is this document genuine?", query="number=INV-2026-000001", send={"number": "INV-2026-000001", "sha256": "0" * 64}
     ),
     "/forgot": page("Forgot your password?", send={"login": "billing@calla.example.com"}),

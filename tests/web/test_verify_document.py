@@ -23,8 +23,8 @@ def issued(database: Database) -> None:
 
 def ask(app: Flask, **values: object) -> Page:
     client = app.test_client()
-    form = Page(client.get("/verify-document")).form_values()
-    answer = client.post("/verify-document", data={**form, **values}, content_type="multipart/form-data")
+    form = Page(client.get("/documents/verify")).form_values()
+    answer = client.post("/documents/verify", data={**form, **values}, content_type="multipart/form-data")
     return Page(answer)
 
 
@@ -70,5 +70,5 @@ def test_a_network_that_asks_too_often_is_slowed(app: Flask, monkeypatch: pytest
 
 
 def test_the_number_of_the_printed_address_is_filled_in(app: Flask) -> None:
-    page = Page(app.test_client().get("/verify-document?number=INV-2026-000007"))
+    page = Page(app.test_client().get("/documents/verify?number=INV-2026-000007"))
     assert page.form_values()["number"] == "INV-2026-000007"
