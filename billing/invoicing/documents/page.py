@@ -1,10 +1,8 @@
 """The document as HTML for the printer: Jinja alone, quick enough to be tried inside the issuing transaction."""
 
-import unicodedata
-from dataclasses import fields, is_dataclass, replace
 from decimal import Decimal
-from typing import Any
 
+from billing.invoicing.documents.harmless import cleaned
 from billing.invoicing.documents.model import InvoiceDocument
 from billing.invoicing.errors import DocumentInvalid
 from billing.rendering import environment, formats, places
@@ -14,7 +12,7 @@ def to_html(document: InvoiceDocument, *, snapshot_hash: str) -> str:
     """The whole page. All text is escaped; fonts are named by the `asset:` scheme, which the worker alone knows."""
     return environment.render(
         "documents/invoice.html",
-        doc=_cleaned(document),
+        doc=cleaned(document),
         snapshot_hash=snapshot_hash,
         figure=figure,
         country=places.country,
@@ -41,20 +39,3 @@ def figure(text: str) -> str:
 
 def _plural(unit: str) -> str:
     return f"{unit[:-1]}ies" if unit.endswith("ry") else unit if unit.endswith("s") else f"{unit}s"
-
-
-def _cleaned(value: Any) -> Any:
-    """The same value with harmless text: no control characters, and none that turn the direction of what follows."""
-    if isinstance(value, str):
-        return "".join(" " if character in "\n\t" else character for character in value if not _is_hostile(character))
-    if isinstance(value, tuple):
-        return tuple(_cleaned(item) for item in value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{field.name: _cleaned(getattr(value, field.name)) for field in fields(value)})
-    return value
-
-
-def _is_hostile(character: str) -> bool:
-    if character in "\n\t\u200c\u200d":  # joiners belong to several scripts
-        return False
-    return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp")
