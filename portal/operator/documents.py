@@ -17,7 +17,7 @@ from billing.storage.database import Session
 from portal import access, errors, filters, htmx, sentences, services
 from portal.fields import KeyedForm
 from portal.filters import reader_locale
-from portal.operator import words
+from portal.operator import document_mails, words
 from portal.tenant.invoices import CATEGORIES
 from portal.tenant.query import path_key
 from portal.unit_words import units
@@ -40,6 +40,8 @@ _EVENTS = {
     "part_paid": ("Paid in part", "good"),
     "paid": ("Paid in full", "good"),
     "credited": ("Credited", "warn"),
+    "reminded": ("Reminder sent", None),
+    "sent_again": ("Sent again", None),
     "written_off": ("Written off", "warn"),
     "write_off_undone": ("Write-off undone by a payment", "good"),
 }
@@ -130,6 +132,7 @@ def facts_of(session: Session, invoice_id: str) -> dict[str, Any]:
         "may_write_off": "ledger.correct" in access.current_principal().staff_permissions
         and found.row.kind == "invoice"
         and found.row.due_minor > 0,
+        **(document_mails.facts_of(session, found.row.id) if found.row.number else {}),
         "acts": [act for act in ("void", "approve", "issue") if may and found.row.state in _FROM[act]],
     }
 

@@ -41,7 +41,7 @@ def messages() -> Response:
     return htmx.render(
         "operator/messages/index.html",
         "operator/messages/_list.html",
-        rows=[(row, topics.get_topic(row.topic).words, _error(row, is_short=True), _state(row)) for row in rows],
+        rows=[(row, topics.get_topic(row.topic).words, _error(row, is_short=True), state_of(row)) for row in rows],
         total=total,
         page=page,
         size=_SIZE,
@@ -119,11 +119,11 @@ def _page(
         row=row,
         title=topics.get_topic(row.topic).words,
         error=_error(row),
-        state=_state(row),
+        state=state_of(row),
         rendered=rendered,
         message_id=mail.message_id(row.id, mailer.sender) if mailer is not None else None,
         most=deliveries.MAX_ATTEMPTS,
-        is_busy=_state(row) == "sending",
+        is_busy=state_of(row) == "sending",
         every=htmx.poll_pace((now - row.created_at).total_seconds()) if is_waiting and mailer is not None else None,
         refusals=refusals or [],
         may_act="jobs.run" in access.current_principal().staff_permissions,
@@ -141,7 +141,7 @@ def _preview(session: Session, row: DeliveryRow) -> Rendered | None:
         return None
 
 
-def _state(row: DeliveryRow) -> str:
+def state_of(row: DeliveryRow) -> str:
     """waiting, sending, sent, failed, or settled for one that was given up and taken off the list."""
     if row.state == "waiting" and row.sending_at is not None and row.next_attempt_at > services.now():
         return "sending"

@@ -39,6 +39,8 @@ _EVENTS = {
     "approved": "Approved",
     "issued": "Issued",
     "rendered": "PDF made",
+    "reminded": "Reminder sent",
+    "sent_again": "Sent again",
     "sent": "Sent",
     "part_paid": "Paid in part",
     "paid": "Paid in full",

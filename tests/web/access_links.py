@@ -11,12 +11,17 @@ from portal.services import Services
 
 def newest(app: Flask, database: Database, purpose: str = links.INVITATION) -> str:
     """The token of the link made last."""
-    services: Services = app.extensions["plumbline"]
     with database.reading() as session:
         found = select(AccessLink.id).where(AccessLink.purpose == purpose).order_by(AccessLink.id.desc())
         link_id = session.scalars(found).first()
     assert link_id is not None
-    return links.make_token(link_id, key=services.config.link_key)
+    return token_of(app, link_id)
+
+
+def token_of(app: Flask, row_id: str) -> str:
+    """The token of a row's link."""
+    services: Services = app.extensions["plumbline"]
+    return links.make_token(row_id, key=services.config.link_key)
 
 
 def count(database: Database, purpose: str = links.INVITATION) -> int:
