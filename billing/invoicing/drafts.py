@@ -1,6 +1,6 @@
 """Drafts: an ended period's charges become lines, tax is added, someone approves. Making one closes its charges."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -8,13 +8,16 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from billing.accounts import directory, heads, names
-from billing.accounts.tables import AccountHead, BillingAccount, Project
+from billing.accounts.tables import AccountHead, BillingAccount, BillingProfile, Project, Seller
 from billing.catalog.meters import CLOSING, kind_of
-from billing.invoicing import assembling, contracts, deductions, events, lines, parties, rows, sales
+from billing.invoicing import assembling, below_zero, contracts, deductions, events, lines, parties, rows, sales
 from billing.invoicing.documents import model
 from billing.invoicing.documents.model import InvoiceDocument, Line
 from billing.invoicing.errors import DiscountTooHigh, NegativeTotal, NotADraft, PeriodNotEnded
 from billing.invoicing.tables import InvoiceHeader
+from billing.invoicing.taxes import inclusive
+from billing.invoicing.taxes import service as taxes
+from billing.invoicing.taxes.determination import Decision
 from billing.kernel import periods as calendar
 from billing.kernel.errors import Invalid, NotFound
 from billing.kernel.ids import new_id
@@ -48,6 +51,8 @@ def generate(
     by_currency: dict[str, list[ChargeToInvoice]] = {}
     for charge in periods.charges_to_invoice(session, period):
         by_currency.setdefault(charge.currency, []).append(charge)
+    seller, profile = directory.get_seller(session, account.seller_id), parties.get_profile(session, account)
+    taxes.keep_evidence(session, now=now, account=account, seller=seller, profile=profile, actor=actor)
     made = [
         _draft(session, now=now, account=account, period=period, currency=currency, charges=charges, actor=actor)
         for currency, charges in by_currency.items()
@@ -67,7 +72,8 @@ def preview(session: Session, *, now: datetime, account_id: str, period_label: s
     charges = [charge for charge in charges if charge.currency == account.currency]
     if period is None or not charges:
         return None
-    return _document(session, "preview", account, period, account.currency, charges, now)
+    document = _document(session, "preview", account, period, account.currency, charges, now)
+    return _signed(session, document, charges)[0]
 
 
 def with_deductions(
@@ -82,7 +88,8 @@ def with_deductions(
 
     A draft shows it, issue does it again under the account's lock. Drawdowns and allowances that it had are left out first.
     """
-    charged = [line for line in document.lines if line.charge_id is not None]
+    before = inclusive.grossed(document.lines)
+    charged = [line for line in before if line.charge_id is not None]
     labels = {line.period_label for line in charged if line.period_label is not None}
     gifts = promos.list_usable(session, account_id, document.currency, at=now)
     available = deductions.Available(
@@ -95,7 +102,7 @@ def with_deductions(
         ],
     )
     made, allowances = deductions.apply(charged, available, currency=document.currency)
-    if _same(made, document.lines) and allowances == document.allowances:
+    if _same(made, before) and list(allowances) == inclusive.grossed_allowances(document.allowances):
         return document
     return assembling.with_lines(document, made, allowances, [lines.treatment_of(group) for group in document.taxes])
 
@@ -124,6 +131,8 @@ def discount(
     document = model.from_snapshot(header.snapshot or {})
     if document.period_label is None:
         raise Invalid(field="draft", value=header.id, reason="no_discount_on_a_sale")
+    if document.kind == "credit_note":
+        raise Invalid(field="draft", value=header.id, reason="no_discount_on_a_credit_note")
     before = deductions.discounts_of(document.allowances)
     others = [one for one in before if one.reason != reason]
     if amount_minor == 0 and others == before:
@@ -173,6 +182,17 @@ def lock_header(session: Session, header_id: str) -> tuple[InvoiceHeader, Accoun
     return session.get_one(InvoiceHeader, header_id, populate_existing=True), head
 
 
+def decisions_of(
+    session: Session, account: BillingAccount, seller: Seller, profile: BillingProfile, labels: Iterable[str]
+) -> dict[str, Decision]:
+    """{period label: how its charges are taxed}: the tax point is the last day of the period that a charge is of."""
+    periods_of = select(BillingPeriod).where(
+        BillingPeriod.billing_account_id == account.id, BillingPeriod.label.in_(set(labels))
+    )
+    points = {of.label: parties.last_day(of.end_at, account.zone) for of in session.scalars(periods_of)}
+    return taxes.treat_all(session, account=account, seller=seller, profile=profile, points=points)
+
+
 def _locked(session: Session, draft_id: str) -> InvoiceHeader:
     header, _ = lock_header(session, draft_id)
     if header.state not in OPEN_STATES:
@@ -199,7 +219,9 @@ def _draft(
     charges: Sequence[ChargeToInvoice],
     actor: str,
 ) -> str:
-    document = _document(session, new_id("drf"), account, period, currency, charges, now)
+    document, corrects_id = _signed(
+        session, _document(session, new_id("drf"), account, period, currency, charges, now), charges
+    )
     header = rows.store_draft(
         session,
         document,
@@ -208,12 +230,30 @@ def _draft(
         seller_id=account.seller_id,
         billing_period_id=period.id,
         charges={charge.charge_id: charge for charge in charges},
+        corrects_id=corrects_id,
     )
     periods.close_charges(session, [charge.charge_id for charge in charges], header.id)
     facts = {"total_minor": header.total_minor, "currency": currency, "lines": len(document.lines)}
     events.record(session, header, now=now, type="drafted", actor=actor, facts=facts)
     session.flush()  # approval and issue read the rows
     return header.id
+
+
+def _signed(
+    session: Session, document: InvoiceDocument, charges: Sequence[ChargeToInvoice]
+) -> tuple[InvoiceDocument, str | None]:
+    """The document; below zero the credit note that it is then, and the id of the invoice that it names. Raises NegativeTotal without one."""
+    if document.total_minor >= 0:
+        return document, None
+    corrected = below_zero.find_corrected(session, charges, currency=document.currency)
+    if corrected is None:
+        raise NegativeTotal(
+            account=document.account_code,
+            period=document.period_label,
+            net_minor=document.net_minor,
+            currency=document.currency,
+        )
+    return below_zero.turned(document, corrected), corrected.id
 
 
 def _document(
@@ -226,12 +266,9 @@ def _document(
     now: datetime,
 ) -> InvoiceDocument:
     seller, profile = directory.get_seller(session, account.seller_id), parties.get_profile(session, account)
-    treatments = {
-        of.label: parties.treatment_on(seller, profile, on=parties.last_day(of.end_at, account.zone))
-        for of in session.scalars(
-            select(BillingPeriod).where(BillingPeriod.id.in_({charge.billing_period_id for charge in charges}))
-        )
-    }
+    decisions = decisions_of(session, account, seller, profile, {charge.period_label for charge in charges})
+    treatments = {label: decision.treatment for label, decision in decisions.items()}
+    taxes.require_one_document(list(treatments.values()))
     codes = session.execute(
         select(Project.id, Project.code).where(
             Project.id.in_({charge.project_id for charge in charges if charge.project_id})
@@ -243,9 +280,6 @@ def _document(
         project_codes={row.id: row.code for row in codes},
         notes=closing.words_of(session, [charge.charge_id for charge in charges if _is_closing(charge)]),
     )
-    net_minor = sum(line.amount_minor for line in made)
-    if net_minor < 0:
-        raise NegativeTotal(account=account.code, period=period.label, net_minor=net_minor, currency=currency)
     document = assembling.draft(
         document_id,
         account,
@@ -256,4 +290,8 @@ def _document(
         made=made,
         treatments=list(treatments.values()),
     )
-    return with_deductions(session, document, now=now, account_id=account.id)
+    document = replace(document, tax_facts=taxes.facts_of(decisions.values()))
+    if document.total_minor < 0:
+        return document
+    deducted = with_deductions(session, document, now=now, account_id=account.id)
+    return document if deducted.total_minor < 0 else deducted

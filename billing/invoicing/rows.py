@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
 from billing.invoicing.documents.model import Allowance, InvoiceDocument, Line, Tax
@@ -29,6 +29,7 @@ def of_line(header: InvoiceHeader, line: Line, charge: ChargeToInvoice | None = 
         amount_minor=line.amount_minor,
         tax_category=line.tax_category,
         tax_rate_bp=line.tax_rate_bp,
+        gross_minor=line.gross_minor,
     )
 
 
@@ -42,6 +43,9 @@ def of_tax(header: InvoiceHeader, group: Tax) -> InvoiceTax:
         taxable_minor=group.taxable_minor,
         tax_minor=group.tax_minor,
         reason=group.reason,
+        vatex=group.vatex,
+        scheme=group.scheme,
+        registration=group.registration,
     )
 
 
@@ -56,6 +60,7 @@ def of_allowance(header: InvoiceHeader, allowance: Allowance) -> InvoiceAllowanc
         tax_category=allowance.tax_category,
         tax_rate_bp=allowance.tax_rate_bp,
         amount_minor=allowance.amount_minor,
+        gross_minor=allowance.gross_minor,
     )
 
 
@@ -82,11 +87,20 @@ def store_draft(
     seller_id: str,
     billing_period_id: str | None,
     charges: Mapping[str, ChargeToInvoice],
+    corrects_id: str | None = None,
+    replaces_id: str | None = None,
 ) -> InvoiceHeader:
-    """Store a document as a new draft with its rows; `charges` by id."""
+    """Store a document as a new draft with its rows; `charges` by id.
+
+    `corrects_id` is the invoice that a credit note of these charges names, `replaces_id` the one whose charges are billed again.
+    """
     header = InvoiceHeader(
         id=document.id,
-        kind="invoice",
+        kind=document.kind,
+        corrects_id=corrects_id,
+        takes_charges=corrects_id is not None,
+        replaces_id=replaces_id,
+        reason=document.reason,
         state="draft",
         billing_account_id=account_id,
         seller_id=seller_id,
@@ -107,3 +121,23 @@ def store_draft(
     session.add_all(of_tax(header, group) for group in document.taxes)
     session.add_all(of_allowance(header, one) for one in document.allowances)
     return header
+
+
+def freeze(
+    session: Session,
+    header: InvoiceHeader,
+    document: InvoiceDocument,
+    *,
+    now: datetime,
+    digest: str,
+    transaction_id: str,
+) -> None:
+    """Write the number and all that goes with it in one UPDATE: from then on the database refuses any change (IV4)."""
+    header.number, header.state = document.number, "issued"
+    header.issued_at, header.issued_on, header.due_on = now, document.issued_on, document.due_on
+    header.prepaid_minor, header.transaction_id = document.prepaid_minor, transaction_id
+    header.snapshot, header.snapshot_hash = document.to_snapshot(), digest
+    session.execute(update(InvoiceLine).where(InvoiceLine.invoice_id == header.id).values(issued_at=now))
+    for table in (InvoiceTax, InvoiceAllowance):
+        session.execute(update(table).where(table.invoice_id == header.id).values(issued_at=now))
+    session.flush()  # settlement reads the state
