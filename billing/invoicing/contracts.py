@@ -131,9 +131,17 @@ def all_left(session: Session, account_id: str) -> list[tuple[CommitContract, in
 
 
 def drawable(
-    session: Session, *, account_id: str, currency: str, period_labels: Iterable[str]
+    session: Session,
+    *,
+    account_id: str,
+    currency: str,
+    period_labels: Iterable[str],
+    returning: Mapping[str, int] | None = None,
 ) -> list[deductions.Commitment]:
-    """Sold commitments of which something is left, for charges of those of the periods in which they run, earliest end first."""
+    """Sold commitments of which something is left, for charges of those of the periods in which they run, earliest end first.
+
+    `returning` is what an invoice is about to give back, by contract, as if it had.
+    """
     contracts = [one for one in commitments.list_contracts(session, account_id) if one.currency == currency]
     if not contracts:
         return []
@@ -146,7 +154,7 @@ def drawable(
     ).all()
     found = []
     for contract in contracts:
-        left = sum(moved.get(contract.id, {}).values())
+        left = sum(moved.get(contract.id, {}).values()) + (returning or {}).get(contract.id, 0)
         labels = frozenset(one.label for one in periods if _runs_in(contract, one))
         number = numbers.get(contract.id)
         if left > 0 and labels and number is not None:
@@ -164,7 +172,12 @@ def drawable(
 
 
 def covered_minor(session: Session, *, account_id: str, currency: str) -> int:
-    """What sold commitments would take off all that is charged and not invoiced, net, in minor units: never more than is left of them.
+    """The sum of `covered`."""
+    return sum(covered(session, account_id=account_id, currency=currency).values())
+
+
+def covered(session: Session, *, account_id: str, currency: str) -> dict[str, int]:
+    """{contract: minor units}: what sold commitments would take off all that is charged and not invoiced, net, in minor units: never more than is left of them.
 
     Money paid in advance for other families or another time covers nothing. To act on it hold the account's head locked.
     """
@@ -178,7 +191,7 @@ def covered_minor(session: Session, *, account_id: str, currency: str) -> int:
     )
     charged = {(family, label): int(minor) for family, label, minor in rows}
     running = drawable(session, account_id=account_id, currency=currency, period_labels={label for _, label in charged})
-    return deductions.covered_minor(charged, running, currency=currency)
+    return deductions.covered(charged, running, currency=currency)
 
 
 def drawdown_entries(drawn: Mapping[str, int], *, currency: str, invoice_id: str) -> list[Entry]:

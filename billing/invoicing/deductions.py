@@ -98,12 +98,14 @@ def apply(
     return (*charged, *drawn), tuple(allowances)
 
 
-def covered_minor(charged: Mapping[tuple[str, str], int], commitments: Sequence[Commitment], *, currency: str) -> int:
-    """What commitments would take off charges, {(family, period label): minor units}, all of one VAT group."""
+def covered(
+    charged: Mapping[tuple[str, str], int], commitments: Sequence[Commitment], *, currency: str
+) -> dict[str, int]:
+    """{contract: what it would take off charges, {(family, period label): minor units}}, all of one VAT group."""
     rest = _Rest()
     for (family, label), minor in charged.items():
         rest.move(("", 0), family, label, minor)
-    return -sum(line.amount_minor for commitment in commitments for line in _draw(commitment, rest, currency))
+    return by_contract([line for commitment in commitments for line in _draw(commitment, rest, currency)])
 
 
 def is_drawdown(line: Line) -> bool:
@@ -112,11 +114,11 @@ def is_drawdown(line: Line) -> bool:
 
 
 def discounts_of(allowances: Iterable[Allowance]) -> list[Discount]:
-    """The discounts as they were given, before they were shared out over VAT groups."""
+    """The discounts as they were given, before they were shared out over VAT groups; with tax where prices include it."""
     sums: dict[str, int] = {}
     for one in allowances:
         if one.kind == "discount":
-            sums[one.reason] = sums.get(one.reason, 0) + one.amount_minor
+            sums[one.reason] = sums.get(one.reason, 0) + one.booked_minor
     return [Discount(reason=reason, amount_minor=amount) for reason, amount in sums.items()]
 
 
@@ -134,7 +136,7 @@ def by_grant(allowances: Iterable[Allowance]) -> dict[str, int]:
     used: dict[str, int] = {}
     for one in allowances:
         if one.grant_id is not None:
-            used[one.grant_id] = used.get(one.grant_id, 0) + one.amount_minor
+            used[one.grant_id] = used.get(one.grant_id, 0) + one.booked_minor
     return used
 
 

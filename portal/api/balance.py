@@ -2,7 +2,7 @@
 
 from flask import Response
 
-from billing.ledger import balances
+from billing.invoicing import availability
 from billing.ledger.balances import Balance
 from portal import services
 from portal.api import answers, keys, parameters
@@ -18,7 +18,11 @@ def show_balance() -> Response:
     now = as_of or services.now()
     with services.database().reading() as session:
         account = keys.account_of(session, parameters.text("account"))
-        held = balances.of_account(session, account.id) if as_of is None else balances.as_of(session, account.id, as_of)
+        held = (
+            availability.of_account(session, now=now, account_id=account.id)
+            if as_of is None
+            else availability.as_of(session, now=services.now(), at=as_of, account_id=account.id)
+        )
     own = next((one.balance_minor for one in held if one.currency == account.currency), 0)
     return answers.of(
         BalanceAnswer(

@@ -177,7 +177,10 @@ class CurrencySettings(Out):
 
 
 class CurrencyBalance(Out):
-    """What the account has and owes in one currency: signed, what is owed is negative."""
+    """What the account has and owes in one currency: signed, what is owed is negative.
+
+    `available` counts the tax of pending usage in, and of `deferred` what can pay for usage.
+    """
 
     currency: str
     balance: Money

@@ -10,6 +10,7 @@ from billing.accounts import directory
 from billing.accounts.tables import BillingAccount
 from billing.assurance import month_end, verification
 from billing.exports import gl as gl_export
+from billing.invoicing import availability
 from billing.kernel import clock
 from billing.ledger import balances, explanation, periods, reversal, trial_balance
 from billing.ledger.balances import Balance
@@ -30,7 +31,12 @@ def balance(account: str | None, as_of: str | None, form: str) -> None:
     at = _instant(as_of, "as_of")
     with context.database().reading() as session:
         found = [
-            (item.code, balances.of_account(session, item.id) if at is None else balances.as_of(session, item.id, at))
+            (
+                item.code,
+                availability.of_account(session, now=context.now(), account_id=item.id)
+                if at is None
+                else availability.as_of(session, now=context.now(), at=at, account_id=item.id),
+            )
             for item in _accounts(session, account)
         ]
     data = [{"account": code, "balances": [_figures(each) for each in own]} for code, own in found]

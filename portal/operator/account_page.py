@@ -9,12 +9,12 @@ from flask import g, render_template
 
 from billing.accounts import approval_list, listing, profiles
 from billing.assurance import timeline
-from billing.invoicing import invoices, parties
+from billing.invoicing import availability, invoices, parties
 from billing.invoicing.invoices import InvoiceRow
 from billing.kernel import periods
 from billing.kernel.clock import get_zone
 from billing.kernel.rounding import half_up_fraction
-from billing.ledger import balances, statement
+from billing.ledger import statement
 from billing.metering.allocation_list import AllocationRow
 from billing.payments import refunds, sessions
 from billing.rating import running, spending
@@ -74,7 +74,7 @@ def accounts_detail(account_id: str) -> str:
         return render_template(
             "operator/accounts/detail.html",
             account=account,
-            balances=balances.of_account(session, account.id),
+            balances=availability.of_account(session, now=now, account_id=account.id),
             local_day=lambda at: at.astimezone(get_zone(account.zone)).date(),
             month=date.fromisoformat(f"{month}-01"),
             month_costs=spending.month_costs(session, account.id, [month]),

@@ -8,10 +8,11 @@ from typing import Any
 from flask import render_template
 
 from billing.controls import budgets
+from billing.invoicing import availability
 from billing.invoicing import invoices as documents
 from billing.kernel import periods
 from billing.kernel.rounding import half_up_fraction
-from billing.ledger import balances, statement
+from billing.ledger import statement
 from billing.notices import inbox
 from billing.rating import running, spending
 from billing.rating.running import Part, RunningRow
@@ -34,7 +35,7 @@ def overview() -> str:
     """One page that says how things stand, as of now."""
     account, now = access.current_account(), services.now()
     with services.database().reading() as session:
-        held = balances.of_account(session, account.id)
+        held = availability.of_account(session, now=now, account_id=account.id)
         months = spending.months(session, account.id)
         rows = running.list_running(session, account.id, now=now, currency=account.currency, limit=_RUNNING + 1)
         return render_template(

@@ -12,6 +12,7 @@ from billing.kernel.money import Money
 from billing.ledger import promos
 from billing.rating import up_to_date
 from billing.storage.database import Database
+from tests.service.invoicing import world
 from tests.service.invoicing.world import GERMANY, NOW
 from tests.service.rating import world as rating_world
 from tests.service.rating.world import Use
@@ -95,6 +96,14 @@ def committed(database: Database, account_id: str, amount_minor: int, **given: o
     """A commitment that is sold, as it stands."""
     made = contract(database, account_id, amount_minor, **given)  # type: ignore[arg-type]
     sell(database, made.id)
+    return stands(database, made.id)
+
+
+def paid(database: Database, account_id: str, amount_minor: int, **given: object) -> ContractRow:
+    """A commitment that is sold and paid, as it stands."""
+    made = contract(database, account_id, amount_minor, **given)  # type: ignore[arg-type]
+    sale = sell(database, made.id)
+    world.pay(database, sale, sale.total_minor)
     return stands(database, made.id)
 
 

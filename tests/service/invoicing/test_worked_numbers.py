@@ -4,11 +4,10 @@ from datetime import UTC, datetime
 
 from sqlalchemy import select
 
-from billing.invoicing import credit_notes
+from billing.invoicing import availability, credit_notes
 from billing.invoicing.documents import model
 from billing.invoicing.documents.model import InvoiceDocument
 from billing.invoicing.tables import InvoiceHeader
-from billing.ledger import balances
 from billing.ledger.tables import LedgerEntry
 from billing.rating import opening
 from billing.storage.database import Database
@@ -17,16 +16,15 @@ from tests.service.invoicing.world import NOW
 from tests.service.rating.world import Use
 
 DECEMBER = datetime(2026, 12, 2, 12, tzinfo=UTC)
-NINETEEN = 1_900
 
 
 def _said(header: InvoiceHeader) -> InvoiceDocument:
     return model.from_snapshot(header.snapshot or {})
 
 
-def _available(database: Database, account_id: str) -> int:
+def _available(database: Database, account_id: str, *, now: datetime = NOW) -> int:
     with database.reading() as session:
-        return balances.of_account(session, account_id, tax_rate_bp=NINETEEN, currency="USD")[0].available_minor
+        return availability.of_account(session, now=now, account_id=account_id, currency="USD")[0].available_minor
 
 
 def _entries(database: Database, header: InvoiceHeader) -> list[tuple[str, str, str, int]]:
@@ -137,6 +135,22 @@ def test_commitment_of_1000_paid_and_800_used_leaves_238_available(database: Dat
     assert _entries(database, header) == [("commit_drawdown", "deferred", "unbilled", 80_000)]
     assert terms_world.stands(database, made.id).left_minor == 20_000
     assert _available(database, account_id) == 23_800
+
+
+def test_money_paid_in_advance_for_something_else_or_another_time_is_not_available(database: Database) -> None:
+    """8.00 of analytics pending, 9.52 with tax. What cannot pay it is no help; what is left beside it is something to use."""
+    account_id = world.open_account(database)
+    world.used(database, account_id, Use(800))
+    assert _available(database, account_id) == -952
+    terms_world.paid(database, account_id, 100_000, name="GPUs", families=("gpu",))
+    assert _available(database, account_id) == -952
+    ends_at = datetime(2026, 11, 22, tzinfo=UTC)
+    terms_world.paid(database, account_id, 1_000, name="Queries", families=("analytics",), ends_at=ends_at)
+    # Covered, and 992.00 and 2.00 net are left, each for its own families.
+    assert _available(database, account_id) == 119_000 + 238
+    assert _available(database, account_id, now=ends_at) == 119_000
+    world.top_up(database, account_id, 500)
+    assert _available(database, account_id, now=ends_at) == 119_500
 
 
 def test_only_what_goes_beyond_a_commitment_is_taxed(database: Database) -> None:
