@@ -3,7 +3,7 @@
 from typing import Any
 
 from sqlalchemy import case, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from billing.assurance import streams
 from billing.assurance.reconciliation_tally import Scope, Stage, shown
@@ -16,6 +16,7 @@ ISSUING_KINDS = ("invoice_issue", "tax", "tax_inclusive", "commit_sale", "fx_con
 """Entry kinds by which a document puts its total on the receivable; every other movement of it settles or undoes."""
 
 _IS_ISSUED = InvoiceHeader.state == "issued"
+_TURNED = InvoiceHeader.kind == "credit_note"  # of charges of its own: its lines say what is given back
 
 
 def unbilled_charges(session: Session, stage: Stage, _scope: Scope) -> None:
@@ -64,7 +65,7 @@ def charges_lines(session: Session, stage: Stage, scope: Scope) -> None:
             Charge.draft_id,
             BillingPeriod.label,
             func.count(InvoiceLine.id).label("lines"),
-            func.sum(InvoiceLine.amount_minor).label("billed_minor"),
+            func.sum(case((_TURNED, -InvoiceLine.amount_minor), else_=InvoiceLine.amount_minor)).label("billed_minor"),
             func.min(InvoiceHeader.currency).label("billed_currency"),
             func.min(InvoiceHeader.state).label("state"),
         )
@@ -98,6 +99,7 @@ def charges_lines(session: Session, stage: Stage, scope: Scope) -> None:
                 billed_minor=billed_minor,
                 invoice_id=row.draft_id,
             )
+    again = aliased(InvoiceHeader)
     strays = (
         select(
             InvoiceLine.id,
@@ -112,9 +114,11 @@ def charges_lines(session: Session, stage: Stage, scope: Scope) -> None:
         .join(InvoiceHeader, InvoiceHeader.id == InvoiceLine.invoice_id)
         .join(Charge, Charge.id == InvoiceLine.charge_id)
         .join(BillingPeriod, BillingPeriod.id == Charge.billing_period_id)
+        .outerjoin(again, again.replaces_id == InvoiceHeader.id)
         .where(
-            InvoiceHeader.kind == "invoice",
+            (InvoiceHeader.kind == "invoice") | InvoiceHeader.takes_charges.is_(True),
             InvoiceHeader.state != "void",
+            again.id.is_(None),  # its charges belong to the invoice that billed them again
             or_(Charge.draft_id.is_(None), Charge.draft_id != InvoiceLine.invoice_id),
         )
         .order_by(InvoiceLine.id)
@@ -171,7 +175,8 @@ def documents_receivable(session: Session, stage: Stage, _scope: Scope) -> None:
     )
     for row in streams.stream(session, statement):
         stage.look()
-        wanted = row.total_minor if row.kind == "invoice" else -(row.total_minor + row.rounding_minor)
+        payable_minor = row.total_minor + row.rounding_minor
+        wanted = payable_minor if row.kind == "invoice" else -payable_minor
         moved = -int(row.moved_minor)
         stage.add(row.currency, documents_minor=wanted, ledger_minor=moved)
         if wanted != moved:
@@ -208,7 +213,7 @@ def _compare_open(session: Session, stage: Stage) -> None:
     billed = {
         (account_id, currency): int(minor)
         for account_id, currency, minor in session.execute(
-            select(*by_account, func.sum(InvoiceHeader.total_minor)).where(*is_invoice).group_by(*by_account)
+            select(*by_account, func.sum(InvoiceHeader.payable_minor)).where(*is_invoice).group_by(*by_account)
         )
     }
     settled = {

@@ -3,7 +3,7 @@
 from typing import Any
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from billing.assurance import streams
 from billing.assurance.report import Tally, count
@@ -25,7 +25,15 @@ def check(session: Session, tally: Tally) -> None:
     """Look at every line, every allowance and every VAT group of every issued document."""
     lines = taxes = allowances = 0
     issued = InvoiceHeader.number.is_not(None)
-    statement = select(InvoiceHeader.id, InvoiceHeader.number, InvoiceHeader.kind, InvoiceHeader.snapshot)
+    again = aliased(InvoiceHeader)
+    statement = select(
+        InvoiceHeader.id,
+        InvoiceHeader.number,
+        InvoiceHeader.kind,
+        InvoiceHeader.takes_charges,
+        InvoiceHeader.snapshot,
+        select(again.id).where(again.replaces_id == InvoiceHeader.id).scalar_subquery().label("billed_again_by"),
+    )
     for header in streams.stream(session, statement.where(issued).order_by(InvoiceHeader.id)):
         lines += _check_lines(session, tally, header)
         taxes += _check_taxes(session, tally, header)
@@ -54,13 +62,21 @@ def _check_lines(session: Session, tally: Tally, header: Any) -> int:
         if other:
             sentence = f"says other than document {header.number} as it was issued: {', '.join(other)}"
             tally.differ(row.id, sentence, number=header.number)
-        is_billed = header.kind == "invoice" and row.charge_id is not None
-        if is_billed and (row.posted_minor, row.draft_id) != (row.amount_minor, header.id):
+        if row.charge_id is not None and not _is_held(header, row):
             sentence = f"bills {row.amount_minor}, charge {row.charge_id} of {row.draft_id} holds {row.posted_minor}"
             tally.differ(row.id, sentence, number=header.number)
     for line_id in said:
         tally.differ(line_id, f"is missing from document {header.number}", number=header.number)
     return len(rows)
+
+
+def _is_held(header: Any, row: Any) -> bool:
+    """Whether a line's charge holds what the line says, and belongs to its document; one billed again belongs to a later one."""
+    if header.kind == "credit_note" and not header.takes_charges:
+        return True  # of the invoice that it corrects
+    sign = -1 if header.takes_charges else 1
+    is_own = row.draft_id == header.id
+    return row.posted_minor == sign * row.amount_minor and is_own == (header.billed_again_by is None)
 
 
 def _check_allowances(session: Session, tally: Tally, header: Any) -> int:

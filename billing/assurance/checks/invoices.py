@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from billing.assurance import streams
 from billing.assurance.report import Tally, count
@@ -52,6 +52,7 @@ def check(session: Session, tally: Tally) -> None:
     """Look at every issued document, its file, every settlement, every number series, and what accounts have open."""
     _check_headers(session, tally)
     _check_numbers(session, tally)
+    _check_reissued(session, tally)
     _check_documents(session, tally)
     _check_settlements(session, tally)
     _check_figures(session, tally)
@@ -143,6 +144,7 @@ def _check_transaction(session: Session, tally: Tally, header: Any) -> None:
         found = {name: sides.get(name, 0) for name in wanted}
     else:
         wanted = {
+            "unbilled": -_given_back(session, header, taken),
             "deferred": taken.drawn_minor - taken.sold_minor,
             "promo": taken.promo_minor,
             "discount": taken.discount_minor,
@@ -157,6 +159,14 @@ def _check_transaction(session: Session, tally: Tally, header: Any) -> None:
     elif named != taken.named(header.kind):
         sentence = f"document {header.number} takes off {taken.named(header.kind)}, its ledger transaction {named}"
         tally.differ(header.id, sentence, number=header.number, transaction=header.transaction_id)
+
+
+def _given_back(session: Session, header: Any, taken: "_Taken") -> int:
+    """What a credit note takes from `unbilled`: charges of its own, or those of an invoice that are billed again."""
+    if header.takes_charges:
+        return taken.charged_minor
+    again = select(func.count()).select_from(InvoiceHeader).where(InvoiceHeader.replaces_id == header.corrects_id)
+    return taken.charged_minor if count(session, again) else 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,6 +214,27 @@ def _taken_off(session: Session, header: Any) -> _Taken:
         else:
             gifts[grant_id] = gifts.get(grant_id, 0) + amount
     return _Taken(charged_minor=charged, sold_minor=sold, drawn=drawn, gifts=gifts, discount_minor=discount)
+
+
+def _check_reissued(session: Session, tally: Tally) -> None:
+    """An invoice whose charges were billed again is credited whole, once, by one credit note."""
+    made = aliased(InvoiceHeader)
+    credited = (
+        select(func.coalesce(func.sum(InvoiceHeader.total_minor + InvoiceHeader.rounding_minor), 0))
+        .where(InvoiceHeader.corrects_id == made.replaces_id, InvoiceHeader.takes_charges.is_(False))
+        .scalar_subquery()
+    )
+    old = aliased(InvoiceHeader)
+    statement = (
+        select(old.id, old.number, old.total_minor, old.rounding_minor, made.state, credited)
+        .join(made, made.replaces_id == old.id)
+        .order_by(old.id)
+    )
+    for header_id, number, total_minor, rounding_minor, state, credited_minor in session.execute(statement).all():
+        tally.look()
+        if (int(credited_minor), state) != (total_minor + rounding_minor, "issued"):
+            sentence = f"was billed again and credited by {credited_minor} of {total_minor + rounding_minor} only"
+            tally.differ(header_id, sentence, number=number)
 
 
 def _check_numbers(session: Session, tally: Tally) -> None:

@@ -1,0 +1,117 @@
+"""Late and corrected charges that outweigh a month: a credit note of the net sign, naming the invoice of their period."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from billing.accounts import profiles
+from billing.assurance import reconciliation
+from billing.invoicing import credit_notes, drafts, invoices, issue
+from billing.invoicing.documents import model
+from billing.invoicing.tables import InvoiceHeader
+from billing.kernel.errors import Invalid
+from billing.storage.database import Database
+from tests.service.invoicing import world
+from tests.service.invoicing.world import NOW, Use
+from tests.service.rating import world as rating_world
+
+SEPTEMBER, OCTOBER = "2026-09", "2026-10"
+IN_SEPTEMBER = datetime(2026, 9, 10, tzinfo=UTC)
+
+
+def volume_account(database: Database) -> str:
+    """1.00 each up to 1,000, then all at 0.80: the 1,001st takes 200.00 off the first thousand."""
+    book = rating_world.tiered("volume", ("1000", "1"), (None, "0.8"), code="book-volume")
+    account_id = rating_world.open_account(database, book=book, code="calla")
+    with database.transaction("jobs") as session:
+        profiles.update_profile(session, now=NOW, account_id=account_id, facts=world.GERMANY)
+    return account_id
+
+
+def test_900_billed_and_paid_then_20_taken_back_late_is_a_credit_note_of_2380_to_the_wallet(database: Database) -> None:
+    account_id = volume_account(database)
+    world.used(database, account_id, Use(900, at=IN_SEPTEMBER))
+    invoice = world.issued(database, account_id, period=SEPTEMBER)
+    assert invoice.total_minor == 107_100
+    world.pay(database, invoice, 107_100)
+    world.used(database, account_id, Use(200, at=IN_SEPTEMBER))
+    # The job asks for a period of its own: nothing was used in October, so that the next month with usage brings it along.
+    world.used(database, account_id, Use(0))
+    note = world.issued(database, account_id)
+    assert (note.kind, note.number, note.corrects_id) == ("credit_note", "CN-2026-000001", invoice.id)
+    assert (note.net_minor, note.tax_minor, note.total_minor) == (2_000, 380, 2_380)
+    document = model.from_snapshot(note.snapshot or {})
+    assert (document.corrects_number, document.to_wallet_minor, document.due_on) == (invoice.number, 2_380, None)
+    assert max((line.quantity_text, line.amount_minor) for line in document.lines) == ("1", 2_000)
+    balance = world.balance(database, account_id)
+    assert (balance.wallet_minor, balance.receivable_minor, balance.unbilled_minor) == (2_380, 0, 0)
+    with database.reading() as session:
+        assert reconciliation.compare(session, now=NOW).found == []
+        assert drafts.preview(session, now=NOW, account_id=account_id, period_label=OCTOBER) is None
+
+
+def test_it_settles_what_the_named_invoice_has_open_before_anything_goes_to_the_wallet(database: Database) -> None:
+    account_id = volume_account(database)
+    world.used(database, account_id, Use(900, at=IN_SEPTEMBER))
+    invoice = world.issued(database, account_id, period=SEPTEMBER)
+    world.pay(database, invoice, 107_100 - 1_000)
+    world.used(database, account_id, Use(200, at=IN_SEPTEMBER), Use(0))
+    world.issued(database, account_id)
+    balance = world.balance(database, account_id)
+    assert (balance.receivable_minor, balance.wallet_minor) == (0, 1_380)
+    with database.reading() as session:
+        row = invoices.get_invoice(session, now=NOW, key=invoice.id)
+        assert row.row.state == "paid"
+        assert [note.number for note in row.credit_notes] == ["CN-2026-000001"]
+        # It took back nothing of the invoice's own lines: they can still be credited whole.
+        assert credit_notes.rest_minor(session, invoice.id) == 107_100
+        assert reconciliation.compare(session, now=NOW).found == []
+
+
+@pytest.mark.parametrize(("used_now", "kind", "total"), [(15, "credit_note", 595), (25, "invoice", 595)])
+def test_a_late_amount_and_this_months_are_one_document_of_the_net_sign(
+    database: Database, used_now: int, kind: str, total: int
+) -> None:
+    account_id = volume_account(database)
+    world.used(database, account_id, Use(900, at=IN_SEPTEMBER))
+    invoice = world.issued(database, account_id, period=SEPTEMBER)
+    world.used(database, account_id, Use(200, at=IN_SEPTEMBER), Use(used_now))
+    made = world.issued(database, account_id)
+    assert (made.kind, made.total_minor) == (kind, total)
+    assert made.corrects_id == (invoice.id if kind == "credit_note" else None)
+    document = model.from_snapshot(made.snapshot or {})
+    sign = -1 if kind == "credit_note" else 1
+    assert sorted(sign * line.amount_minor for line in document.lines) == [-2_000, used_now * 100]
+    with database.reading() as session:
+        assert reconciliation.compare(session, now=NOW).found == []
+
+
+def test_a_draft_below_zero_can_be_voided_and_made_again_and_takes_no_discount(database: Database) -> None:
+    account_id = volume_account(database)
+    world.used(database, account_id, Use(900, at=IN_SEPTEMBER))
+    world.issued(database, account_id, period=SEPTEMBER)
+    world.used(database, account_id, Use(200, at=IN_SEPTEMBER), Use(0))
+    draft_id = world.draft(database, account_id)
+    with pytest.raises(Invalid) as refused, database.transaction() as session:
+        drafts.discount(session, now=NOW, draft_id=draft_id, amount_minor=100, reason="r", actor="u")
+    assert refused.value.fields["reason"] == "no_discount_on_a_credit_note"
+    with database.transaction() as session:
+        drafts.void(session, now=NOW, draft_id=draft_id, actor="usr_ann")
+    again = world.draft(database, account_id)
+    assert again != draft_id
+    with database.reading() as session:
+        header = session.get_one(InvoiceHeader, again)
+        assert (header.kind, header.total_minor, header.takes_charges) == ("credit_note", 2_380, True)
+
+
+def test_a_credit_note_of_charges_is_issued_once_however_often_it_is_asked_for(database: Database) -> None:
+    account_id = volume_account(database)
+    world.used(database, account_id, Use(900, at=IN_SEPTEMBER))
+    world.issued(database, account_id, period=SEPTEMBER)
+    world.used(database, account_id, Use(200, at=IN_SEPTEMBER), Use(0))
+    draft_id = world.approved(database, account_id)
+    numbers = []
+    for _ in range(2):
+        with database.transaction() as session:
+            numbers.append(issue.issue(session, now=NOW, draft_id=draft_id, actor="usr_ann").number)
+    assert numbers == ["CN-2026-000001"] * 2
