@@ -13,8 +13,10 @@ from billing.ledger.tables import LedgerTransaction
 from billing.metering.tables import UsageRecord
 from billing.storage import tenancy
 from billing.storage.database import Database, DatabaseUrls
-from tests import databases
+from tests import databases, sharing
 from tests.session import run_dir
+
+sharing.share()
 
 ROOT = Path(__file__).resolve().parent.parent
 
