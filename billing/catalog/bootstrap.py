@@ -1,13 +1,14 @@
 """What an empty database needs to be usable: meters, SKUs, a seller with its house account, the standard price books and plans."""
 
-from datetime import datetime
+from datetime import date, datetime
 from importlib import resources
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing.accounts import directory
+from billing.accounts import directory, registrations
 from billing.accounts.directory import SellerFacts
+from billing.accounts.registrations import RegistrationFacts
 from billing.catalog import activations, plans
 from billing.catalog.items import Item
 from billing.catalog.meters import METERS
@@ -45,6 +46,10 @@ SELLER = SellerFacts(
     footer="Plumbline Cloud Ltd is registered in Ireland under number 654321. Directors: A. Byrne, M. Walsh.",
 )
 
+ONE_STOP_SHOP = RegistrationFacts(
+    scheme="oss", country=SELLER.country, number=SELLER.vat_id, valid_from=date(2015, 1, 1)
+)
+
 
 def install(session: Session, *, now: datetime) -> None:
     """Add what is missing; a repeat, also by several processes at once, changes nothing.
@@ -55,7 +60,8 @@ def install(session: Session, *, now: datetime) -> None:
     locks.take(session, "bootstrap")
     _install_meters(session)
     if directory.find_seller_by_code(session, SELLER.code) is None:
-        directory.create_seller(session, now=now, facts=SELLER, actor=ACTOR)
+        seller = directory.create_seller(session, now=now, facts=SELLER, actor=ACTOR)
+        registrations.add(session, now=now, seller=seller, facts=ONE_STOP_SHOP, actor=ACTOR)
     for code in BOOKS:
         if session.scalar(select(PriceBook.id).where(PriceBook.code == code).limit(1)) is None:
             activations.install(session, _text(f"books/{code}.toml"), now=now, actor=ACTOR)

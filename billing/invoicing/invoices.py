@@ -245,7 +245,7 @@ def _written_off() -> ColumnElement[int]:
 
 def _due() -> ColumnElement[int]:
     is_open = (InvoiceHeader.kind == "invoice") & (InvoiceHeader.state == "issued")
-    return case((is_open, InvoiceHeader.total_minor - _settled()), else_=literal(0, Minor))
+    return case((is_open, InvoiceHeader.payable_minor - _settled()), else_=literal(0, Minor))
 
 
 def _state(session: Session, now: datetime) -> ColumnElement[str]:
@@ -258,7 +258,7 @@ def _state(session: Session, now: datetime) -> ColumnElement[str]:
     return case(
         (InvoiceHeader.state != "issued", InvoiceHeader.state),
         (InvoiceHeader.kind == "credit_note", literal("issued", Code)),
-        ((_credited() >= InvoiceHeader.total_minor) & (InvoiceHeader.total_minor > 0), literal("credited", Code)),
+        ((_credited() >= InvoiceHeader.payable_minor) & (InvoiceHeader.payable_minor > 0), literal("credited", Code)),
         ((_due() <= 0) & (_written_off() > 0), literal("uncollectible", Code)),
         (_due() <= 0, literal("paid", Code)),
         (InvoiceHeader.due_on < today, literal("overdue", Code)),

@@ -5,7 +5,6 @@ from datetime import date, datetime, timedelta
 from sqlalchemy.orm import Session
 
 from billing.accounts.tables import BillingAccount, BillingProfile, Seller
-from billing.invoicing import tax
 from billing.invoicing.documents.model import Party
 from billing.invoicing.errors import ProfileIncomplete
 from billing.kernel.clock import get_zone
@@ -53,17 +52,6 @@ def require_complete(account: BillingAccount, profile: BillingProfile, seller: S
     missing += [f"seller_{name}" for name in _NEEDED if not str(getattr(seller, name) or "").strip()]
     if missing:
         raise ProfileIncomplete(account=account.code, missing=", ".join(missing))
-
-
-def treatment_on(seller: Seller, profile: BillingProfile, *, on: date) -> tax.Treatment:
-    """How a supply of the seller to this buyer is taxed, with `on` as the tax point."""
-    return tax.determine(
-        seller_country=seller.country,
-        seller_vat_id=seller.vat_id,
-        buyer_country=profile.country,
-        buyer_vat_id=profile.vat_id,
-        on=on,
-    )
 
 
 def last_day(end_at: datetime, zone: str) -> date:

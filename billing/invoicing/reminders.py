@@ -105,7 +105,7 @@ def _open_steps(session: Session, seller_id: str, today: date) -> list[tuple[str
             InvoiceHeader.state == "issued",
             InvoiceHeader.due_on >= today - _LONGEST,
             InvoiceHeader.due_on <= today - timedelta(days=STEPS_DAYS[0]),
-            InvoiceHeader.total_minor > settled,
+            InvoiceHeader.payable_minor > settled,
         )
         .order_by(InvoiceHeader.due_on, InvoiceHeader.id)
     ).all()

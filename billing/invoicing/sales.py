@@ -1,5 +1,6 @@
 """The sale of a commitment: an invoice of its own, with one line naming the contract, drafted, approved and issued as every other."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import select
@@ -11,6 +12,7 @@ from billing.catalog.tables import CommitContract
 from billing.invoicing import assembling, events, lines, parties, rows
 from billing.invoicing.documents.model import Line
 from billing.invoicing.tables import InvoiceHeader
+from billing.invoicing.taxes import service as taxes
 from billing.kernel.clock import get_zone
 from billing.kernel.errors import Conflict
 from billing.kernel.ids import new_id
@@ -32,9 +34,19 @@ def draft(session: Session, *, now: datetime, contract_id: str, actor: str) -> s
         return contract.sale_invoice_id
     if contract.lapsed_at is not None:
         raise Conflict(contract_id=contract.id, reason="commitment_withdrawn")
+    if directory.get_account(session, contract.billing_account_id).prices_include_tax:
+        raise Conflict(contract_id=contract.id, reason="commitment_prices_include_tax")
     account = directory.get_account(session, contract.billing_account_id)
     seller, profile = directory.get_seller(session, account.seller_id), parties.get_profile(session, account)
-    treatment = parties.treatment_on(seller, profile, on=now.astimezone(get_zone(seller.zone)).date())
+    taxes.keep_evidence(session, now=now, account=account, seller=seller, profile=profile, actor=actor)
+    decision = taxes.treat(
+        session,
+        account=account,
+        seller=seller,
+        profile=profile,
+        on=now.astimezone(get_zone(seller.zone)).date(),
+    )
+    treatment = decision.treatment
     line = Line(
         id=new_id("inl"),
         seq=1,
@@ -61,6 +73,7 @@ def draft(session: Session, *, now: datetime, contract_id: str, actor: str) -> s
         made=[line],
         treatments=[treatment],
     )
+    document = replace(document, tax_facts=taxes.facts_of([decision]))
     header = rows.store_draft(
         session,
         document,

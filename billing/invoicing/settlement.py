@@ -24,7 +24,7 @@ def open_minor(session: Session, invoice_id: str) -> int:
     settled = session.scalars(
         select(func.sum(InvoiceSettlement.amount_minor)).where(InvoiceSettlement.invoice_id == invoice_id)
     ).one()
-    return header.total_minor - int(settled or 0)
+    return header.payable_minor - int(settled or 0)
 
 
 def apply_payment(
@@ -62,7 +62,7 @@ def record(
     if repeated is not None or amount_minor == 0:
         return before
     after = before - amount_minor
-    if after < 0 or after > header.total_minor:
+    if after < 0 or after > header.payable_minor:
         raise SettlementTooHigh(
             invoice_id=invoice_id, open_minor=before, amount_minor=amount_minor, currency=header.currency
         )

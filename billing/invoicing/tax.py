@@ -1,14 +1,12 @@
-"""VAT: which treatment a supply has, and the sums on a document. Pure.
+"""VAT: what a treatment is, and the sums on a document. Pure. Which one a supply has is decided in `taxes.determination`.
 
 VAT is reckoned per category and rate on the document, never per line (EN 16931 BR-CO-17): 3 x 0.33 at 19 % is 0.19.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
 
 from billing.kernel.rounding import half_up
-from billing.reference import vat_rates
 
 REVERSE_CHARGE = "Reverse charge: VAT is due from the recipient (Directive 2006/112/EC, article 196)"
 OUTSIDE_EU = "Not subject to VAT: the place of supply is outside the European Union (Directive 2006/112/EC, article 44)"
@@ -49,24 +47,6 @@ class Group:
     treatment: Treatment
     taxable_minor: int
     tax_minor: int
-
-
-def determine(
-    *, seller_country: str, seller_vat_id: str | None, buyer_country: str, buyer_vat_id: str | None, on: date
-) -> Treatment:
-    """The treatment of a cloud service supplied on a day (`on` is the tax point: the last day of what is billed).
-
-    In the seller's own member state its standard rate. Across the EU to a buyer with a VAT id of a member state: reverse
-    charge (article 196). To a buyer in the EU without one: the buyer's rate (article 58, one stop shop). Outside the EU: not
-    subject. Raises Invalid where no rate is held for the day.
-    """
-    if not seller_vat_id or not vat_rates.is_member_state(seller_country):
-        return Treatment(category="O", rate_bp=0, jurisdiction=seller_country, reason=NOT_REGISTERED)
-    if not vat_rates.is_member_state(buyer_country):
-        return Treatment(category="O", rate_bp=0, jurisdiction=buyer_country, reason=OUTSIDE_EU)
-    if buyer_country != seller_country and is_vat_id_of(buyer_vat_id, buyer_country):
-        return Treatment(category="AE", rate_bp=0, jurisdiction=buyer_country, reason=REVERSE_CHARGE)
-    return Treatment(category="S", rate_bp=vat_rates.standard_rate_bp(buyer_country, on), jurisdiction=buyer_country)
 
 
 def is_vat_id_of(vat_id: str | None, country: str) -> bool:

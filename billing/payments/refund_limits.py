@@ -8,7 +8,8 @@ from sqlalchemy.orm import Session
 
 from billing.accounts import directory, profiles
 from billing.accounts.tables import BillingAccount
-from billing.invoicing import contracts, credit_notes, parties
+from billing.invoicing import contracts, credit_notes
+from billing.invoicing.taxes import service as taxes
 from billing.kernel.clock import get_zone
 from billing.ledger import balances
 from billing.payments import limits
@@ -84,6 +85,9 @@ def funds(session: Session, *, now: datetime, account_id: str, currency: str) ->
 
 def _tax_rate_bp(session: Session, account: BillingAccount, now: datetime) -> int:
     """The rate that the pending usage will bear when it is invoiced."""
+    if account.prices_include_tax:  # it stands in the pending amounts already
+        return 0
     profile = profiles.get_profile(session, account.id)
     seller = directory.get_seller(session, account.seller_id)
-    return parties.treatment_on(seller, profile, on=now.astimezone(get_zone(account.zone)).date()).rate_bp
+    on = now.astimezone(get_zone(account.zone)).date()
+    return taxes.treat(session, account=account, seller=seller, profile=profile, on=on).treatment.rate_bp

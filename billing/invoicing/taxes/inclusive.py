@@ -73,6 +73,14 @@ def grossed(lines: Sequence[Line]) -> list[Line]:
     ]
 
 
+def grossed_allowances(allowances: Sequence[Allowance]) -> list[Allowance]:
+    """The allowances with their gross as amounts; those that have none stay."""
+    return [
+        one if one.gross_minor is None else replace(one, amount_minor=one.gross_minor, gross_minor=None)
+        for one in allowances
+    ]
+
+
 def families(gross: Mapping[str, int], minor: int) -> dict[str, int]:
     """What is not revenue of a group's gross (its tax and rounding), shared over the families in proportion to their gross."""
     names = sorted(gross)
