@@ -18,7 +18,8 @@ esac
 
 # Alternatives are separated by "|": the first is Debian 12's name, the others those of its neighbours.
 run_packages=(libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0)
-test_packages=('chromium|chromium-browser' libatomic1 'postgresql-15|postgresql-16|postgresql-17|postgresql-18' poppler-utils)
+test_packages=('chromium|chromium-browser' libatomic1 'postgresql-15|postgresql-16|postgresql-17|postgresql-18' poppler-utils
+    'default-jre-headless|openjdk-17-jre-headless' libjaxb-java)
 
 # ---------------------------------------------------------------- Debian packages
 
@@ -104,6 +105,7 @@ name_missing() {
     if [ "$set_name" = test ]; then
         command -v chromium >/dev/null || command -v chromium-browser >/dev/null || missing+=("Chromium")
         command -v pdftotext >/dev/null || missing+=("poppler-utils")
+        command -v java >/dev/null || missing+=("a Java runtime (17 or later)")
         command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=("PostgreSQL 15 or later (server)")
     fi
     if [ "${#missing[@]}" != 0 ]; then
