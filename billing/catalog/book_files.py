@@ -27,7 +27,7 @@ from typing import Any
 from billing.accounts import names
 from billing.catalog import models
 from billing.catalog.items import MODES, ON_DEMAND, Item
-from billing.catalog.meters import get_meter
+from billing.catalog.meters import FEE, get_meter
 from billing.kernel import canonical, money
 from billing.kernel.clock import require_utc, to_rfc3339
 from billing.kernel.errors import Invalid
@@ -96,7 +96,7 @@ def read(text: str, *, meter_of: Mapping[str, str]) -> BookFacts:
 
     Raises Invalid, with `price` or `product` the number of the table where it is in one: not_toml (with detail), missing,
     unknown_key, unknown_sku, unknown_meter, unknown_mode, unknown_currency, naive_time, not_an_instant, overlapping, sold_twice,
-    not_an_amount, and the reasons of `models.read`.
+    not_an_amount, fee_not_flat, and the reasons of `models.read`.
     """
     content = parse(text)
     for name in content:
@@ -184,6 +184,8 @@ def _price(row: Mapping[str, Any], header: Mapping[str, Any], meter_of: Mapping[
     model, meter = text_of(row, "model"), get_meter(meter_of[sku_code])
     if model == models.PERCENTAGE and not meter.is_amount:
         raise Invalid(field="model", value=model, meter=meter.code, reason="not_an_amount")
+    if model != models.FLAT and meter.kind == FEE:
+        raise Invalid(field="model", value=names.shown(model), meter=meter.code, reason="fee_not_flat")
     parameters = models.read(
         model,
         {name: value for name, value in row.items() if name not in _OWN},

@@ -19,6 +19,7 @@ _ONLY_LONGER = re.compile(r"[0-9]{1,18}\.[0-9]{13,60}")
 _PERCENT_MAX = 10_000
 _TIERS_MAX = 100
 PERCENTAGE = "percentage"
+FLAT = "flat"
 
 Parameters = dict[str, Any]
 
@@ -99,7 +100,7 @@ def _tiered(given: Mapping[str, Any], currency: str, base_per_unit: int) -> Para
 
 _MODELS: dict[str, Callable[[Mapping[str, Any], str, int], Parameters]] = {
     "per_unit": _per_unit,
-    "flat": _flat,
+    FLAT: _flat,
     "package": _package,
     "graduated": _tiered,
     "volume": _tiered,

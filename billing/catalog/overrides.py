@@ -12,7 +12,7 @@ from billing.accounts import approvals, directory, heads, names
 from billing.catalog import activations, books, models, prices
 from billing.catalog.book_files import BookFacts, PriceFacts
 from billing.catalog.errors import OverrideExists
-from billing.catalog.meters import get_meter
+from billing.catalog.meters import FEE, get_meter
 from billing.catalog.prices import Price
 from billing.catalog.tables import PriceOverride, PriceVersion, Sku
 from billing.kernel.clock import parse_instant, require_utc, to_rfc3339
@@ -74,7 +74,7 @@ def read(
 ) -> Wanted:
     """An override that can be asked for: the price is one of the account's currency, and the SKU is sold.
 
-    Raises NotFound for the account, OverrideExists where another price of its own begins at that instant, Invalid: unknown_sku, not_an_amount, ends_before_it_begins, not_whole_seconds, overlapping,
+    Raises NotFound for the account, OverrideExists where another price of its own begins at that instant, Invalid: unknown_sku, not_an_amount, fee_not_flat, ends_before_it_begins, not_whole_seconds, overlapping,
     and the reasons of `models.read`.
     """
     account = directory.get_account(session, account_id)
@@ -92,6 +92,8 @@ def read(
         meter = get_meter(sku.meter_code)
         if model == models.PERCENTAGE and not meter.is_amount:
             raise Invalid(field="model", value=model, meter=meter.code, reason="not_an_amount")
+        if model != models.FLAT and meter.kind == FEE:
+            raise Invalid(field="model", value=names.shown(model), meter=meter.code, reason="fee_not_flat")
         checked = models.read(model, parameters, currency=account.currency, base_per_unit=meter.base_per_unit)
     wanted = Wanted(
         account_id=account_id,

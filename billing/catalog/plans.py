@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import NoReturn
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import exists, func, select
+from sqlalchemy.orm import Session, aliased
 
 from billing.accounts import names
+from billing.accounts.tables import BillingAccount
 from billing.catalog import plan_files, terms
 from billing.catalog.errors import PlanExists
 from billing.catalog.meters import FEE, METERS
-from billing.catalog.tables import Plan, PlanVersion, PriceBook, PriceBookActivation, PriceVersion, Sku
+from billing.catalog.tables import Plan, PlanVersion, PriceBook, PriceBookActivation, PriceVersion, Sku, Subscription
 from billing.catalog.terms import PlanTerms
 from billing.kernel.clock import require_utc, to_rfc3339
 from billing.kernel.errors import Invalid, NotFound
@@ -19,6 +21,8 @@ from billing.kernel.ids import new_id
 from billing.storage import audit, locks
 
 ALWAYS = plan_files.ALWAYS
+AHEAD_MAX = timedelta(days=3653)
+"""How far ahead a plan may begin or change: ten years, with the leap days they can have."""
 DEFAULT_CODE = "default"
 
 
@@ -101,12 +105,13 @@ def change(
     """A version of the plan with this book and these terms from the instant on; the same again gives the same version.
 
     What usage was rated already is asked by `rating.price_changes`, which wraps this. Locks the plan's code. Raises PlanExists
-    where another version begins at that instant, NotFound for the plan or a book of which nothing is in force, Invalid
-    (unknown_fee) for a fee that the book has no price for.
+    where another version begins at that instant, NotFound for the plan or a book of which nothing is in force, Invalid:
+    unknown_fee for a fee that the book has no price for, too_far_ahead, minimum_in_other_currency where an account on the plan then
+    is billed in a currency that the minimum does not name.
     """
     plan = get_plan(session, code)
     locks.take(session, f"plan:{plan.code}")
-    valid_from = require_utc(valid_from, "valid_from")
+    valid_from = require_start(valid_from, now=now)
     _require_book(session, book_code, terms)
     found = session.scalar(
         select(PlanVersion).where(PlanVersion.plan_id == plan.id, PlanVersion.valid_from == valid_from)
@@ -115,6 +120,7 @@ def change(
         if found.book_code != book_code or found.terms != terms.content:
             raise PlanExists(plan=code, book=found.book_code, valid_from=to_rfc3339(valid_from))
         return found
+    _require_currencies(session, plan, valid_from, terms)
     latest = session.scalar(select(func.max(PlanVersion.version)).where(PlanVersion.plan_id == plan.id)) or 0
     version = PlanVersion(
         id=new_id("plv"),
@@ -141,6 +147,14 @@ def change(
     )
     session.flush()  # whoever rates next in this act must find it
     return version
+
+
+def require_start(valid_from: datetime, *, now: datetime) -> datetime:
+    """The instant in UTC. Raises Invalid(field="valid_from"): naive_time, too_far_ahead."""
+    valid_from = require_utc(valid_from, "valid_from")
+    if valid_from > now + AHEAD_MAX:
+        raise Invalid(field="valid_from", value=to_rfc3339(valid_from), years=10, reason="too_far_ahead")
+    return valid_from
 
 
 def find_plan(session: Session, code: str) -> Plan | None:
@@ -188,6 +202,36 @@ def row_of(plan: Plan, version: PlanVersion) -> PlanRow:
         valid_from=version.valid_from,
         terms=terms.read(version.terms),
     )
+
+
+def _require_currencies(session: Session, plan: Plan, valid_from: datetime, wanted: PlanTerms) -> None:
+    """A minimum names the currency of every account that is on the plan at the instant or comes to it later."""
+    if not wanted.minimums:
+        return
+    left = aliased(Subscription)
+    is_left = exists().where(
+        left.billing_account_id == Subscription.billing_account_id,
+        left.valid_from > Subscription.valid_from,
+        left.valid_from <= valid_from,
+    )
+    other = session.execute(
+        select(BillingAccount.code, BillingAccount.currency)
+        .join(Subscription, Subscription.billing_account_id == BillingAccount.id)
+        .where(
+            Subscription.plan_id == plan.id,
+            BillingAccount.currency.not_in([amount.currency for amount in wanted.minimums]),
+            ~is_left,
+        )
+        .order_by(BillingAccount.code)
+        .limit(1)
+    ).first()
+    if other is not None:
+        refuse_minimum(plan.code, *other)
+
+
+def refuse_minimum(plan_code: str, account: str, currency: str) -> NoReturn:
+    """Raise Invalid (minimum_in_other_currency): the plan's minimum says nothing in the account's currency."""
+    raise Invalid(field="plan", plan=plan_code, account=account, currency=currency, reason="minimum_in_other_currency")
 
 
 def _require_book(session: Session, book_code: str, wanted: PlanTerms) -> None:

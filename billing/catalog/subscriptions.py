@@ -8,11 +8,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from billing.accounts import heads
+from billing.accounts.tables import BillingAccount
 from billing.catalog import plans
 from billing.catalog.errors import SubscriptionExists
 from billing.catalog.plans import PlanRow
 from billing.catalog.tables import Plan, PlanVersion, Subscription
-from billing.kernel.clock import require_utc, to_rfc3339
+from billing.kernel.clock import to_rfc3339
 from billing.kernel.ids import new_id
 from billing.storage import audit
 
@@ -52,11 +53,11 @@ def subscribe(
 
     What usage was rated already is asked by `rating.price_changes`, which wraps this. Locks the account's head: rating must not
     read half of it. Raises NotFound for account or plan, SubscriptionExists where the account changes to another plan at that
-    instant.
+    instant, Invalid: too_far_ahead, minimum_in_other_currency where the plan has a minimum and none in the account's currency.
     """
     heads.lock_one(session, account_id)
     plan = plans.get_plan(session, plan_code)
-    valid_from = require_utc(valid_from, "valid_from")
+    valid_from = plans.require_start(valid_from, now=now)
     found = session.scalar(
         select(Subscription).where(Subscription.billing_account_id == account_id, Subscription.valid_from == valid_from)
     )
@@ -64,6 +65,7 @@ def subscribe(
         if found.plan_id != plan.id:
             raise SubscriptionExists(account_id=account_id, plan=plan_code, valid_from=to_rfc3339(valid_from))
         return found
+    _require_currency(session, account_id, plan.code, valid_from)
     subscription = Subscription(
         id=new_id("sub"), billing_account_id=account_id, plan_id=plan.id, valid_from=valid_from, created_at=now
     )
@@ -104,6 +106,16 @@ def list_subscriptions(session: Session, account_id: str | None = None) -> Seque
         )
         for (row, plan), following in zip(found, after, strict=True)
     ]
+
+
+def _require_currency(session: Session, account_id: str, plan_code: str, valid_from: datetime) -> None:
+    """Every version of the plan that holds from then on has its minimum, if any, in the account's currency too."""
+    account = session.get_one(BillingAccount, account_id)
+    versions = plans.list_versions(session, plan_code)
+    for version, following in zip(versions, [*versions[1:], None], strict=True):
+        is_over = following is not None and following.valid_from <= valid_from
+        if not is_over and version.terms.minimums and version.terms.minimum_in(account.currency) is None:
+            plans.refuse_minimum(plan_code, account.code, account.currency)
 
 
 def stretches(session: Session, account_id: str) -> list[PlanStretch]:

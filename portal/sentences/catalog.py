@@ -79,6 +79,14 @@ REASONS: dict[str, Sentence] = {
     "not_true_or_false": lambda fields: f"{fields.get('field')} is true or false.",
     "twice": lambda fields: f"{_what(fields)} is written twice in {fields.get('field')}.",
     "ends_before_it_begins": "The time must end after it begins.",
+    "too_far_ahead": lambda fields: f"A plan begins at most {fields.get('years')} years from now.",
+    "minimum_in_other_currency": lambda fields: (
+        f"The plan {fields.get('plan')} asks for a minimum, and for none in {fields.get('currency')}, in which {fields.get('account')} "
+        f"is billed: give it one in {fields.get('currency')}, or take another plan."
+    ),
+    "fee_not_flat": lambda fields: (
+        f"A plan's fee is one amount a month{_where(fields)}: write the model flat, not {_what(fields)}."
+    ),
     "not_exact": lambda fields: f"The figure cannot be kept exactly{_where(fields)}.",
 }
 CODES: dict[str, Sentence] = {

@@ -84,6 +84,7 @@ def test_another_price_from_the_same_instant_is_refused_and_the_same_again_is_no
         ({"sku_code": "a\x00b"}, "unknown_sku"),
         ({"model": "hourly"}, "unknown_model"),
         ({"model": "percentage", "parameters": {"percent": "5"}}, "not_an_amount"),
+        ({"sku_code": "plan/platform"}, "fee_not_flat"),
         ({"parameters": {"unit_price": "-0.30"}}, "below_zero"),
         ({"parameters": {"unit_price": "0.1234567890123"}}, "too_many_places"),
         ({"parameters": {"unit_price": "0.3", "free": "1"}}, "unknown_key"),

@@ -94,3 +94,42 @@ def test_an_accounts_history_says_which_version_of_which_plan_it_was_on(database
     ]
     assert now is not None
     assert now.plan.terms.fees == ("platform",)
+
+
+def test_a_plan_begins_at_most_ten_years_ahead(database: Database) -> None:
+    account_id = world.open_account(database)
+    far = NOW + timedelta(days=3_654)
+    with pytest.raises(Invalid) as version:
+        load(database, TEXT.replace("2026-01-01", "9999-01-01"))
+    with pytest.raises(Invalid) as subscription, database.transaction("jobs") as session:
+        subscriptions.subscribe(session, now=NOW, account_id=account_id, valid_from=far)
+    for refusal in (version, subscription):
+        assert (refusal.value.fields["field"], refusal.value.fields["reason"]) == ("valid_from", "too_far_ahead")
+    with database.transaction("jobs") as session:
+        subscriptions.subscribe(session, now=NOW, account_id=account_id, valid_from=far - timedelta(days=1))
+
+
+def test_a_minimum_is_in_the_currency_of_every_account_on_the_plan(database: Database) -> None:
+    account_id = world.open_account(database)
+    euros = TEXT.replace("USD", "EUR")
+    assert load(database, euros) == 1
+
+    def subscribe(at: datetime) -> None:
+        with database.transaction("jobs") as session:
+            subscriptions.subscribe(session, now=NOW, account_id=account_id, plan_code="gold", valid_from=at)
+
+    with pytest.raises(Invalid) as refusal:
+        subscribe(NOW)
+    assert refusal.value.fields["reason"] == "minimum_in_other_currency"
+    assert (refusal.value.fields["currency"], refusal.value.fields["plan"]) == ("USD", "gold")
+    both = TEXT.replace("{ USD", '{ EUR = "900.00", USD')
+    assert load(database, both.replace("2026-01-01", f"{LATER:%Y-%m-%d}")) == 2
+    with pytest.raises(Invalid):
+        subscribe(NOW)  # the first version holds until then
+    subscribe(LATER)
+    with pytest.raises(Invalid) as change:
+        load(database, euros.replace("2026-01-01", "2027-06-01"))
+    assert change.value.fields["reason"] == "minimum_in_other_currency"
+    with database.transaction("jobs") as session:
+        subscriptions.subscribe(session, now=NOW, account_id=account_id, valid_from=LATER + timedelta(days=30))
+    assert load(database, euros.replace("2026-01-01", "2027-06-01")) == 3
