@@ -6,7 +6,7 @@ what its ledger account holds in its own currency leaves through `fx_clearing` (
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from fractions import Fraction
 
@@ -80,7 +80,7 @@ def entries(document: InvoiceDocument, *, is_returned: bool = False) -> list[Ent
     made: list[Entry] = []
     for code, lines in _by_currency(document.lines).items():
         charged = sum(charged_minor(line.converted) for line in lines if line.converted)
-        billed = sum(held_minor(line) for line in lines)
+        billed = _sign(document) * sum(held_minor(line) for line in lines)
         sign = -1 if is_returned else 1
         for amount_minor, currency, debit, credit in (
             (sign * charged, code, "fx_clearing", "unbilled"),
@@ -208,6 +208,44 @@ def list_rates(session: Session, invoice_id: str) -> Sequence[InvoiceRate]:
     ).all()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Use:
+    """A document that a snapshot was used for; `number` is None for a draft."""
+
+    invoice_id: str
+    number: str | None
+    state: str
+    purpose: str
+    from_currency: str
+    to_currency: str
+    from_minor: int
+    to_minor: int
+
+
+def list_documents(session: Session, snapshot_id: str, *, limit: int) -> list[Use]:
+    """The documents that were made with a snapshot, the newest first."""
+    rows = session.execute(
+        select(InvoiceRate, InvoiceHeader.number, InvoiceHeader.state)
+        .join(InvoiceHeader, InvoiceHeader.id == InvoiceRate.invoice_id)
+        .where((InvoiceRate.snapshot_id == snapshot_id) | (InvoiceRate.second_snapshot_id == snapshot_id))
+        .order_by(InvoiceRate.taken_at.desc(), InvoiceRate.invoice_id, InvoiceRate.purpose)
+        .limit(limit)
+    ).all()
+    return [
+        Use(
+            invoice_id=rate.invoice_id,
+            number=number,
+            state=state,
+            purpose=rate.purpose,
+            from_currency=rate.from_currency,
+            to_currency=rate.to_currency,
+            from_minor=rate.from_minor,
+            to_minor=rate.to_minor,
+        )
+        for rate, number, state in rows
+    ]
+
+
 def freeze(session: Session, invoice_id: str, *, now: datetime) -> None:
     """From now on the rates of an issued document cannot be changed."""
     session.execute(update(InvoiceRate).where(InvoiceRate.invoice_id == invoice_id).values(issued_at=now))
@@ -219,6 +257,11 @@ def _by_currency(lines: Iterable[Line]) -> Mapping[str, list[Line]]:
         if line.converted is not None and line.charge_id is not None:
             found.setdefault(line.converted.currency, []).append(line)
     return dict(sorted(found.items()))
+
+
+def _sign(document: InvoiceDocument) -> int:
+    """A credit note of charges that sum below zero says of each what is given back: its lines have their signs turned."""
+    return -1 if document.kind == "credit_note" else 1
 
 
 def _in_tax_currency(tax_minor: int, rate: Rate) -> TaxCurrency:
@@ -233,7 +276,7 @@ def _in_tax_currency(tax_minor: int, rate: Rate) -> TaxCurrency:
 
 def _of_lines(document: InvoiceDocument, code: str, lines: Sequence[Line]) -> InvoiceRate:
     conversions = [line.converted for line in lines if line.converted is not None]
-    charged, billed = sum(map(charged_minor, conversions)), sum(map(held_minor, lines))
+    charged, billed = sum(map(charged_minor, conversions)), _sign(document) * sum(map(held_minor, lines))
     evidence = (conversions[0].rate_text, conversions[0].rate_on, conversions[0].snapshot_id)
     return _row(document.id, "lines", (code, charged), (document.currency, billed), evidence)
 

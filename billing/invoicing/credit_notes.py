@@ -15,6 +15,7 @@ from billing.accounts import directory
 from billing.accounts.tables import AccountHead
 from billing.catalog.tables import Sku
 from billing.invoicing import (
+    conversion,
     credit_documents,
     credit_entries,
     credit_rows,
@@ -127,6 +128,10 @@ def issue(
         currency=header.currency,
         is_reissued=is_reissued,
     )
+    if is_reissued:
+        entries += conversion.entries(
+            invoice, is_returned=True
+        )  # the charges are billed again, each in its own currency
     document = written(numbers.take(session, seller_id=seller.id, prefix=seller.credit_note_prefix, today=today))
     digest = model.snapshot_hash(document.to_snapshot())
     posted = book.post(

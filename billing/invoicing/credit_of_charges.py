@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from billing.accounts.tables import AccountHead, Seller
-from billing.invoicing import credit_notes, credit_rows, numbers, rows, settlement
+from billing.invoicing import conversion, credit_notes, credit_rows, numbers, rows, settlement
 from billing.invoicing.documents import model, page
 from billing.invoicing.documents.model import InvoiceDocument
 from billing.invoicing.errors import DraftOutdated
@@ -66,7 +66,7 @@ def issue(
         type="credit_note",
         source_type="credit_note",
         source_id=header.id,
-        entries=entries(document),
+        entries=[*conversion.entries(document), *entries(document)],
         occurred_at=now,
         actor=actor,
         memo=f"Credit note {document.number} for {corrected.number}",
@@ -74,6 +74,7 @@ def issue(
         linked_id=corrected.transaction_id,
     )
     rows.freeze(session, header, document, now=now, digest=digest, transaction_id=posted.transaction_id)
+    conversion.record(session, document, seller, now=now, on=today, issued_at=now)
     periods.mark_invoiced(session, period, now=now)
     settlement.record(
         session,

@@ -1,18 +1,29 @@
 """Drafts: an ended period's charges become lines, tax is added, someone approves. Making one closes its charges."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing.accounts import directory, heads, names
+from billing.accounts import currencies, directory, heads, names
 from billing.accounts.tables import AccountHead, BillingAccount, BillingProfile, Project, Seller
 from billing.catalog.meters import CLOSING, kind_of
-from billing.invoicing import assembling, below_zero, contracts, deductions, events, lines, parties, rows, sales
+from billing.invoicing import (
+    assembling,
+    below_zero,
+    contracts,
+    conversion,
+    deductions,
+    events,
+    lines,
+    parties,
+    rows,
+    sales,
+)
 from billing.invoicing.documents import model
-from billing.invoicing.documents.model import InvoiceDocument, Line
+from billing.invoicing.documents.model import Conversion, InvoiceDocument, Line
 from billing.invoicing.errors import DiscountTooHigh, NegativeTotal, NotADraft, PeriodNotEnded
 from billing.invoicing.tables import InvoiceHeader
 from billing.invoicing.taxes import inclusive
@@ -37,7 +48,7 @@ def generate(
 
     Everything rated must be posted (rating.errors.UnpostedLines otherwise). Locks the account's head. Late usage of earlier
     invoiced periods comes along. While a draft of the period is open its id is returned and later charges wait. Charges in
-    several currencies give one draft each; the first one's id is returned. Raises PeriodNotEnded, NegativeTotal.
+    another currency than the account's invoices are converted. Raises PeriodNotEnded, NegativeTotal, MissingRate, StaleRate.
     """
     heads.lock_one(session, account_id)
     account = directory.get_account(session, account_id)
@@ -48,17 +59,27 @@ def generate(
     if period.end_at > now:
         raise PeriodNotEnded(account=account.code, period=period_label, ends_at=period.end_at.isoformat())
     opened = _open_drafts(session, period)
-    by_currency: dict[str, list[ChargeToInvoice]] = {}
-    for charge in periods.charges_to_invoice(session, period):
-        by_currency.setdefault(charge.currency, []).append(charge)
+    if opened:
+        return next(iter(opened.values()))
+    charges = periods.charges_to_invoice(session, period)
+    if not charges:
+        return None
+    currency = currencies.invoice_currency_of(account)
+    billed, converted = conversion.of_charges(
+        session, charges, currency=currency, on=parties.last_day(period.end_at, account.zone)
+    )
     seller, profile = directory.get_seller(session, account.seller_id), parties.get_profile(session, account)
     taxes.keep_evidence(session, now=now, account=account, seller=seller, profile=profile, actor=actor)
-    made = [
-        _draft(session, now=now, account=account, period=period, currency=currency, charges=charges, actor=actor)
-        for currency, charges in by_currency.items()
-        if currency not in opened
-    ]
-    return next(iter(made or opened.values()), None)
+    return _draft(
+        session,
+        now=now,
+        account=account,
+        period=period,
+        currency=currency,
+        charges=billed,
+        converted=converted,
+        actor=actor,
+    )
 
 
 def preview(session: Session, *, now: datetime, account_id: str, period_label: str) -> InvoiceDocument | None:
@@ -69,11 +90,13 @@ def preview(session: Session, *, now: datetime, account_id: str, period_label: s
     account = directory.get_account(session, account_id)
     period = periods.find_period(session, account_id, period_label)
     charges = periods.charges_to_invoice(session, period) if period is not None else []
-    charges = [charge for charge in charges if charge.currency == account.currency]
     if period is None or not charges:
         return None
-    document = _document(session, "preview", account, period, account.currency, charges, now)
-    return _signed(session, document, charges)[0]
+    currency = currencies.invoice_currency_of(account)
+    on = min(parties.last_day(period.end_at, account.zone), parties.last_day(now, account.zone))
+    billed, converted = conversion.of_charges(session, charges, currency=currency, on=on)
+    document = _document(session, "preview", account, period, currency, billed, now, converted)
+    return _signed(session, document, billed)[0]
 
 
 def with_deductions(
@@ -217,10 +240,11 @@ def _draft(
     period: BillingPeriod,
     currency: str,
     charges: Sequence[ChargeToInvoice],
+    converted: Mapping[str, Conversion],
     actor: str,
 ) -> str:
     document, corrects_id = _signed(
-        session, _document(session, new_id("drf"), account, period, currency, charges, now), charges
+        session, _document(session, new_id("drf"), account, period, currency, charges, now, converted), charges
     )
     header = rows.store_draft(
         session,
@@ -233,6 +257,13 @@ def _draft(
         corrects_id=corrects_id,
     )
     periods.close_charges(session, [charge.charge_id for charge in charges], header.id)
+    conversion.record(
+        session,
+        document,
+        directory.get_seller(session, account.seller_id),
+        now=now,
+        on=parties.last_day(period.end_at, account.zone),
+    )
     facts = {"total_minor": header.total_minor, "currency": currency, "lines": len(document.lines)}
     events.record(session, header, now=now, type="drafted", actor=actor, facts=facts)
     session.flush()  # approval and issue read the rows
@@ -264,6 +295,7 @@ def _document(
     currency: str,
     charges: Sequence[ChargeToInvoice],
     now: datetime,
+    converted: Mapping[str, Conversion] | None = None,
 ) -> InvoiceDocument:
     seller, profile = directory.get_seller(session, account.seller_id), parties.get_profile(session, account)
     decisions = decisions_of(session, account, seller, profile, {charge.period_label for charge in charges})
@@ -279,6 +311,7 @@ def _document(
         treatments=treatments,
         project_codes={row.id: row.code for row in codes},
         notes=closing.words_of(session, [charge.charge_id for charge in charges if _is_closing(charge)]),
+        converted=converted,
     )
     document = assembling.draft(
         document_id,
@@ -291,6 +324,8 @@ def _document(
         treatments=list(treatments.values()),
     )
     document = replace(document, tax_facts=taxes.facts_of(decisions.values()))
+    on = min(parties.last_day(period.end_at, account.zone), parties.last_day(now, account.zone))
+    document = conversion.with_tax_currency_if_known(session, document, seller, on=on)
     if document.total_minor < 0:
         return document
     deducted = with_deductions(session, document, now=now, account_id=account.id)

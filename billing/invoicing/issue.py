@@ -10,6 +10,7 @@ from billing.accounts.tables import AccountHead, BillingAccount, BillingProfile,
 from billing.catalog.tables import CommitContract
 from billing.invoicing import (
     contracts,
+    conversion,
     credit_of_charges,
     deductions,
     drafts,
@@ -54,7 +55,9 @@ def issue(session: Session, *, now: datetime, draft_id: str, actor: str) -> Invo
     wallet_minor = issue_checks.books(session, header, stored, contract)
     today = now.astimezone(get_zone(seller.zone)).date()
     tax_facts = issue_checks.tax(session, header, stored, account, seller, profile, now=now, actor=actor)
-    stored = replace(stored, tax_facts=tax_facts)
+    taxed_on = today if period is None else parties.last_day(period.end_at, account.zone)
+    conversion.check_rates(session, header, stored, on=taxed_on)
+    stored = conversion.with_tax_currency(session, replace(stored, tax_facts=tax_facts), seller, on=taxed_on)
     if header.kind == "credit_note" and period is not None:
         ready = _with_parties(stored, seller, profile, prepaid_minor=0)
         return credit_of_charges.issue(
@@ -85,6 +88,7 @@ def issue(session: Session, *, now: datetime, draft_id: str, actor: str) -> Invo
         anchor_hash=digest,
     )
     rows.freeze(session, header, document, now=now, digest=digest, transaction_id=posted.transaction_id)
+    conversion.record(session, document, seller, now=now, on=taxed_on, issued_at=now)
     if period is not None:
         periods.mark_invoiced(session, period, now=now)
     facts = {"number": document.number, "total_minor": document.total_minor, "currency": document.currency}
@@ -160,7 +164,7 @@ def _numbered(ready: InvoiceDocument, taken: numbers.Taken, terms_days: int) -> 
 
 
 def _entries(session: Session, document: InvoiceDocument, *, gifts_at: datetime, head: AccountHead) -> list[Entry]:
-    """invoice_issue (net), what was taken off before tax, tax (per country), wallet_apply, as in the table of postings.
+    """fx_conversion, invoice_issue (net), what was taken off before tax, tax (per country), wallet_apply, as in money.md's table.
 
     All that charges had posted to `unbilled` leaves it: against the receivable, the commitment, the discount, the promo.
     """
@@ -177,6 +181,7 @@ def _entries(session: Session, document: InvoiceDocument, *, gifts_at: datetime,
     drawn = deductions.by_contract(document.lines)
     used = deductions.by_grant(document.allowances).items()
     return [
+        *conversion.entries(document),
         *_as_entries(wanted, document.currency, detail),
         *contracts.drawdown_entries(drawn, currency=document.currency, invoice_id=document.id),
         *promos.apply_entries(

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from billing.accounts.tables import BillingAccount, BillingProfile, Seller
@@ -35,11 +35,17 @@ def books(session: Session, header: InvoiceHeader, draft: InvoiceDocument, contr
 
     The one line of a sale says what its contract does; it has no charge.
     """
+    sign = -1 if header.kind == "credit_note" else 1
     rows_of_lines = session.execute(
         select(
             InvoiceLine.id,
             InvoiceLine.amount_minor,
-            func.coalesce(InvoiceLine.gross_minor, InvoiceLine.amount_minor).label("booked_minor"),
+            # What the charge holds, in its own currency; a credit note of charges says the amount with its sign turned.
+            case(
+                (InvoiceLine.charged_minor.is_not(None), InvoiceLine.charged_minor),
+                else_=sign * func.coalesce(InvoiceLine.gross_minor, InvoiceLine.amount_minor),
+            ).label("booked_minor"),
+            func.coalesce(InvoiceLine.charged_currency, header.currency).label("booked_currency"),
             Charge.posted_minor,
             Charge.draft_id,
             Charge.currency,
@@ -55,12 +61,11 @@ def books(session: Session, header: InvoiceHeader, draft: InvoiceDocument, contr
         [(row.id, row.amount_minor) for row in rows_of_lines],
     )
     charged = [row for row in rows_of_lines if row.draft_id is not None]
-    sign = -1 if header.kind == "credit_note" else 1  # a credit note says of its charges what is given back
     for row in charged:
         _same(
             header,
             "charge",
-            (sign * row.booked_minor, header.id, header.currency),
+            (row.booked_minor, header.id, row.booked_currency),
             (row.posted_minor, row.draft_id, row.currency),
         )
     posted = session.scalars(
@@ -68,19 +73,20 @@ def books(session: Session, header: InvoiceHeader, draft: InvoiceDocument, contr
             Posting.charge_id.in_(select(InvoiceLine.charge_id).where(InvoiceLine.invoice_id == header.id))
         )
     ).one()
-    charged_minor = sign * sum(row.booked_minor for row in charged)
-    _same(header, "postings", charged_minor, int(posted or 0))
+    _same(header, "postings", sum(row.booked_minor for row in charged), int(posted or 0))
     _same(header, "net", header.net_minor, draft.net_minor)
     _same(header, "tax", header.tax_minor, draft.tax_minor)
     if contract is not None:
         sold = (contract.amount_minor, contract.currency)
         _same(header, "commitment", (draft.net_minor, draft.currency), sold)
-    balance = balances.of_account(session, header.billing_account_id, currency=header.currency)[0]
-    if -balance.unbilled_minor < charged_minor:
-        raise DraftOutdated(
-            invoice_id=header.id, what="unbilled", draft=str(charged_minor), books=str(-balance.unbilled_minor)
-        )
-    return balance.wallet_minor
+    for currency in sorted({row.booked_currency for row in charged}):
+        charged_minor = sum(row.booked_minor for row in charged if row.booked_currency == currency)
+        unbilled_minor = -balances.of_account(session, header.billing_account_id, currency=currency)[0].unbilled_minor
+        if unbilled_minor < charged_minor:
+            raise DraftOutdated(
+                invoice_id=header.id, what="unbilled", draft=str(charged_minor), books=str(unbilled_minor)
+            )
+    return balances.of_account(session, header.billing_account_id, currency=header.currency)[0].wallet_minor
 
 
 def tax(

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 from billing.catalog.meters import USAGE, kind_of
 from billing.invoicing import quantities, tax
-from billing.invoicing.documents.model import Allowance, Line, Tax
+from billing.invoicing.documents.model import Allowance, Conversion, Line, Tax
 from billing.kernel.ids import new_ids
 from billing.kernel.money import Money
 from billing.rating.periods import ChargeToInvoice
@@ -17,15 +17,22 @@ def of_charges(
     treatments: Mapping[str, tax.Treatment],
     project_codes: Mapping[str, str],
     notes: Mapping[str, str] | None = None,
+    converted: Mapping[str, Conversion] | None = None,
 ) -> tuple[Line, ...]:
     """One line per charge, in their order; `treatments` by period label, `project_codes` by project id.
 
-    `notes` say of a closing charge, by its id, what led to it.
+    `notes` say of a closing charge, by its id, what led to it; `converted` of a charge in another currency where its amount comes from.
     """
     line_ids = new_ids("inl", len(charges))
     return tuple(
         _of_charge(
-            charge, line_id, seq, treatments[charge.period_label], project_codes, (notes or {}).get(charge.charge_id)
+            charge,
+            line_id,
+            seq,
+            treatments[charge.period_label],
+            project_codes,
+            (notes or {}).get(charge.charge_id),
+            (converted or {}).get(charge.charge_id),
         )
         for seq, (line_id, charge) in enumerate(zip(line_ids, charges, strict=True), start=1)
     )
@@ -82,11 +89,12 @@ def _of_charge(
     treatment: tax.Treatment,
     project_codes: Mapping[str, str],
     note: str | None,
+    converted: Conversion | None,
 ) -> Line:
     # A fee or a closing charge is one item at its amount: what the system counts for it is no unit that anybody bought.
     is_usage = kind_of(charge.meter_code) == USAGE
     unit_price = charge.parameters.get("unit_price") if charge.model == "per_unit" and is_usage else None
-    if unit_price is not None and charge.quantity_base >= 0:
+    if unit_price is not None and charge.quantity_base >= 0 and converted is None:
         stated = quantities.state(
             meter_code=charge.meter_code,
             unit=charge.unit,
@@ -97,11 +105,13 @@ def _of_charge(
     else:
         # Other models print one item at its amount, a correction minus one: a price is never negative (BR-27).
         sign = "-1" if charge.amount_minor < 0 else "1"
-        unit_price = plain_money(abs(charge.amount_minor), charge.currency)
+        unit_price, priced = plain_money(abs(charge.amount_minor), charge.currency), unit_price
         stated = quantities.Stated(
             quantity_text=sign, unit="item", price_base_text="1", beside_text="", priced_unit="item"
         )
         words = _tiers(charge) if is_usage else note or ""
+        if priced is not None and converted is not None:
+            words = f"{words} at {priced} {converted.currency}"
     project = f"Project {project_codes[charge.project_id]}" if charge.project_id else ""
     late = (
         (f"Late usage for {charge.period_label}" if is_usage else f"For {charge.period_label}")
@@ -126,6 +136,7 @@ def _of_charge(
         project_code=project_codes[charge.project_id] if charge.project_id else None,
         family=charge.family,
         period_label=charge.period_label,
+        converted=converted,
     )
 
 

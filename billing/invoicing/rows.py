@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
+from billing.invoicing import conversion
 from billing.invoicing.documents.model import Allowance, InvoiceDocument, Line, Tax
 from billing.invoicing.tables import InvoiceAllowance, InvoiceHeader, InvoiceLine, InvoiceTax
 from billing.rating.periods import ChargeToInvoice
@@ -30,6 +31,8 @@ def of_line(header: InvoiceHeader, line: Line, charge: ChargeToInvoice | None = 
         tax_category=line.tax_category,
         tax_rate_bp=line.tax_rate_bp,
         gross_minor=line.gross_minor,
+        charged_currency=line.converted.currency if line.converted else None,
+        charged_minor=conversion.charged_minor(line.converted) if line.converted else None,
     )
 
 
@@ -74,6 +77,10 @@ def replace_deductions(session: Session, header: InvoiceHeader, document: Invoic
     session.add_all(of_allowance(header, one) for one in document.allowances)
     header.net_minor, header.tax_minor = document.net_minor, document.tax_minor
     header.total_minor, header.allowance_minor = document.total_minor, document.allowance_minor
+    header.rounding_minor = document.rounding_minor
+    if document.prices_include_tax:  # what is taken off moves the net of each charge's line too
+        for line in document.lines:
+            session.execute(update(InvoiceLine).where(InvoiceLine.id == line.id).values(amount_minor=line.amount_minor))
     header.snapshot = document.to_snapshot()
     session.flush()  # issue checks the rows against the document
 
@@ -111,7 +118,8 @@ def store_draft(
         tax_minor=document.tax_minor,
         total_minor=document.total_minor,
         prepaid_minor=0,
-        rounding_minor=0,
+        rounding_minor=document.rounding_minor,
+        prices_include_tax=document.prices_include_tax,
         drafted_at=now,
         snapshot=document.to_snapshot(),
     )
