@@ -17,7 +17,8 @@ from billing.invoicing import contracts
 from billing.invoicing.taxes import service as taxes
 from billing.kernel.clock import get_zone
 from billing.ledger import balances
-from billing.ledger.balances import BALANCE_NAMES, Balance
+from billing.ledger.balances import Balance
+from billing.ledger.entries import BALANCE_NAMES
 
 
 def of_account(session: Session, *, now: datetime, account_id: str, currency: str | None = None) -> list[Balance]:
