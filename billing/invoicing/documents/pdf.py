@@ -17,7 +17,6 @@ ASSETS = {
     for name in ("Inter-Regular.otf", "Inter-SemiBold.otf", "DejaVuSans.ttf", "DroidSansFallback.ttf")
 }
 _VARIANT = "pdf/a-3a"
-_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "svg": "image/svg+xml"}
 
 
 class ForbiddenAddress(Exception):
@@ -27,8 +26,8 @@ class ForbiddenAddress(Exception):
 def make(html: str, made_on: str, assets: Mapping[str, bytes] | None = None) -> bytes:
     """The PDF of a page. `made_on` (an ISO date) stands for the creation time; identifier and order are fixed by the HTML.
 
-    `assets` are pictures by their `asset:` addresses, ending in .png, .jpeg or .svg. Raises ForbiddenAddress when the page asks
-    for anything but those and packaged fonts.
+    `assets` are pictures (PNG, JPEG, SVG) by their `asset:` addresses. Raises ForbiddenAddress when the page asks for anything
+    but those and packaged fonts.
     """
     from weasyprint.urls import FatalURLFetchingError
 
@@ -63,13 +62,20 @@ def _fetcher(assets: Mapping[str, bytes]) -> Any:
 
         def fetch(self, url: str, headers: Any = None) -> Any:
             if url in assets:
-                return URLFetcherResponse(url, assets[url], {"Content-Type": _TYPES[url.rpartition(".")[2]]})
+                return URLFetcherResponse(url, assets[url], {"Content-Type": _media_type(assets[url])})
             path = ASSETS.get(url)
             if path is None:
                 raise FatalURLFetchingError(f"a document asked for {url[:80]!r}")
             return URLFetcherResponse(url, path.read_bytes(), {"Content-Type": f"font/{path.suffix[1:]}"})
 
     return PackagedOnly()
+
+
+def _media_type(content: bytes) -> str:
+    """What a picture is by its first bytes."""
+    if content.startswith(b"\x89PNG"):
+        return "image/png"
+    return "image/jpeg" if content.startswith(b"\xff\xd8") else "image/svg+xml"
 
 
 _RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"

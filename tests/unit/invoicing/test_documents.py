@@ -67,7 +67,7 @@ def _document(*lines: Line, **changes: Any) -> InvoiceDocument:
         "seller": replace(party, name="Plumbline Cloud Ltd", vat_id="IE6388047V"),
         "buyer": party,
         "purchase_order": "PO-1",
-        "bank_account": "IE29AIBK93115212345678",
+        "bank_account": "IE29 AIBK 9311 5212 3456 78",
         "corrects_number": None,
         "corrects_on": None,
         "reason": None,
@@ -149,7 +149,7 @@ def test_the_printed_invoice_says_all_that_the_law_and_the_reader_want(printer: 
         "per 3,600 core-seconds",
         "USD 24.60",
         "4.60",
-        "IE29AIBK93115212345678",
+        "IE29 AIBK 9311 5212 3456 78",
         "Page 1 of 1",
     ):
         assert fact in words, fact
