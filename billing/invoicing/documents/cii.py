@@ -19,7 +19,11 @@ _LINE_OBJECT = "130"
 
 def to_xml(document: InvoiceDocument) -> bytes:
     """The whole file. Raises ValueError for a draft and where the norm has no XML (`en16931.absence`)."""
-    terms = en16931.of(document)
+    return write(en16931.of(document))
+
+
+def write(terms: Terms) -> bytes:
+    """The file that says these terms."""
     transaction = node(
         "rsm:SupplyChainTradeTransaction",
         *(_line(line) for line in terms.lines),
@@ -106,8 +110,7 @@ def _party(name: str, party: Party) -> Child:
 
 
 def _delivery(terms: Terms) -> Child:
-    """The element is mandatory, also where it says nothing."""
-    made = node(
+    return node(
         "ram:ApplicableHeaderTradeDelivery",
         node(
             "ram:ShipToTradeParty",
@@ -115,7 +118,6 @@ def _delivery(terms: Terms) -> Child:
         ),
         node("ram:ActualDeliverySupplyChainEvent", _day("ram:OccurrenceDateTime", terms.delivered_on)),
     )
-    return made if made is not None else root("ram:ApplicableHeaderTradeDelivery", {}, ())
 
 
 def _settlement(terms: Terms) -> Child:

@@ -115,7 +115,7 @@ class Terms:
     preceding_on: date | None  # BT-26
     seller: Party
     buyer: Party
-    delivered_on: date | None  # BT-72
+    delivered_on: date  # BT-72: when the supply was complete
     days: Days | None  # BG-14
     delivery_country: str | None  # BT-80
     payment: Payment | None
@@ -176,7 +176,7 @@ def of(document: InvoiceDocument) -> Terms:
         preceding_on=document.corrects_on,
         seller=_seller(words.seller, _text(words.footer), is_subject=is_subject),
         buyer=_buyer(words.buyer, is_subject=is_subject),
-        delivered_on=(document.tax_point_on or document.issued_on) if is_k and days is None else None,
+        delivered_on=days[1] if days is not None else document.tax_point_on or document.issued_on,
         days=days,
         delivery_country=document.buyer.country if is_k else None,
         payment=_payment(words),

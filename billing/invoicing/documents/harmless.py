@@ -11,6 +11,8 @@ def cleaned(value: Any) -> Any:
     What is left may stand in XML 1.0. Texts, tuples and dataclasses are walked; every other value stays as it is.
     """
     if isinstance(value, str):
+        if value.isprintable():
+            return value  # most texts: no character of it belongs to the categories below
         return "".join(" " if character in "\n\t" else character for character in value if not _is_hostile(character))
     if isinstance(value, tuple):
         return tuple(cleaned(item) for item in value)

@@ -12,7 +12,11 @@ _LINE_OBJECT = "130"
 
 def to_xml(document: InvoiceDocument) -> bytes:
     """The whole file. Raises ValueError for a draft and where the norm has no XML (`en16931.absence`)."""
-    terms = en16931.of(document)
+    return write(en16931.of(document))
+
+
+def write(terms: Terms) -> bytes:
+    """The file that says these terms."""
     name = "CreditNote" if terms.is_credit_note else "Invoice"
     namespaces = {
         "": f"{_OASIS}:{name}-2",
@@ -57,7 +61,7 @@ def _body(terms: Terms) -> tuple[Child, ...]:
         node("cac:AccountingCustomerParty", _party(terms.buyer)),
         node(
             "cac:Delivery",
-            leaf("cbc:ActualDeliveryDate", str(terms.delivered_on) if terms.delivered_on else None),
+            leaf("cbc:ActualDeliveryDate", str(terms.delivered_on)),
             node(
                 "cac:DeliveryLocation",
                 node("cac:Address", _country(terms.delivery_country)),
