@@ -39,10 +39,6 @@ def draft(
         period_label=label,
         period_start_at=start_at,
         period_end_at=end_at,
-        seller=parties.of_seller(seller),
-        buyer=parties.of_buyer(profile),
-        purchase_order=profile.purchase_order,
-        bank_account=seller.bank_account,
         corrects_number=None,
         corrects_on=None,
         reason=None,
@@ -50,6 +46,7 @@ def draft(
         prepaid_minor=0,
         to_receivable_minor=0,
         to_wallet_minor=0,
+        **parties.stated(seller, profile),
         **sums,
     )
 

@@ -144,10 +144,7 @@ def _with_parties(
 ) -> InvoiceDocument:
     return replace(
         draft,
-        seller=parties.of_seller(seller),
-        buyer=parties.of_buyer(profile),
-        purchase_order=profile.purchase_order,
-        bank_account=seller.bank_account,
+        **parties.stated(seller, profile),
         prepaid_minor=prepaid_minor,
         due_minor=draft.payable_minor - prepaid_minor,
     )

@@ -1,6 +1,7 @@
 """Who the document is from and to, as the master data says it today."""
 
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -30,6 +31,9 @@ def of_seller(seller: Seller) -> Party:
         country=seller.country,
         vat_id=seller.vat_id,
         email=seller.email,
+        legal_id=seller.legal_id,
+        tax_number=seller.tax_number,
+        phone=seller.phone,
     )
 
 
@@ -44,6 +48,24 @@ def of_buyer(profile: BillingProfile) -> Party:
         vat_id=profile.vat_id,
         email=profile.email,
     )
+
+
+def stated(seller: Seller, profile: BillingProfile) -> dict[str, Any]:
+    """What a document copies of the master data, by the document's own names; language and paper are the buyer's before the
+    seller's."""
+    return {
+        "seller": of_seller(seller),
+        "buyer": of_buyer(profile),
+        "purchase_order": profile.purchase_order,
+        "buyer_reference": profile.buyer_reference,
+        "bank_account": seller.bank_account,
+        "bank_name": seller.bank_name,
+        "bic": seller.bic,
+        "footer": seller.footer,
+        "logo_sha256": seller.logo_sha256,
+        "language": profile.language or seller.language,
+        "page_size": profile.page_size or seller.page_size,
+    }
 
 
 def require_complete(account: BillingAccount, profile: BillingProfile, seller: Seller) -> None:
