@@ -13,7 +13,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from billing.accounts.tables import BillingAccount
-from billing.invoicing import drafts, issue
+from billing.invoicing import drafts, issue, reviews, sending_back
+from billing.invoicing.errors import DraftDearer
 from billing.invoicing.tables import InvoiceBatch, InvoiceBatchItem, InvoiceHeader
 from billing.kernel.errors import Conflict, Invalid, NotFound, Refusal
 from billing.kernel.ids import new_id
@@ -70,8 +71,11 @@ def start(
     invoice_ids: Sequence[str],
     form_key: str,
     actor: str,
+    outlier_reason: str | None = None,
 ) -> str:
     """Store the decision to approve or issue these documents; the batch's id. The same form sent twice is one batch.
+
+    `outlier_reason` says why outliers among them are right; without it they are refused one by one.
 
     Raises Invalid for none or more than 50,000 documents, Conflict when the form's key was used for something else.
     """
@@ -94,6 +98,7 @@ def start(
         form_key=form_key,
         requested_by=actor,
         requested_at=now,
+        outlier_reason=" ".join(outlier_reason.split()) or None if outlier_reason else None,
     )
     session.add(batch)
     session.flush()  # its items refer to it
@@ -138,22 +143,26 @@ def list_waiting(session: Session, *, limit: int = 10_000) -> list[tuple[str, st
 def do_item(session: Session, *, now: datetime, batch_id: str, invoice_id: str) -> bool:
     """Approve or issue one document in the name of who asked; False when it was done before. Locks the account's head.
 
-    Raises what `drafts.approve` and `issue.issue` raise: roll back, then keep it with `refuse_item`.
+    Raises what `reviews.approve` and `issue.issue` raise: roll back, then keep it with `refuse_item`.
     """
     batch = session.get_one(InvoiceBatch, batch_id)
     drafts.lock_header(session, invoice_id)
     item = session.get_one(InvoiceBatchItem, (batch_id, invoice_id), populate_existing=True)
     if item.state != "waiting":
         return False
-    perform = drafts.approve if batch.act == "approve" else issue.issue
-    perform(session, now=now, draft_id=invoice_id, actor=batch.requested_by)
+    if batch.act == "approve":
+        reviews.approve(
+            session, now=now, draft_id=invoice_id, actor=batch.requested_by, outlier_reason=batch.outlier_reason
+        )
+    else:
+        issue.issue(session, now=now, draft_id=invoice_id, actor=batch.requested_by)
     item.state, item.ended_at = "done", now
     session.flush()  # the mark belongs to the act
     return True
 
 
 def refuse_item(session: Session, *, now: datetime, batch_id: str, invoice_id: str, refusal: Refusal) -> None:
-    """Keep why a document could not be approved or issued."""
+    """Keep why a document could not be approved or issued; one that would be dearer than approved goes back to draft. Locks its head."""
     item = session.get_one(InvoiceBatchItem, (batch_id, invoice_id), populate_existing=True)
     if item.state != "waiting":
         return
@@ -161,6 +170,9 @@ def refuse_item(session: Session, *, now: datetime, batch_id: str, invoice_id: s
     item.refusal_facts = {
         name: value if isinstance(value, int | None) else str(value)[:300] for name, value in refusal.fields.items()
     }
+    if isinstance(refusal, DraftDearer):
+        batch = session.get_one(InvoiceBatch, batch_id)
+        sending_back.send_back(session, now=now, draft_id=invoice_id, actor=batch.requested_by)
     session.flush()  # the next look must find it ended
 
 

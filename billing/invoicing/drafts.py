@@ -169,6 +169,7 @@ def discount(
         raise DiscountTooHigh(amount_minor=amount_minor, limit_minor=given, currency=header.currency)
     rows.replace_deductions(session, header, made)
     header.state, header.approved_at, header.approved_by = "draft", None, None
+    header.review_started_at = header.reviewed_by = None
     facts = {"amount_minor": amount_minor, "currency": header.currency, "reason": reason}
     events.record(session, header, now=now, type="discounted", actor=actor, facts=facts)
     session.flush()  # whoever approves next reads it

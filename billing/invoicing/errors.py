@@ -27,6 +27,12 @@ class DraftOutdated(Conflict):
     code = "draft_outdated"
 
 
+class DraftDearer(Conflict):
+    """The document would ask for more than was approved: it is approved anew. Fields: invoice_id, approved_minor, total_minor, currency."""
+
+    code = "draft_dearer"
+
+
 class ProfileIncomplete(Refusal):
     """A legal fact about buyer or seller is missing, without which no invoice may be issued. Fields: account, missing."""
 
@@ -43,6 +49,12 @@ class DocumentInvalid(Refusal):
     """The document cannot be rendered or contradicts itself. Fields: rule, and the figures that disagree."""
 
     code = "document_invalid"
+
+
+class OutlierNeedsReason(Refusal):
+    """The document is far from the month before: whoever approves it says why that is right. Fields: invoice_id, change."""
+
+    code = "outlier_needs_reason"
 
 
 class CreditTooHigh(Refusal):

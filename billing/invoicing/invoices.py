@@ -18,7 +18,18 @@ from billing.kernel.errors import NotFound
 from billing.rating.tables import BillingPeriod
 from billing.storage.columns import Code, Day, Minor
 
-STATES = ("draft", "approved", "issued", "part_paid", "overdue", "paid", "credited", "uncollectible", "void")
+STATES = (
+    "draft",
+    "in_review",
+    "approved",
+    "issued",
+    "part_paid",
+    "overdue",
+    "paid",
+    "credited",
+    "uncollectible",
+    "void",
+)
 
 Rows = Select[*tuple[Any, ...]]
 
@@ -256,6 +267,10 @@ def _state(session: Session, now: datetime) -> ColumnElement[str]:
     ]
     today: ColumnElement[Any] = case(*days, else_=literal(now.date(), Day())) if days else literal(now.date(), Day())
     return case(
+        (
+            (InvoiceHeader.state == "draft") & InvoiceHeader.review_started_at.is_not(None),
+            literal("in_review", Code),
+        ),
         (InvoiceHeader.state != "issued", InvoiceHeader.state),
         (InvoiceHeader.kind == "credit_note", literal("issued", Code)),
         ((_credited() >= InvoiceHeader.payable_minor) & (InvoiceHeader.payable_minor > 0), literal("credited", Code)),

@@ -1,25 +1,21 @@
 """Invoice runs: all drafts and invoices of one month side by side, with what the same account was billed the month before."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, case, exists, func, select
+from sqlalchemy.orm import Session, aliased
 
 from billing.accounts.tables import BillingAccount
 from billing.catalog.tables import CommitContract
+from billing.invoicing import findings
+from billing.invoicing.findings import Finding
 from billing.invoicing.tables import InvoiceHeader, InvoiceLine
-from billing.kernel import money, periods
+from billing.kernel import periods
 from billing.rating.tables import BillingPeriod
-
-Outlier = Literal["risen", "fallen", "nothing"]
-
-# A change is worth a look when it is both large and not small change: half as much again (or half), and 50 major units.
-_RISEN, _FALLEN = (3, 2), (1, 2)
-_LEAST_MAJOR = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,21 +41,24 @@ class RunRow:
 
 @dataclass(frozen=True, kw_only=True)
 class RunItem:
-    """One document of a run. `before_net_minor` is the account's net of the month before, None when it had no invoice then."""
+    """One document of a run; the sums of a credit note of charges are below zero. `state` draft, in_review, approved or issued.
+
+    `before_net_minor` is the account's net of the month before, None when it had no document then.
+    """
 
     id: str
+    kind: str
     number: str | None
     account_id: str
     account_code: str
     account_name: str
     state: str
     currency: str
-    line_count: int
     net_minor: int
     tax_minor: int
     total_minor: int
     before_net_minor: int | None
-    outlier: Outlier | None
+    finding: Finding | None
 
     @property
     def change_minor(self) -> int | None:
@@ -108,13 +107,13 @@ def list_runs(session: Session) -> list[RunRow]:
             InvoiceHeader.currency,
             InvoiceHeader.state,
             func.count(),
-            func.sum(InvoiceHeader.net_minor),
-            func.sum(InvoiceHeader.tax_minor),
-            func.sum(InvoiceHeader.total_minor),
+            func.sum(_signed(InvoiceHeader.net_minor)),
+            func.sum(_signed(InvoiceHeader.tax_minor)),
+            func.sum(_signed(InvoiceHeader.total_minor + InvoiceHeader.rounding_minor)),
             func.min(InvoiceHeader.drafted_at),
         )
         .join(BillingPeriod, BillingPeriod.id == InvoiceHeader.billing_period_id)
-        .where(InvoiceHeader.kind == "invoice", InvoiceHeader.state != "void")
+        .where(*_in_run())
         .group_by(BillingPeriod.label, InvoiceHeader.currency, InvoiceHeader.state)
     ).all()
     by_run: defaultdict[tuple[str, str], dict[str, tuple[int, int, int, int, datetime]]] = defaultdict(dict)
@@ -164,60 +163,38 @@ def list_sales(session: Session) -> list[SaleRow]:
 def get_run(session: Session, *, period_label: str) -> Run:
     """The documents of one month, by account code, each beside the month before. An unknown month is an empty run.
 
-    Raises Invalid(reason="not_a_month") for text that is no month.
+    Invoices that were credited whole and billed again are left out: the new one stands for them. Raises
+    Invalid(reason="not_a_month") for text that is no month.
     """
-    before = _nets_of(session, label_before(period_label))
-    lines = (
-        select(func.count())
-        .where(InvoiceLine.invoice_id == InvoiceHeader.id)
-        .correlate(InvoiceHeader)
-        .scalar_subquery()
-    )
-    rows = session.execute(
-        select(InvoiceHeader, BillingAccount.code, BillingAccount.name, lines)
-        .join(BillingPeriod, BillingPeriod.id == InvoiceHeader.billing_period_id)
-        .join(BillingAccount, BillingAccount.id == InvoiceHeader.billing_account_id)
-        .where(BillingPeriod.label == period_label, InvoiceHeader.kind == "invoice", InvoiceHeader.state != "void")
-        .order_by(BillingAccount.code, InvoiceHeader.currency, InvoiceHeader.id)
-    ).all()
-    items = tuple(
-        RunItem(
-            id=header.id,
-            number=header.number,
-            account_id=header.billing_account_id,
-            account_code=code,
-            account_name=name,
-            state=header.state,
-            currency=header.currency,
-            line_count=line_count,
-            net_minor=header.net_minor,
-            tax_minor=header.tax_minor,
-            total_minor=header.total_minor,
-            before_net_minor=before.get((header.billing_account_id, header.currency)),
-            outlier=outlier_of(
-                header.net_minor, before.get((header.billing_account_id, header.currency)), header.currency
-            ),
-        )
-        for header, code, name, line_count in rows
-    )
+    before = nets_of(session, label_before(period_label))
+    items = _items(session, _documents().where(BillingPeriod.label == period_label), before)
     present = {(item.account_id, item.currency) for item in items}
     gone = {key: net for key, net in before.items() if key not in present}
     return Run(period=period_label, items=items, missing=_missing(session, gone))
 
 
-def outlier_of(net_minor: int, before_net_minor: int | None, currency: str) -> Outlier | None:
-    """Whether a person should look: nothing to bill, or half as much again (or half) and at least 50 major units apart."""
-    if net_minor == 0:
-        return "nothing"
-    if before_net_minor is None:
+def find_item(session: Session, invoice_id: str) -> RunItem | None:
+    """One document as its run shows it; None for one that no month bills, and for credit notes of lines billed before."""
+    row = session.execute(
+        select(BillingPeriod.label, InvoiceHeader.billing_account_id)
+        .join(InvoiceHeader, InvoiceHeader.billing_period_id == BillingPeriod.id)
+        .where(InvoiceHeader.id == invoice_id)
+    ).one_or_none()
+    if row is None:
         return None
-    if abs(net_minor - before_net_minor) < _LEAST_MAJOR * 10 ** money.exponent(currency):
-        return None
-    if net_minor * _RISEN[1] >= before_net_minor * _RISEN[0]:
-        return "risen"
-    if net_minor * _FALLEN[1] <= before_net_minor * _FALLEN[0]:
-        return "fallen"
-    return None
+    before = nets_of(session, label_before(row.label), account_id=row.billing_account_id)
+    found = _items(session, _documents().where(InvoiceHeader.id == invoice_id), before)
+    return found[0] if found else None
+
+
+def line_counts(session: Session, invoice_ids: Sequence[str]) -> dict[str, int]:
+    """{document: its lines} of those on a page."""
+    rows = session.execute(
+        select(InvoiceLine.invoice_id, func.count())
+        .where(InvoiceLine.invoice_id.in_(invoice_ids))
+        .group_by(InvoiceLine.invoice_id)
+    ).all()
+    return dict(rows)
 
 
 def label_before(period_label: str) -> str:
@@ -230,15 +207,81 @@ def _count(states: dict[str, tuple[int, int, int, int, datetime]], state: str) -
     return states[state][0] if state in states else 0
 
 
-def _nets_of(session: Session, label: str) -> dict[tuple[str, str], int]:
-    """{(account id, currency): net of the month's documents}."""
-    rows = session.execute(
-        select(InvoiceHeader.billing_account_id, InvoiceHeader.currency, func.sum(InvoiceHeader.net_minor))
+def nets_of(session: Session, label: str, *, account_id: str | None = None) -> dict[tuple[str, str], int]:
+    """{(account id, currency): net of the month's documents}; a credit note of charges counts below zero."""
+    statement = (
+        select(InvoiceHeader.billing_account_id, InvoiceHeader.currency, func.sum(_signed(InvoiceHeader.net_minor)))
         .join(BillingPeriod, BillingPeriod.id == InvoiceHeader.billing_period_id)
-        .where(BillingPeriod.label == label, InvoiceHeader.kind == "invoice", InvoiceHeader.state != "void")
+        .where(BillingPeriod.label == label, *_in_run())
         .group_by(InvoiceHeader.billing_account_id, InvoiceHeader.currency)
-    ).all()
-    return {(account_id, currency): int(net) for account_id, currency, net in rows}
+    )
+    if account_id is not None:
+        statement = statement.where(InvoiceHeader.billing_account_id == account_id)
+    return {(owner, currency): int(net) for owner, currency, net in session.execute(statement)}
+
+
+def _in_run() -> tuple[ColumnElement[bool], ...]:
+    again = aliased(InvoiceHeader)
+    return (
+        (InvoiceHeader.kind == "invoice") | InvoiceHeader.takes_charges.is_(True),
+        InvoiceHeader.state != "void",
+        ~exists().where(again.replaces_id == InvoiceHeader.id),
+    )
+
+
+def _signed(column: Any) -> Any:
+    return case((InvoiceHeader.kind == "credit_note", -column), else_=column)
+
+
+def _documents() -> Select[*tuple[Any, ...]]:
+    """(id, number, kind, account, code, name, state, review start, currency, net, tax, total): never the snapshot."""
+    statement: Select[*tuple[Any, ...]] = (
+        select(
+            InvoiceHeader.id,
+            InvoiceHeader.number,
+            InvoiceHeader.kind,
+            InvoiceHeader.billing_account_id,
+            BillingAccount.code,
+            BillingAccount.name,
+            InvoiceHeader.state,
+            InvoiceHeader.review_started_at,
+            InvoiceHeader.currency,
+            _signed(InvoiceHeader.net_minor).label("net_minor"),
+            _signed(InvoiceHeader.tax_minor).label("tax_minor"),
+            _signed(InvoiceHeader.total_minor + InvoiceHeader.rounding_minor).label("total_minor"),
+        )
+        .join(BillingPeriod, BillingPeriod.id == InvoiceHeader.billing_period_id)
+        .join(BillingAccount, BillingAccount.id == InvoiceHeader.billing_account_id)
+        .where(*_in_run())
+        .order_by(BillingAccount.code, InvoiceHeader.currency, InvoiceHeader.id)
+    )
+    return statement
+
+
+def _items(
+    session: Session, statement: Select[*tuple[Any, ...]], before: Mapping[tuple[str, str], int]
+) -> tuple[RunItem, ...]:
+    made = []
+    for row in session.execute(statement):
+        before_net = before.get((row.billing_account_id, row.currency))
+        made.append(
+            RunItem(
+                id=row.id,
+                kind=row.kind,
+                number=row.number,
+                account_id=row.billing_account_id,
+                account_code=row.code,
+                account_name=row.name,
+                state="in_review" if row.state == "draft" and row.review_started_at is not None else row.state,
+                currency=row.currency,
+                net_minor=row.net_minor,
+                tax_minor=row.tax_minor,
+                total_minor=row.total_minor,
+                before_net_minor=before_net,
+                finding=findings.of(row.net_minor, before_net, row.currency),
+            )
+        )
+    return tuple(made)
 
 
 def _missing(session: Session, gone: dict[tuple[str, str], int]) -> tuple[Missing, ...]:

@@ -12,7 +12,7 @@ from billing.accounts.tables import SignInAttempt
 from billing.assurance import selfcheck
 from billing.controls import budgets as budget_room
 from billing.controls import second_person
-from billing.invoicing import batches, contracts, drafts, reminders
+from billing.invoicing import batches, contracts, drafts, reminders, waiting
 from billing.invoicing.documents import render
 from billing.jobs import sealing, works
 from billing.jobs.context import JobContext, each_account
@@ -22,7 +22,7 @@ from billing.metering import accrual, inbox, reserved_hours
 from billing.notices import relay, sending
 from billing.payments import acts, apply, recovery
 from billing.rating import days as day_sums
-from billing.rating import periods, plan_periods, postings, rater, up_to_date
+from billing.rating import plan_periods, postings, rater, up_to_date
 from billing.storage import audit_chain, limits
 from billing.storage.tables import JobRun
 
@@ -152,11 +152,11 @@ def commitments(context: JobContext) -> int:
 
 
 def invoices(context: JobContext) -> int:
-    """Draft each ended month that has charges and no draft yet. Counts drafts."""
+    """Draft each ended month that has charges and no draft yet, once late usage has had its time. Counts drafts."""
     with context.database.reading("jobs") as session:
-        waiting = periods.ended_without_draft(session, now=context.now)
+        found = waiting.list_waiting(session, now=context.now)
     labels: dict[str, list[str]] = {}
-    for account_id, label in waiting:
+    for account_id, label in found:
         labels.setdefault(account_id, []).append(label)
     return each_account(
         context,

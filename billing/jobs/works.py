@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from billing.assurance import replay, selfcheck, verification
 from billing.assurance.report import Report
-from billing.jobs import reconcile_works, shadow_works
+from billing.jobs import dry_run_works, reconcile_works, shadow_works
 from billing.jobs.context import JobContext
 from billing.kernel import clock, periods
 from billing.kernel.errors import Invalid, Refusal
@@ -94,7 +94,19 @@ SHADOW_RATING = Kind(
 RECONCILIATION = Kind(
     name="reconcile", words="Reconciliation", noun="comparisons", run=reconcile_works.run, keep=reconcile_works.keep
 )
-KINDS = {**PROOFS, SHADOW_RATING.name: SHADOW_RATING, RECONCILIATION.name: RECONCILIATION}
+DRY_RUN = Kind(
+    name="invoice-dry-run",
+    words="Dry run of a month's invoices",
+    noun="accounts",
+    run=dry_run_works.run,
+    keep=dry_run_works.keep,
+)
+KINDS = {
+    **PROOFS,
+    SHADOW_RATING.name: SHADOW_RATING,
+    RECONCILIATION.name: RECONCILIATION,
+    DRY_RUN.name: DRY_RUN,
+}
 
 
 def ask(session: Session, *, now: datetime, kind: str, facts: dict[str, Any], form_key: str, actor: str) -> str:
@@ -105,6 +117,8 @@ def ask(session: Session, *, now: datetime, kind: str, facts: dict[str, Any], fo
         periods.month(str(facts.get("period", "")), "UTC")
     if kind == RECONCILIATION.name:
         reconcile_works.question(facts)
+    if kind == DRY_RUN.name:
+        dry_run_works.question(facts)
     if kind == SHADOW_RATING.name:
         shadow_works.question(session, facts)
     return works.ask(session, now=now, kind=kind, facts=facts, form_key=form_key, actor=actor)
