@@ -1,15 +1,17 @@
-"""HTML to PDF by WeasyPrint: PDF/A-3a and PDF/UA-1, the same bytes for the same HTML. Runs in the worker process only.
+"""HTML to PDF by WeasyPrint: PDF/A-3a, PDF/UA-1 and Factur-X at once, the same bytes for the same HTML. Runs in the worker process
+only.
 
 Nothing is fetched but the packaged fonts and the pictures that were handed over: any other address, also of a file, fails the
 document.
 """
 
 import hashlib
-import xml.etree.ElementTree as ET
 from collections.abc import Mapping
-from datetime import date
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
+
+from billing.invoicing.documents import xmp
 
 _FONTS = Path(__file__).resolve().parents[3] / "templates" / "documents" / "fonts"
 ASSETS = {
@@ -23,33 +25,47 @@ class ForbiddenAddress(Exception):
     """The page asked for something that is not in the package."""
 
 
-def make(html: str, made_on: str, assets: Mapping[str, bytes] | None = None) -> bytes:
-    """The PDF of a page. `made_on` (an ISO date) stands for the creation time; identifier and order are fixed by the HTML.
+def make(html: str, made_on: str, assets: Mapping[str, bytes] | None = None, xml: bytes | None = None) -> bytes:
+    """The PDF of a page, with the CII file of the same document inside it where there is one. `made_on` (an ISO date) stands for the creation time; identifier and order are fixed by the HTML.
 
     `assets` are pictures (PNG, JPEG, SVG) by their `asset:` addresses. Raises ForbiddenAddress when the page asks for anything
     but those and packaged fonts.
     """
     from weasyprint.urls import FatalURLFetchingError
 
-    date.fromisoformat(made_on)
+    made_at = datetime.combine(date.fromisoformat(made_on), time(), UTC)
     try:
-        return _make(html, made_on, assets or {})
+        return _make(html, made_at, assets or {}, xml)
     except FatalURLFetchingError as error:  # a BaseException, which would end the caller's process
         raise ForbiddenAddress(str(error)) from None
 
 
-def _make(html: str, made_on: str, assets: Mapping[str, bytes]) -> bytes:
-    from weasyprint import HTML
+def _make(html: str, made_at: datetime, assets: Mapping[str, bytes], xml: bytes | None) -> bytes:
+    from weasyprint import HTML, Attachment
 
     options: dict[str, Any] = {
         "pdf_variant": _VARIANT,
         "pdf_tags": True,
-        "pdf_identifier": hashlib.sha256(html.encode()).hexdigest()[:32].encode(),
+        "pdf_identifier": hashlib.sha256(html.encode() + (xml or b"")).hexdigest()[:32].encode(),
     }
+    if xml is not None:
+        # In the profile EN 16931 the XML says all that the page says: an alternative of it.
+        options["attachments"] = [
+            Attachment(
+                string=xml,
+                name=xmp.FILE_NAME,
+                relationship="Alternative",
+                description="Factur-X",
+                created=made_at,
+                modified=made_at,
+            )
+        ]
     document = HTML(string=html, base_url="asset:/", url_fetcher=_fetcher(assets)).render(**options)
-    document.metadata.created = document.metadata.modified = f"{made_on}T00:00:00Z"
+    document.metadata.created = document.metadata.modified = made_at.strftime("%Y-%m-%dT%H:%M:%SZ")
     describe = document.metadata.generate_rdf_metadata
-    document.metadata.generate_rdf_metadata = lambda *arguments: _with_ua(describe(*arguments))
+    document.metadata.generate_rdf_metadata = lambda *arguments: xmp.extended(
+        describe(*arguments), is_einvoice=xml is not None
+    )
     made: bytes = document.write_pdf(**options)
     return made
 
@@ -76,29 +92,3 @@ def _media_type(content: bytes) -> str:
     if content.startswith(b"\x89PNG"):
         return "image/png"
     return "image/jpeg" if content.startswith(b"\xff\xd8") else "image/svg+xml"
-
-
-_RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
-_UA = "{http://www.aiim.org/pdfua/ns/id/}"
-
-# PDF/A allows further metadata only with a description of its schema.
-_UA_SCHEMA = """<rdf:Description xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" rdf:about=""
- xmlns:pdfaExtension="http://www.aiim.org/pdfa/ns/extension/" xmlns:pdfaSchema="http://www.aiim.org/pdfa/ns/schema#"
- xmlns:pdfaProperty="http://www.aiim.org/pdfa/ns/property#"><pdfaExtension:schemas><rdf:Bag><rdf:li rdf:parseType="Resource">
-<pdfaSchema:schema>PDF/UA identification schema</pdfaSchema:schema>
-<pdfaSchema:namespaceURI>http://www.aiim.org/pdfua/ns/id/</pdfaSchema:namespaceURI><pdfaSchema:prefix>pdfuaid</pdfaSchema:prefix>
-<pdfaSchema:property><rdf:Seq><rdf:li rdf:parseType="Resource"><pdfaProperty:name>part</pdfaProperty:name>
-<pdfaProperty:valueType>Integer</pdfaProperty:valueType><pdfaProperty:category>internal</pdfaProperty:category>
-<pdfaProperty:description>Part of ISO 14289</pdfaProperty:description></rdf:li></rdf:Seq></pdfaSchema:property>
-</rdf:li></rdf:Bag></pdfaExtension:schemas></rdf:Description>"""
-
-
-def _with_ua(metadata: bytes) -> bytes:
-    """WeasyPrint writes the mark of one variant; the document meets both."""
-    root = ET.fromstring(metadata)  # noqa: S314  WeasyPrint made it a moment ago
-    mark = ET.SubElement(root, f"{_RDF}Description", {f"{_RDF}about": ""})
-    ET.SubElement(mark, f"{_UA}part").text = "1"
-    for prefix, uri in (("extension", "extension/"), ("schema", "schema#"), ("property", "property#")):
-        ET.register_namespace(f"pdfa{prefix.title()}", f"http://www.aiim.org/pdfa/ns/{uri}")
-    root.append(ET.fromstring(_UA_SCHEMA))  # noqa: S314  written above
-    return bytes(ET.tostring(root, encoding="utf-8"))

@@ -32,9 +32,13 @@ class Printer:
     ) -> None:
         self._stop()
 
-    def to_pdf(self, html: str, *, made_on: date, assets: Mapping[str, bytes] | None = None) -> bytes:
-        """The PDF's bytes; `assets` are the pictures that the page names by `asset:` addresses. Raises PrinterDied; the next call
-        starts a new worker."""
+    def to_pdf(
+        self, html: str, *, made_on: date, assets: Mapping[str, bytes] | None = None, xml: bytes | None = None
+    ) -> bytes:
+        """The PDF's bytes; `assets` are the pictures that the page names by `asset:` addresses, `xml` the CII file to embed.
+
+        Raises PrinterDied; the next call starts a new worker.
+        """
         from concurrent.futures import ProcessPoolExecutor  # only whoever prints starts processes
         from concurrent.futures.process import BrokenProcessPool
         from multiprocessing import get_context
@@ -42,9 +46,8 @@ class Printer:
         if self._pool is None:
             self._pool = ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn"))
         try:
-            return self._pool.submit(pdf.make, html, made_on.isoformat(), dict(assets or {})).result(
-                timeout=self._timeout_s
-            )
+            printing = self._pool.submit(pdf.make, html, made_on.isoformat(), dict(assets or {}), xml)
+            return printing.result(timeout=self._timeout_s)
         except BrokenProcessPool as error:
             self._stop()
             raise PrinterDied("the worker process ended") from error
