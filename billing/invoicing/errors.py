@@ -1,6 +1,6 @@
 """Refusals of invoicing. `reason` inside Invalid and Conflict is stable too; sentences are made by the portal."""
 
-from billing.kernel.errors import Conflict, Refusal
+from billing.kernel.errors import Conflict, NotFound, Refusal
 
 
 class NotApproved(Conflict):
@@ -55,6 +55,12 @@ class OutlierNeedsReason(Refusal):
     """The document is far from the month before: whoever approves it says why that is right. Fields: invoice_id, change."""
 
     code = "outlier_needs_reason"
+
+
+class NoElectronicInvoice(NotFound):
+    """EN 16931 has no XML for this document; PDF and CSV say it all. Fields: invoice, why ("decimals", "mixed", "rules")."""
+
+    code = "no_electronic_invoice"
 
 
 class CreditTooHigh(Refusal):

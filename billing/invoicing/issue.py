@@ -20,6 +20,7 @@ from billing.invoicing import (
     parties,
     rows,
     sales,
+    sending_back,
     settlement,
 )
 from billing.invoicing.documents import model, page
@@ -39,7 +40,7 @@ def issue(session: Session, *, now: datetime, draft_id: str, actor: str) -> Invo
     """Issue an approved draft: number, frozen document, ledger entries, settlement from the wallet, notice; or nothing at all.
 
     Locks the account's head, then the number series until commit. An invoice that is already issued is returned as it is.
-    Raises NotApproved, PeriodNotEnded, ProfileIncomplete, DraftOutdated, DocumentInvalid.
+    Raises NotApproved, PeriodNotEnded, ProfileIncomplete, DraftOutdated, DocumentInvalid, DraftDearer (then `sending_back.send_back`).
     """
     header, head = drafts.lock_header(session, draft_id)
     if header.state == "issued":
@@ -134,6 +135,7 @@ def _up_to_date(session: Session, header: InvoiceHeader, stored: InvoiceDocument
         account_id=header.billing_account_id,
         discounts=deductions.discounts_of(stored.allowances),
     )
+    sending_back.require_not_dearer(header, approved_minor=stored.payable_minor, total_minor=made.payable_minor)
     if made is not stored:
         rows.replace_deductions(session, header, made)
     return made

@@ -7,8 +7,9 @@ from typing import Any
 import click
 
 from billing.accounts import directory, permissions, users
-from billing.invoicing import credit_notes, drafts, invoices, issue
+from billing.invoicing import credit_notes, drafts, invoices, issue, sending_back
 from billing.invoicing.documents import render, worker
+from billing.invoicing.errors import DraftDearer
 from billing.invoicing.invoices import InvoiceDetail, InvoiceRow
 from billing.jobs import steps
 from billing.jobs.context import JobContext
@@ -99,7 +100,15 @@ def issue_invoices(key: str | None, period: str | None, approve_as: str | None, 
                 drafts.approve(session, now=context.now(), draft_id=draft_id, actor=approver)
             issue.issue(session, now=context.now(), draft_id=draft_id, actor=approver or context.actor())
 
-    failures = _each(ids, act)
+    def act_or_send_back(draft_id: str) -> None:
+        try:
+            act(draft_id)
+        except DraftDearer:
+            with context.database().transaction("jobs") as session:
+                sending_back.send_back(session, now=context.now(), draft_id=draft_id, actor=approver or context.actor())
+            raise
+
+    failures = _each(ids, act_or_send_back)
     with context.database().reading("jobs") as session:
         rows = [invoices.get_invoice(session, now=context.now(), key=draft_id).row for draft_id in ids]
     _print(rows, form)

@@ -8,8 +8,9 @@ from flask import flash, g, make_response, url_for
 from werkzeug.wrappers import Response
 
 from billing.accounts import listing, people
-from billing.invoicing import drafts, invoices, issue, runs
+from billing.invoicing import drafts, invoices, issue, runs, sending_back
 from billing.invoicing.documents.model import Line
+from billing.invoicing.errors import DraftDearer
 from billing.invoicing.invoices import EventRow, InvoiceDetail
 from billing.kernel.errors import Refusal
 from billing.rendering import formats, places
@@ -36,6 +37,7 @@ _EVENTS = {
     "issued": ("Issued", "good"),
     "rendered": ("PDF made", None),
     "sent": ("Sent", None),
+    "sent_back": ("Back to draft: its total rose", "warn"),
     "voided": ("Voided", "warn"),
     "part_paid": ("Paid in part", "good"),
     "paid": ("Paid in full", "good"),
@@ -87,6 +89,8 @@ def invoice_runs_act(invoice_id: str, act: Act) -> Response:
             return htmx.redirect(url)
         except Refusal as refusal:
             status, refusals = errors.status_of(refusal), [sentences.of(refusal)]
+            if isinstance(refusal, DraftDearer):
+                _send_back(invoice_id)
     with services.database().reading() as session:
         facts = facts_of(session, invoice_id)
     if facts["row"].state not in _FROM[act] and not refusals:
@@ -105,6 +109,12 @@ def _perform(invoice_id: str, act: Act) -> None:
             issue.issue(session, now=now, draft_id=invoice_id, actor=actor)
         else:
             drafts.void(session, now=now, draft_id=invoice_id, actor=actor)
+
+
+def _send_back(invoice_id: str) -> None:
+    """An act of its own: the refusal took nothing."""
+    with services.database().transaction() as session:
+        sending_back.send_back(session, now=services.now(), draft_id=invoice_id, actor=access.current_principal().id)
 
 
 def facts_of(session: Session, invoice_id: str) -> dict[str, Any]:

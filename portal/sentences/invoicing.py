@@ -37,6 +37,10 @@ CODES: dict[str, Sentence] = {
     "invoice_not_a_draft": "Only drafts can be changed or voided: an issued invoice is corrected by a credit note.",
     "period_not_ended": lambda fields: f"The period {fields.get('period')} still runs until {fields.get('ends_at')}.",
     "draft_outdated": "The draft no longer says what the books say: void it and generate it again.",
+    "draft_dearer": lambda fields: (
+        f"{_money(fields, 'approved')} was approved and {_money(fields, 'total')} would be issued, because a gift or a commitment no "
+        "longer covers what it did. It is a draft again with the new total: look at it, and approve it anew."
+    ),
     "profile_incomplete": lambda fields: f"The billing profile is incomplete: {fields.get('missing')} is missing.",
     "negative_total": "The charges sum below zero: that is a matter for a credit note.",
     "document_invalid": "The document contradicts itself: nothing was issued.",

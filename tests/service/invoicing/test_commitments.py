@@ -4,13 +4,16 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import select
 
 from billing.catalog import commitments
 from billing.catalog.errors import CommitmentOverlaps
-from billing.invoicing import contracts, credit_notes, drafts, issue, sales
+from billing.invoicing import batches, contracts, credit_notes, drafts, issue, sales, sending_back
 from billing.invoicing.documents import model
-from billing.invoicing.errors import CreditTooHigh
-from billing.invoicing.tables import InvoiceHeader
+from billing.invoicing.errors import CreditTooHigh, DraftDearer
+from billing.invoicing.tables import InvoiceBatchItem, InvoiceHeader
+from billing.jobs import steps
+from billing.jobs.context import JobContext
 from billing.kernel.errors import Conflict, Invalid, Refusal
 from billing.kernel.money import Money
 from billing.storage.database import Database
@@ -174,7 +177,13 @@ def test_two_invoices_issued_at_once_never_draw_more_than_is_left(database: Data
         thread.start()
     for thread in threads:
         thread.join(timeout=60)
-    assert refused == []
+    # Whichever came second would ask for more than was approved: it is looked at again.
+    assert [type(one) for one in refused] == [DraftDearer]
+    second = str(refused[0].fields["invoice_id"])
+    with database.transaction() as session:
+        assert sending_back.send_back(session, now=after, draft_id=second, actor="usr_ann")
+        drafts.approve(session, now=after, draft_id=second, actor="usr_ann")
+        issue.issue(session, now=after, draft_id=second, actor="usr_ann")
     with database.reading() as session:
         nets = [session.get_one(InvoiceHeader, draft_id).net_minor for draft_id in waiting]
     assert sum(nets) == 15_000  # 450.00 charged, 300.00 of it paid in advance
@@ -209,12 +218,60 @@ def test_a_discount_and_a_gift_lower_the_tax_and_an_approved_draft_goes_back(dat
     assert world.balance(database, account_id).promo_minor == 6_000
 
 
-def test_a_gift_that_expired_after_the_draft_is_not_used_at_issue(database: Database) -> None:
+def test_an_approved_draft_that_a_gift_no_longer_makes_cheaper_is_approved_anew(database: Database) -> None:
+    """130.00 less a gift of 20.00, at 19 %: 130.90 is approved; when the gift has expired 154.70 would be issued."""
     account_id = world.open_account(database)
     world.used(database, account_id, Use(13_000))
     terms_world.gift(database, account_id, 2_000, expires_at=NOW + timedelta(hours=1))
     draft_id = world.approved(database, account_id)
+    later = NOW + timedelta(hours=2)
+    before = world.balance(database, account_id)
+    with pytest.raises(DraftDearer) as refusal, database.transaction() as session:
+        issue.issue(session, now=later, draft_id=draft_id, actor="usr_ann")
+    fields = refusal.value.fields
+    assert (fields["approved_minor"], fields["total_minor"], fields["currency"]) == (13_090, 15_470, "USD")
+    assert world.balance(database, account_id) == before
+    for again in (True, False):
+        with database.transaction() as session:
+            sent = sending_back.send_back(session, now=later, draft_id=draft_id, actor="usr_ann")
+            assert sent is again
+            header = session.get_one(InvoiceHeader, draft_id)
+            assert (header.state, header.approved_by, header.total_minor) == ("draft", None, 15_470)
     with database.transaction() as session:
-        assert session.get_one(InvoiceHeader, draft_id).allowance_minor == 2_000
-        issued = issue.issue(session, now=NOW + timedelta(hours=2), draft_id=draft_id, actor="usr_ann")
+        drafts.approve(session, now=later, draft_id=draft_id, actor="usr_ann")
+        issued = issue.issue(session, now=later, draft_id=draft_id, actor="usr_ann")
     assert (issued.allowance_minor, issued.net_minor, issued.tax_minor) == (0, 13_000, 2_470)
+
+
+def test_an_approved_draft_that_became_cheaper_is_issued_and_not_sent_back(database: Database) -> None:
+    account_id = world.open_account(database)
+    world.used(database, account_id, Use(13_000))
+    draft_id = world.approved(database, account_id)
+    terms_world.gift(database, account_id, 2_000)
+    with database.transaction() as session:
+        assert not sending_back.send_back(session, now=NOW, draft_id=draft_id, actor="usr_ann")
+        issued = issue.issue(session, now=NOW, draft_id=draft_id, actor="usr_ann")
+    assert (issued.allowance_minor, issued.net_minor) == (2_000, 11_000)
+
+
+def test_a_batch_sends_a_draft_back_that_became_dearer_and_says_why(database: Database) -> None:
+    account_id = world.open_account(database)
+    world.used(database, account_id, Use(13_000))
+    terms_world.gift(database, account_id, 2_000, expires_at=NOW + timedelta(hours=1))
+    draft_id = world.approved(database, account_id)
+    later = NOW + timedelta(hours=2)
+    with database.transaction() as session:
+        batches.start(
+            session,
+            now=later,
+            act="issue",
+            period_label=world.OCTOBER,
+            invoice_ids=[draft_id],
+            form_key="once",
+            actor="usr_ann",
+        )
+    steps.invoice_batches(JobContext(database=database, providers={}, now=later))
+    with database.reading() as session:
+        assert session.get_one(InvoiceHeader, draft_id).state == "draft"
+        (item,) = session.scalars(select(InvoiceBatchItem))
+        assert (item.state, item.refusal_code) == ("refused", "draft_dearer")
