@@ -116,7 +116,7 @@ def charges_lines(session: Session, stage: Stage, scope: Scope) -> None:
         .join(BillingPeriod, BillingPeriod.id == Charge.billing_period_id)
         .outerjoin(again, again.replaces_id == InvoiceHeader.id)
         .where(
-            (InvoiceHeader.kind == "invoice") | InvoiceHeader.takes_charges.is_(True),
+            (InvoiceHeader.kind == "invoice") | InvoiceHeader.takes_charges,
             InvoiceHeader.state != "void",
             again.id.is_(None),  # its charges belong to the invoice that billed them again
             or_(Charge.draft_id.is_(None), Charge.draft_id != InvoiceLine.invoice_id),

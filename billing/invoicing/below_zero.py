@@ -39,7 +39,7 @@ def find_corrected(session: Session, charges: Sequence[ChargeToInvoice], *, curr
                 InvoiceHeader.billing_period_id == period_id,
                 InvoiceHeader.state == "issued",
                 InvoiceHeader.currency == currency,
-                (InvoiceHeader.kind == "invoice") | InvoiceHeader.takes_charges.is_(True),
+                (InvoiceHeader.kind == "invoice") | InvoiceHeader.takes_charges,
             )
             .order_by(InvoiceHeader.kind.desc(), InvoiceHeader.issued_at.desc(), InvoiceHeader.id.desc())
         ).first()

@@ -73,7 +73,7 @@ def notes_of(invoice_id: str) -> Select[tuple[str]]:
     return select(InvoiceHeader.id).where(
         InvoiceHeader.corrects_id == invoice_id,
         InvoiceHeader.state == "issued",
-        InvoiceHeader.takes_charges.is_(False),
+        ~InvoiceHeader.takes_charges,
     )
 
 

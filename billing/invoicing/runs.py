@@ -223,7 +223,7 @@ def nets_of(session: Session, label: str, *, account_id: str | None = None) -> d
 def _in_run() -> tuple[ColumnElement[bool], ...]:
     again = aliased(InvoiceHeader)
     return (
-        (InvoiceHeader.kind == "invoice") | InvoiceHeader.takes_charges.is_(True),
+        (InvoiceHeader.kind == "invoice") | InvoiceHeader.takes_charges,
         InvoiceHeader.state != "void",
         ~exists().where(again.replaces_id == InvoiceHeader.id),
     )

@@ -221,7 +221,7 @@ def _check_reissued(session: Session, tally: Tally) -> None:
     made = aliased(InvoiceHeader)
     credited = (
         select(func.coalesce(func.sum(InvoiceHeader.total_minor + InvoiceHeader.rounding_minor), 0))
-        .where(InvoiceHeader.corrects_id == made.replaces_id, InvoiceHeader.takes_charges.is_(False))
+        .where(InvoiceHeader.corrects_id == made.replaces_id, ~InvoiceHeader.takes_charges)
         .scalar_subquery()
     )
     old = aliased(InvoiceHeader)
