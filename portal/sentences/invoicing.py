@@ -9,6 +9,28 @@ def _money(fields: dict[str, Any], name: str) -> str:
     return str(fields.get(name, fields.get(f"{name}_minor", "")))
 
 
+_NO_NUMBER = "The seller has neither a VAT id nor a tax number"
+# What a rule of EN 16931 means where master data can break it; every other is a figure that another contradicts.
+_RULES = {
+    "BR-06": "The seller's name says nothing",
+    "BR-07": "The buyer's name says nothing",
+    "BR-CL-14": "The country of the seller or the buyer is not known",
+    "BR-S-02": _NO_NUMBER,
+    "BR-Z-02": _NO_NUMBER,
+    "BR-E-02": _NO_NUMBER,
+    "BR-AE-02": "A reverse charge needs the VAT ids of both sides",
+    "BR-IC-02": "A supply inside the Union needs the VAT ids of both sides",
+    "BR-G-02": "An export needs the seller's VAT id",
+    "BR-29": "The billing period ends before it starts",
+    "BR-30": "The period of a line ends before it starts",
+}
+_NO_XML = {
+    "decimals": "There is no electronic invoice in a currency with more than two decimals: take the PDF or the CSV.",
+    "mixed": "There is no electronic invoice of lines of which only some are subject to VAT: take the PDF or the CSV.",
+    "rules": "There is no electronic invoice of this document: take the PDF or the CSV.",
+}
+
+
 REASONS: dict[str, Sentence] = {
     "no_vat_rate": lambda fields: f"There is no VAT rate for {fields.get('country', 'this country')} on that day.",
     "not_a_sha256": "A SHA-256 is 64 characters, 0 to 9 and a to f.",
@@ -24,6 +46,11 @@ REASONS: dict[str, Sentence] = {
     "term_too_long": "A commitment runs for at most ten years.",
     "unknown_family": lambda fields: f"Nothing is sold under {fields.get('value')}.",
     "no_discount_on_a_sale": "The sale of a commitment takes no discount: agree on another amount.",
+    "no_discount_on_a_credit_note": "A credit note takes no discount: it gives back what was billed too much.",
+    "sale_not_reissued": "The sale of a commitment is not billed again: credit it, and sell the commitment anew.",
+    "already_credited": "Something of this invoice was credited already, so it cannot be billed again whole: credit the rest of it.",
+    "not_reissued": "Invoices whose prices include tax, or that were converted from another currency, are not billed again by one act: credit the whole of it.",
+    "nothing_to_correct": "Neither the parties nor the tax are other than on the invoice: correct the billing profile first.",
     "commitment_sold": "Its sale is drafted or issued: void the draft, or credit the invoice.",
     "commitment_withdrawn": "The commitment was withdrawn: agree on a new one.",
     "reason_needed": "Say why: the reason is printed and kept.",
@@ -35,6 +62,10 @@ CODES: dict[str, Sentence] = {
     "seller_changed": "Somebody else changed this seller while you were writing: look at it again, then make your change.",
     "invoice_not_approved": lambda fields: f"The draft is not approved: it is {fields.get('state', 'a draft')}.",
     "invoice_not_a_draft": "Only drafts can be changed or voided: an issued invoice is corrected by a credit note.",
+    "outlier_needs_reason": "This document is more than three times the month before, or less than a third of it: say why that is right.",
+    "usage_without_price": lambda fields: (
+        f"{fields.get('records')} usage records of {fields.get('account')} wait for a price and are on no document."
+    ),
     "period_not_ended": lambda fields: f"The period {fields.get('period')} still runs until {fields.get('ends_at')}.",
     "draft_outdated": "The draft no longer says what the books say: void it and generate it again.",
     "draft_dearer": lambda fields: (
@@ -43,7 +74,11 @@ CODES: dict[str, Sentence] = {
     ),
     "profile_incomplete": lambda fields: f"The billing profile is incomplete: {fields.get('missing')} is missing.",
     "negative_total": "The charges sum below zero: that is a matter for a credit note.",
-    "document_invalid": "The document contradicts itself: nothing was issued.",
+    "document_invalid": lambda fields: (
+        f"{_RULES.get(str(fields.get('rule')), 'The document contradicts itself')} (rule {fields.get('rule')}):"
+        " nothing was issued."
+    ),
+    "no_electronic_invoice": lambda fields: _NO_XML.get(str(fields.get("why")), _NO_XML["rules"]),
     "credit_above_invoice": lambda fields: f"At most {_money(fields, 'creditable')} is left to credit.",
     "commitment_overlaps": lambda fields: (
         f"The commitment {fields.get('name')} runs then for the same charges, from {fields.get('starts_at')} to {fields.get('ends_at')}."
