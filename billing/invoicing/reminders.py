@@ -74,7 +74,7 @@ def send(session: Session, *, now: datetime, due: Due, actor: str = "job:reminde
         payload={
             "invoice_id": header.id,
             "number": header.number,
-            "total_minor": header.total_minor,
+            "total_minor": header.payable_minor,
             "open_minor": open_minor,
             "currency": header.currency,
             "issued_on": header.issued_on.isoformat(),

@@ -40,7 +40,7 @@ def _invoice(session: Session, header: InvoiceHeader) -> dict[str, object]:
     return {
         "invoice_id": header.id,
         "number": header.number,
-        "total_minor": header.total_minor,
+        "total_minor": header.payable_minor,
         "due_minor": settlement.open_minor(session, header.id),
         "due_on": str(header.due_on),
         "currency": header.currency,
@@ -54,6 +54,6 @@ def _credit_note(session: Session, header: InvoiceHeader) -> dict[str, object]:
         "invoice_id": header.corrects_id,
         "invoice_number": corrected.number if corrected is not None else None,
         "number": header.number,
-        "amount_minor": header.total_minor,
+        "amount_minor": header.payable_minor,
         "currency": header.currency,
     }
