@@ -13,7 +13,13 @@ gc.freeze()  # what was made by now lives as long as the process: a large reques
 
 _services: Services = app.extensions["plumbline"]
 _scheduler = (
-    Scheduler(_services.database, _services.providers, mail=_services.mail, keeping=_services.config.keeping)
+    Scheduler(
+        _services.database,
+        _services.providers,
+        mail=_services.mail,
+        keeping=_services.config.keeping,
+        vat_register=_services.config.vat_register,
+    )
     if _services.config.runs_scheduler
     else None
 )

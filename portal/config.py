@@ -16,6 +16,7 @@ from billing.notices.channels import smtp
 from billing.storage.database import DatabaseUrls
 
 if TYPE_CHECKING:
+    from billing.accounts.vat_consultations import Register
     from billing.ledger.root_files import Keeping
 
 INSTANCE = Path(__file__).resolve().parents[1] / "instance"
@@ -44,6 +45,7 @@ class PortalConfig:
     stripe_secret_key: str | None = field(default=None, repr=False)
     stripe_webhook_secret: str | None = field(default=None, repr=False)
     stripe_api_base: str | None = None  # another address of Stripe's API, for a compatible server in tests
+    vies_url: str | None = None  # another address of VIES, such as a mirror
     has_sandbox: bool = True
     runs_scheduler: bool = False
     is_testing: bool = False
@@ -65,6 +67,8 @@ class PortalConfig:
     def __post_init__(self) -> None:
         if urlsplit(self.base_url).scheme not in ("http", "https"):
             raise Unsafe("PLUMBLINE_BASE_URL must start with http:// or https://")
+        if self.vies_url is not None and urlsplit(self.vies_url).scheme not in ("http", "https"):
+            raise Unsafe("PLUMBLINE_VIES_URL must start with http:// or https://")
         if self.stripe_secret_key and not self.stripe_webhook_secret:
             raise Unsafe("STRIPE_SECRET_KEY is set without STRIPE_WEBHOOK_SECRET: payments could not be confirmed")
         if len({bool(self.jwt_issuer), bool(self.jwt_audience), bool(self.jwt_jwks)}) > 1:
@@ -140,6 +144,13 @@ class PortalConfig:
         return Keeping(key_path=key_path, folder=self.roots_dir or key_path.parent / "roots")
 
     @property
+    def vat_register(self) -> "Register":
+        """Where VAT ids are asked about."""
+        from billing.accounts import vies  # loads what speaks http, which a start can do without
+
+        return vies.Vies(self.vies_url or vies.BASE_URL)
+
+    @property
     def hosts(self) -> tuple[str, ...]:
         """Host names the portal answers to; any other Host header is refused."""
         own = urlsplit(self.base_url).hostname or "localhost"
@@ -194,6 +205,7 @@ def from_environment(environ: Mapping[str, str] | None = None) -> PortalConfig:
         stripe_secret_key=environ.get("STRIPE_SECRET_KEY") or None,
         stripe_webhook_secret=environ.get("STRIPE_WEBHOOK_SECRET") or None,
         stripe_api_base=environ.get("PLUMBLINE_STRIPE_API_BASE") or None,
+        vies_url=environ.get("PLUMBLINE_VIES_URL") or None,
         has_sandbox=_flag(environ, "PLUMBLINE_SANDBOX", default=not is_production),
         runs_scheduler=_flag(environ, "PLUMBLINE_SCHEDULER", default=False),
         trusted_hosts=tuple(environ.get("PLUMBLINE_TRUSTED_HOSTS", "").split()),

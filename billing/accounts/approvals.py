@@ -119,6 +119,14 @@ ACTS: dict[str, Act] = {
             lasts=timedelta(days=14),
         ),
         Act(
+            code="tax.rate",
+            words="Rate of another country",
+            maker="tax.manage",
+            checker="tax.approve",
+            lasts=timedelta(days=14),
+            is_single=False,
+        ),
+        Act(
             code="prices.override",
             words="Price of an account's own",
             maker="prices.change",

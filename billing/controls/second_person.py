@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from billing.accounts import approval_list, approvals, heads
+from billing.accounts import approval_list, approvals, heads, manual_rates
 from billing.accounts.access_tables import Approval
 from billing.accounts.approval_list import ApprovalRow
 from billing.accounts.approvals import Allowed
@@ -144,6 +144,10 @@ def _reopening(session: Session, now: datetime, row: ApprovalRow, allowed: Allow
     return periods.reopen(session, now=now, period_id=row.subject_id, allowed=allowed)
 
 
+def _manual_rate(session: Session, now: datetime, row: ApprovalRow, allowed: Allowed, _note: str | None) -> object:
+    return manual_rates.enter(session, now=now, seller_id=row.subject_id, allowed=allowed, content=dict(row.content))
+
+
 def _amount(row: ApprovalRow) -> Money:
     return Money(minor=row.content["amount_minor"], currency=row.content["currency"])
 
@@ -213,6 +217,7 @@ ROOMS: dict[str, Room] = {
     activations.ACT: Room(
         content=lambda session, row: activations.content_of(session, row.subject_id), perform=_activation
     ),
+    manual_rates.ACT: Room(content=lambda _session, row: dict(row.content), perform=_manual_rate),
     overrides.ACT: Room(
         content=lambda session, row: overrides.of_content(session, row.content).content, perform=_override
     ),

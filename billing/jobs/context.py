@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from billing.accounts.vat_consultations import Register
 from billing.kernel.errors import Refusal
 from billing.ledger.root_files import Keeping
 from billing.notices.mail import Mailer
@@ -21,7 +22,7 @@ class JobContext:
     """One run of one step: the database, the payment providers by name, the instant the run stands for, and what sends mail.
 
     Without `mail` notices are shown in the portal only; without `keeping`, which says where the signing key and the roots' files
-    are, no root is signed.
+    are, no root is signed; without `vat_register` no VAT id is asked about.
     """
 
     database: Database
@@ -29,6 +30,7 @@ class JobContext:
     now: datetime
     mail: Mailer | None = None
     keeping: Callable[[], Keeping] | None = None
+    vat_register: Register | None = None
 
 
 class SomeFailed(Exception):

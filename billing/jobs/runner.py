@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from billing.accounts.vat_consultations import Register
 from billing.jobs.context import JobContext
 from billing.jobs.timetable import TIMETABLE, Job, get_job
 from billing.kernel.ids import new_id
@@ -46,6 +47,7 @@ def run_due_jobs(
     holder: str | None = None,
     mail: Mailer | None = None,
     keeping: Callable[[], Keeping] | None = None,
+    vat_register: Register | None = None,
     long_ones: bool | None = None,
 ) -> list[Outcome]:
     """Run, in the timetable's order, every job whose last start is at least its interval before `now`.
@@ -72,6 +74,7 @@ def run_due_jobs(
             asked_id=asked.get(job.name),
             mail=mail,
             keeping=keeping,
+            vat_register=vat_register,
         )
         for job in due
     ]
@@ -86,9 +89,19 @@ def run_job(
     trigger: str = "manual",
     mail: Mailer | None = None,
     keeping: Callable[[], Keeping] | None = None,
+    vat_register: Register | None = None,
 ) -> Outcome:
     """Run one job now. Raises Invalid for an unknown name; a failure of the job itself is an outcome."""
-    return _run(database, providers, get_job(name), now=now, trigger=trigger, mail=mail, keeping=keeping)
+    return _run(
+        database,
+        providers,
+        get_job(name),
+        now=now,
+        trigger=trigger,
+        mail=mail,
+        keeping=keeping,
+        vat_register=vat_register,
+    )
 
 
 def ask_for(session: Session, *, now: datetime, name: str, actor: str) -> str:
@@ -132,6 +145,7 @@ def _run(
     asked_id: str | None = None,
     mail: Mailer | None = None,
     keeping: Callable[[], Keeping] | None = None,
+    vat_register: Register | None = None,
 ) -> Outcome:
     run_id = asked_id or new_id("job")
     with correlation.scope(run_id):
@@ -146,11 +160,15 @@ def _run(
                 )
         started = time.monotonic()
         try:
-            done, result, detail = (
-                job.run(JobContext(database=database, providers=providers, now=now, mail=mail, keeping=keeping)),
-                "succeeded",
-                None,
+            context = JobContext(
+                database=database,
+                providers=providers,
+                now=now,
+                mail=mail,
+                keeping=keeping,
+                vat_register=vat_register,
             )
+            done, result, detail = job.run(context), "succeeded", None
         except Exception as error:
             _log.exception("job failed", extra={"job": job.name})
             done, result, detail = 0, "failed", f"{type(error).__name__}: {error}"[:2000]

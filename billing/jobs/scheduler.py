@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
+from billing.accounts.vat_consultations import Register
 from billing.jobs import leadership, runner
 from billing.kernel import clock
 from billing.ledger.root_files import Keeping
@@ -29,9 +30,10 @@ class Scheduler:
         only: str | None = None,
         mail: Mailer | None = None,
         keeping: Callable[[], Keeping] | None = None,
+        vat_register: Register | None = None,
     ) -> None:
         self._database, self._providers, self._only, self._mail = database, providers, only, mail
-        self._keeping = keeping
+        self._keeping, self._vat_register = keeping, vat_register
         self._lease = leadership.SCHEDULER if only is None else f"{leadership.SCHEDULER}:{only}"
         self._is_leader = threading.Event()
         self._thread = BackgroundScheduler(timezone="UTC", daemon=True)
@@ -81,6 +83,7 @@ class Scheduler:
                 only=self._only,
                 mail=self._mail,
                 keeping=self._keeping,
+                vat_register=self._vat_register,
                 long_ones=long_ones,
             )
         except Exception:

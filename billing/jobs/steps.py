@@ -7,7 +7,7 @@ from datetime import timedelta
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
-from billing.accounts import approval_list, sessions
+from billing.accounts import approval_list, sessions, vat_consultations
 from billing.accounts.tables import SignInAttempt
 from billing.assurance import selfcheck
 from billing.controls import budgets as budget_room
@@ -20,7 +20,7 @@ from billing.kernel.errors import Refusal
 from billing.ledger import balances, promos
 from billing.metering import accrual, inbox, reserved_hours
 from billing.notices import relay, sending
-from billing.payments import acts, apply, recovery
+from billing.payments import acts, apply, receipt_files, receipt_issue, recovery
 from billing.rating import days as day_sums
 from billing.rating import plan_periods, postings, rater, up_to_date
 from billing.storage import audit_chain, limits
@@ -151,6 +151,19 @@ def commitments(context: JobContext) -> int:
     )
 
 
+def vat_ids(context: JobContext) -> int:
+    """Ask the register about VAT ids whose evidence is missing or grows old, each outside of any transaction. Counts answers."""
+    if context.vat_register is None:
+        return 0
+    with context.database.reading("jobs") as session:
+        account_ids = vat_consultations.due(session, now=context.now)
+    for account_id in account_ids:
+        vat_consultations.consult(
+            context.database, context.vat_register, now=context.now, account_id=account_id, actor="job:vat-ids"
+        )
+    return len(account_ids)
+
+
 def invoices(context: JobContext) -> int:
     """Draft each ended month that has charges and no draft yet, once late usage has had its time. Counts drafts."""
     with context.database.reading("jobs") as session:
@@ -202,6 +215,18 @@ def approvals(context: JobContext) -> int:
 def documents(context: JobContext) -> int:
     """Render issued invoices that have no document yet. Counts documents."""
     return render.render_pending(context.database, now=context.now)
+
+
+def receipts(context: JobContext) -> int:
+    """Issue a receipt for each payment that has none, and render those that have no document. Counts both."""
+    with context.database.reading("jobs") as session:
+        account_ids = receipt_issue.accounts_waiting(session)
+    issued = each_account(
+        context,
+        account_ids,
+        lambda session, account_id: receipt_issue.issue_waiting(session, now=context.now, account_id=account_id),
+    )
+    return issued + receipt_files.render_pending(context.database, now=context.now, verify_url=context.verify_url)
 
 
 def outbox(context: JobContext) -> int:

@@ -46,6 +46,12 @@ TIMETABLE: tuple[Job, ...] = (
     Job(
         name="commitments", words="End commitments whose time is over", every=timedelta(hours=1), run=steps.commitments
     ),
+    Job(
+        name="vat-ids",
+        words="Ask about VAT ids whose evidence grows old",
+        every=timedelta(hours=1),
+        run=steps.vat_ids,
+    ),
     Job(name="invoices", words="Draft invoices of ended months", every=timedelta(minutes=15), run=steps.invoices),
     Job(
         name="invoice-batches",
@@ -60,6 +66,7 @@ TIMETABLE: tuple[Job, ...] = (
         run=steps.approvals,
     ),
     Job(name="documents", words="Render issued invoices", every=timedelta(seconds=10), run=steps.documents),
+    Job(name="receipts", words="Issue and render receipts", every=timedelta(seconds=20), run=steps.receipts),
     Job(
         name="reminders",
         words="Remind of invoices that are due soon or overdue",

@@ -3,6 +3,7 @@
 import getpass
 from functools import cache
 
+from billing.accounts.vat_consultations import Register
 from billing.kernel import clock
 from billing.notices.mail import Mailer
 from billing.payments.providers.port import Provider
@@ -38,6 +39,11 @@ def mailer() -> Mailer | None:
     from portal.mailing import build
 
     return build(config())
+
+
+def vat_register() -> Register:
+    """Where VAT ids are asked about."""
+    return config().vat_register
 
 
 def actor() -> str:

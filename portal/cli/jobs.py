@@ -46,10 +46,17 @@ def run(name: str | None, due: bool, at: str | None, form: str) -> None:
         raise click.UsageError("give either a job's name or --due")
     now: datetime = clock.parse_instant(at, field="now") if at else context.now()
     database, providers, keeping = context.database(), context.providers(), context.config().keeping
+    register = context.vat_register()
     if name is None:
-        outcomes = runner.run_due_jobs(database, providers, now=now, mail=context.mailer(), keeping=keeping)
+        outcomes = runner.run_due_jobs(
+            database, providers, now=now, mail=context.mailer(), keeping=keeping, vat_register=register
+        )
     else:
-        outcomes = [runner.run_job(database, providers, name, now=now, mail=context.mailer(), keeping=keeping)]
+        outcomes = [
+            runner.run_job(
+                database, providers, name, now=now, mail=context.mailer(), keeping=keeping, vat_register=register
+            )
+        ]
     emit([vars_of(outcome) for outcome in outcomes], form, columns=("job", "result", "done_count", "detail"))
     failed = [outcome.job for outcome in outcomes if outcome.result == "failed"]
     if failed:

@@ -65,7 +65,12 @@ def worker(only: str | None) -> None:
         timetable.get_job(only)
     _require_schema()
     scheduler = Scheduler(
-        context.database(), context.providers(), only=only, mail=context.mailer(), keeping=context.config().keeping
+        context.database(),
+        context.providers(),
+        only=only,
+        mail=context.mailer(),
+        keeping=context.config().keeping,
+        vat_register=context.vat_register(),
     )
     ended = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
