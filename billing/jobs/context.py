@@ -32,6 +32,11 @@ class JobContext:
     keeping: Callable[[], Keeping] | None = None
     vat_register: Register | None = None
 
+    @property
+    def verify_url(self) -> str | None:
+        """The public page that documents name, where anybody may ask whether a file is genuine; None without an address."""
+        return f"{self.mail.base_url}/documents/verify" if self.mail is not None else None
+
 
 class SomeFailed(Exception):
     """Some accounts of a step failed; the others are done. The text names the first few."""

@@ -83,6 +83,7 @@ _ALL = (
         template="payment_received",
         is_in_app=True,
     ),
+    Topic(name="receipt.issued", words="Receipt issued", audience="documents", template=None),
     Topic(
         name="recipient.confirmation",
         words="Address to confirm",
