@@ -2,6 +2,9 @@
 that name it, so nothing can be used twice and nothing is kept that could go stale (Law 5).
 
 Whoever uses, returns or ends a grant holds the head of its account locked and asks what is left under that lock.
+
+A gift that was posted before there were grants (0.2.0) names none: it counts in the balance, and no document can use it, for nothing
+says until when it holds. Its transaction is reversed and the gift given anew, with an end of its own; both need two people.
 """
 
 from collections.abc import Iterable, Sequence

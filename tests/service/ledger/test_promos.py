@@ -14,7 +14,7 @@ from billing.ledger.errors import GrantSpent, LedgerConflict, NotReversible
 from billing.ledger.promos import Use
 from billing.storage.database import Database, Session
 from tests import staff
-from tests.service.ledger.books import NOW, open_account, post
+from tests.service.ledger.books import NOW, entry, open_account, post, reverse
 
 unbacked = pytest.mark.tampers  # gifts are used here without the documents that use them
 SOON, LATER = datetime(2026, 12, 1, tzinfo=UTC), datetime(2027, 3, 1, tzinfo=UTC)
@@ -224,3 +224,18 @@ def test_a_gift_that_was_used_in_part_cannot_be_reversed_and_an_unused_one_can(d
     assert refused.value.fields["reason"] == "gift_used"
     with database.reading() as session:
         assert [row.remaining_minor for row in promos.list_grants(session, account_id)] == [90, 0]
+
+
+def test_a_gift_from_before_there_were_grants_is_not_used_until_it_is_reversed_and_given_anew(
+    database: Database,
+) -> None:
+    account_id = open_account(database)
+    with database.transaction() as session:
+        old = post(session, account_id, "old", entry("admin_credit", "promo_expense", "promo", 300), type="adjustment")
+        assert promos.list_usable(session, account_id, "USD", at=NOW) == []
+    with database.transaction() as session:
+        reverse(session, old.transaction_id, reason="given anew as a grant")
+        _grant(session, account_id, 300, "anew")
+        assert [row.remaining_minor for row in promos.list_usable(session, account_id, "USD", at=NOW)] == [300]
+        [balance] = balances.of_account(session, account_id)
+        assert balance.promo_minor == 300
