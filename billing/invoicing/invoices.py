@@ -1,6 +1,6 @@
 """Invoices as pages, API and command line read them: rows with their derived state, and one document with its evidence."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -91,6 +91,7 @@ class InvoiceDetail:
     credit_notes: Sequence[InvoiceRow]
     events: Sequence[EventRow]
     pdf_sha256: str | None
+    file_hashes: Mapping[str, str]  # format -> SHA-256 of every stored file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +175,8 @@ def get_invoice(session: Session, *, now: datetime, key: str, account_id: str | 
         .where(InvoiceEvent.invoice_id == header.id)
         .order_by(InvoiceEvent.happened_at, InvoiceEvent.id)
     )
+    stored = select(DocumentRow.format, DocumentRow.sha256).where(DocumentRow.invoice_id == header.id)
+    hashes = {row.format: row.sha256 for row in session.execute(stored)}
     return InvoiceDetail(
         row=_row(found),
         document=model.from_snapshot(header.snapshot or {}),
@@ -193,9 +196,8 @@ def get_invoice(session: Session, *, now: datetime, key: str, account_id: str | 
         events=[
             EventRow(type=one.type, happened_at=one.happened_at, actor=one.actor, facts=one.facts) for one in happened
         ],
-        pdf_sha256=session.scalars(
-            select(DocumentRow.sha256).where(DocumentRow.invoice_id == header.id, DocumentRow.format == "pdf")
-        ).first(),
+        pdf_sha256=hashes.get("pdf"),
+        file_hashes=hashes,
     )
 
 

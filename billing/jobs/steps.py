@@ -214,7 +214,8 @@ def approvals(context: JobContext) -> int:
 
 def documents(context: JobContext) -> int:
     """Render issued invoices that have no document yet. Counts documents."""
-    return render.render_pending(context.database, now=context.now)
+    verify_url = f"{context.mail.base_url}/documents/verify" if context.mail is not None else None
+    return render.render_pending(context.database, now=context.now, verify_url=verify_url)
 
 
 def receipts(context: JobContext) -> int:

@@ -1,4 +1,4 @@
-"""GET /billing/invoices: issued documents, one of them whole, and its PDF. Drafts are the operators' until they are issued."""
+"""GET /billing/invoices: issued documents, one of them whole, and its files. Drafts are the operators' until they are issued."""
 
 from datetime import date
 from typing import Any
@@ -7,6 +7,7 @@ from flask import Response
 
 from billing.accounts import names
 from billing.invoicing import invoices as documents
+from billing.invoicing.documents import files
 from billing.invoicing.invoices import InvoiceDetail as Detail
 from billing.invoicing.invoices import InvoiceRow
 from billing.kernel.errors import Conflict, Invalid, NotFound
@@ -21,7 +22,7 @@ STATES = ("issued", "part_paid", "overdue", "paid", "credited")
 
 
 class NotReady(Conflict):
-    """The PDF is made within seconds of issue, and is not made yet."""
+    """The files are made within seconds of issue, and are not made yet."""
 
     code = "document_not_ready"
 
@@ -81,18 +82,40 @@ def show_invoice(invoice_id: str) -> Response:
 
 @keys.needs("billing.read")
 def download_invoice(invoice_id: str) -> Response:
-    """The stored bytes; 409 with Retry-After while the renderer has not made them."""
+    """The stored PDF; 409 with Retry-After while the renderer has not made it."""
+    return _download(invoice_id, "pdf")
+
+
+@keys.needs("billing.read")
+def download_xml(invoice_id: str) -> Response:
+    """The stored CII, the same that the PDF carries."""
+    return _download(invoice_id, "xml")
+
+
+@keys.needs("billing.read")
+def download_ubl(invoice_id: str) -> Response:
+    """The stored UBL."""
+    return _download(invoice_id, "ubl")
+
+
+@keys.needs("billing.read")
+def download_csv(invoice_id: str) -> Response:
+    """The stored CSV."""
+    return _download(invoice_id, "csv")
+
+
+def _download(invoice_id: str, format: str) -> Response:
     parameters.refuse_unknown("account")
     with services.database().reading() as session:
         found = _issued(session, invoice_id)
-        pdf = documents.find_pdf(session, invoice_id=found.row.id)
-    if pdf is None:
+        stored = files.find(session, key=found.row.id, format=format, account_id=found.row.account_id)
+    if stored is None:
         answer = errors.of_refusal(NotReady(invoice_id=found.row.id))
         answer.headers["Retry-After"] = "5"
         return answer
-    response = Response(pdf.content, mimetype="application/pdf")
-    response.headers.set("Content-Disposition", "attachment", filename=pdf.file_name)
-    response.set_etag(pdf.sha256)
+    response = Response(stored.content, mimetype=stored.media_type)
+    response.headers.set("Content-Disposition", "attachment", filename=stored.file_name)
+    response.set_etag(stored.sha256)
     return answers.conditional(response)
 
 

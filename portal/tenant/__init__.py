@@ -14,6 +14,7 @@ _PAGES = (
     "balance",
     "verify",
     "invoices",
+    "invoice_files",
     "add_funds",
     "refunds",
     "budgets",

@@ -141,6 +141,7 @@ _TENANT = {
     "/invoices": page("Invoices"),
     "/invoices/<key>": page("Invoice INV-2026-000001", key="invoice_number"),
     "/invoices/<key>.pdf": answer("application/pdf", key="invoice_number"),
+    "/invoices/<key>.<any(xml, ubl, csv):format>": answer("application/xml", key="invoice_number", format="=xml"),
     "/add-funds": page("Add funds", send={"amount": "50.00"}),
     "/add-funds/check": page("Check before you pay", query="amount=50.00", send={"amount": "50.00"}),
     "/add-funds/<session_id>": page("Payment of USD 25.00", session_id="payment_session_id"),
@@ -300,6 +301,9 @@ _OPERATOR = {
     "/operator/invoices/<invoice_id>/send": act(invoice_id="invoice_id", send={"form_key": "once"}),
     "/operator/invoices/<invoice_id>": page("Draft for Calla Labs GmbH", invoice_id="draft_id"),
     "/operator/invoices/<invoice_id>.pdf": answer("application/pdf", invoice_id="invoice_id"),
+    "/operator/invoices/<invoice_id>.<any(xml, ubl, csv):format>": answer(
+        "application/xml", invoice_id="invoice_id", format="=ubl"
+    ),
     "/operator/invoices/<invoice_id>/discount": page(
         "Discount", invoice_id="draft_id", send={"amount": "1.00", "reason": "Launch partner"}
     ),
@@ -440,6 +444,9 @@ _API = {
     "/api/v1/billing/invoices": answer(JSON),
     "/api/v1/billing/invoices/<invoice_id>": answer(JSON, invoice_id="invoice_id"),
     "/api/v1/billing/invoices/<invoice_id>.pdf": answer("application/pdf", invoice_id="invoice_id"),
+    "/api/v1/billing/invoices/<invoice_id>.xml": answer("application/xml", invoice_id="invoice_id"),
+    "/api/v1/billing/invoices/<invoice_id>.ubl": answer("application/xml", invoice_id="invoice_id"),
+    "/api/v1/billing/invoices/<invoice_id>.csv": answer("text/csv", invoice_id="invoice_id"),
     "/api/v1/billing/rated-usage": answer(JSON),
     "/api/v1/billing/rated-usage/<line_id>": answer(JSON, line_id="line_id"),
     "/api/v1/billing/refunds": answer(

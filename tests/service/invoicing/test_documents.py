@@ -65,7 +65,7 @@ def test_issued_documents_are_rendered_once_with_their_hash_and_their_figures(da
         assert figure in _text(note.content), figure  # 54.70 off what is open, 5.30 to the wallet
     metadata = pypdf.PdfReader(io.BytesIO(invoice.content)).metadata
     assert metadata is not None
-    assert metadata.title == "Invoice INV-2026-000001"
+    assert "Invoice INV-2026-000001" in str(metadata.title)
 
 
 def test_two_processes_print_the_same_bytes(database: Database) -> None:
