@@ -223,6 +223,19 @@ def billing_email(session: Session, account_id: str) -> str:
     return get_seller(session, get_account(session, account_id).seller_id).email
 
 
+def list_sellers(session: Session) -> Sequence[Seller]:
+    """All sellers, the first there was first."""
+    return session.scalars(select(Seller).order_by(Seller.id)).all()
+
+
+def first_seller(session: Session) -> Seller:
+    """The seller that is meant where none is named. Raises NotFound without any."""
+    found = session.scalars(select(Seller).order_by(Seller.id).limit(1)).first()
+    if found is None:
+        raise NotFound(kind="seller")
+    return found
+
+
 def find_seller_by_code(session: Session, code: str) -> Seller | None:
     """The seller of that code, or None."""
     return session.scalar(select(Seller).where(Seller.code == code))

@@ -63,6 +63,11 @@ def declaration(filing: Filing, *, form: str = "all") -> Declaration:
     return Declaration(filing=filing, form=form, export=csv.Export(columns=COLUMNS, rows=_rows(filing, form)))
 
 
+def records(filing: Filing, *, form: str = "all") -> list[dict[str, csv.Cell]]:
+    """The lines by column, as the file has them."""
+    return [dict(zip(COLUMNS, row, strict=True)) for row in _rows(filing, form)]
+
+
 def _chosen(filing: Filing, form: str) -> list[tuple[Key, Figures]]:
     return [row for row in filing.rows if form == "all" or (row[0].scheme == "oss") == (form == "oss")]
 

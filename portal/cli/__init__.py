@@ -46,6 +46,7 @@ COMMANDS = {
     "shadow-rate": ("shadow_rate", "shadow_rate"),
     "smoke": ("smoke", "smoke"),
     "subscriptions": ("plans", "subscriptions"),
+    "tax": ("tax", "tax"),
     "usage": ("usage", "usage"),
     "user": ("users", "user"),
     "webhooks": ("webhooks", "webhooks"),

@@ -5,6 +5,7 @@ from datetime import date
 import pytest
 
 from billing.invoicing import tax
+from billing.invoicing.errors import TaxMixed
 from billing.invoicing.taxes.determination import (
     BuyerFacts,
     Decision,
@@ -15,6 +16,7 @@ from billing.invoicing.taxes.determination import (
     SellerFacts,
     determine,
 )
+from billing.invoicing.taxes.service import require_one_document
 from billing.kernel.errors import Invalid
 from billing.reference import vatex
 
@@ -183,3 +185,14 @@ def test_a_code_stands_only_beside_its_category() -> None:
         vatex.require_code("VATEX-EU-AE", "E")
     with pytest.raises(Invalid):
         vatex.words("VATEX-EU-NONE")
+
+
+def test_not_subject_stands_alone_on_a_document_and_one_rate_is_of_one_country() -> None:
+    at_home = tax.Treatment(category="S", rate_bp=2300, jurisdiction="IE")
+    outside = tax.Treatment(category="O", rate_bp=0, jurisdiction="US", reason=tax.OUTSIDE_EU)
+    require_one_document([at_home, at_home])
+    require_one_document([outside])
+    with pytest.raises(TaxMixed):
+        require_one_document([at_home, outside])
+    with pytest.raises(TaxMixed):
+        require_one_document([at_home, tax.Treatment(category="S", rate_bp=2300, jurisdiction="PL")])
