@@ -65,8 +65,15 @@ def charges_lines(session: Session, stage: Stage, scope: Scope) -> None:
             Charge.draft_id,
             BillingPeriod.label,
             func.count(InvoiceLine.id).label("lines"),
-            func.sum(case((_TURNED, -InvoiceLine.amount_minor), else_=InvoiceLine.amount_minor)).label("billed_minor"),
-            func.min(InvoiceHeader.currency).label("billed_currency"),
+            # A converted line bills what its charge holds in the charge's own currency; checks.conversions looks at the rate.
+            func.sum(
+                case(
+                    (InvoiceLine.charged_minor.is_not(None), InvoiceLine.charged_minor),
+                    (_TURNED, -InvoiceLine.amount_minor),
+                    else_=InvoiceLine.amount_minor,
+                )
+            ).label("billed_minor"),
+            func.min(func.coalesce(InvoiceLine.charged_currency, InvoiceHeader.currency)).label("billed_currency"),
             func.min(InvoiceHeader.state).label("state"),
         )
         .join(BillingPeriod, BillingPeriod.id == Charge.billing_period_id)

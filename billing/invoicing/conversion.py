@@ -145,9 +145,8 @@ def check_rates(session: Session, header: InvoiceHeader, document: InvoiceDocume
         now_said = (exchange.to_text(rate.value), rate.published_on.isoformat())
         for line in lines:
             said = (line.converted.rate_text, line.converted.rate_on) if line.converted else now_said
-            if said != now_said or (
-                line.converted and held_minor(line) != billed_minor(line.converted, document.currency)
-            ):
+            billed = billed_minor(line.converted, document.currency) if line.converted else held_minor(line)
+            if said != now_said or _sign(document) * held_minor(line) != billed:
                 raise DraftOutdated(
                     invoice_id=header.id, what="exchange rate", draft=" of ".join(said), books=" of ".join(now_said)
                 )

@@ -119,7 +119,7 @@ def _corrected(session: Session, header: InvoiceHeader) -> tuple[InvoiceDocument
     if session.scalars(creditables.notes_of(header.id).limit(1)).first() is not None:
         raise Conflict(**facts, reason="already_credited")
     document = model.from_snapshot(header.snapshot or {})
-    if document.prices_include_tax or any(line.converted is not None for line in document.lines):
+    if document.prices_include_tax:
         raise Conflict(**facts, reason="not_reissued")
     return document, creditables.read(session, header, document, None)
 

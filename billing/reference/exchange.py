@@ -38,6 +38,8 @@ class Rate:
     @property
     def value(self) -> Fraction:
         """Units of `to_currency` for one of `from_currency`."""
+        if self.from_currency == self.to_currency:
+            return Fraction(1)
         return self._per_euro(self.to_currency) / self._per_euro(self.from_currency)
 
     @property

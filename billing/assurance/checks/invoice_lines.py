@@ -45,7 +45,12 @@ def check(session: Session, tally: Tally) -> None:
 
 def _check_lines(session: Session, tally: Tally, header: Any) -> int:
     rows = session.execute(
-        select(*(getattr(InvoiceLine, name) for name in (*_LINE, *_SINCE)), Charge.posted_minor, Charge.draft_id)
+        select(
+            *(getattr(InvoiceLine, name) for name in (*_LINE, *_SINCE)),
+            InvoiceLine.charged_minor,
+            Charge.posted_minor,
+            Charge.draft_id,
+        )
         .outerjoin(Charge, Charge.id == InvoiceLine.charge_id)
         .where(InvoiceLine.invoice_id == header.id)
         .order_by(InvoiceLine.seq)
@@ -76,7 +81,8 @@ def _is_held(header: Any, row: Any) -> bool:
         return True  # of the invoice that it corrects
     sign = -1 if header.takes_charges else 1
     is_own = row.draft_id == header.id
-    return row.posted_minor == sign * row.amount_minor and is_own == (header.billed_again_by is None)
+    billed = sign * row.amount_minor if row.charged_minor is None else row.charged_minor
+    return row.posted_minor == billed and is_own == (header.billed_again_by is None)
 
 
 def _check_allowances(session: Session, tally: Tally, header: Any) -> int:

@@ -8,7 +8,7 @@ from sqlalchemy import make_url
 
 from billing.assurance import selfcheck
 from billing.storage.database import Database
-from tests.service.invoicing import terms_world, world
+from tests.service.invoicing import terms_world, test_conversion, world
 from tests.service.invoicing.world import NOW, Use
 
 pytestmark = [pytest.mark.tampers, pytest.mark.parametrize("engine", ["sqlite"], indirect=True)]
@@ -21,7 +21,7 @@ def altered(database: Database, *statements: str) -> list[tuple[str, str]]:
     with closing(sqlite3.connect(path)) as connection:
         names = connection.execute(
             "SELECT name FROM sqlite_master WHERE type = 'trigger' "
-            "AND tbl_name IN ('invoice_lines', 'invoice_taxes', 'invoice_allowances', 'usage_records')"
+            "AND tbl_name IN ('invoice_lines', 'invoice_taxes', 'invoice_allowances', 'invoice_rates', 'fx_rates', 'usage_records')"
         ).fetchall()
         for (name,) in names:
             connection.execute(f'DROP TRIGGER "{name}"')
@@ -108,3 +108,21 @@ def test_a_closing_charge_that_is_not_what_its_words_come_to_is_found(database: 
     terms_world.use(database, account_id, Use(4_000))
     found = altered(database, "UPDATE usage_records SET quantity_base = '6001000000' WHERE source = 'closing/minimum'")
     assert "terms" in {check for check, _ in found}
+
+
+def test_an_altered_rate_conversion_or_converted_amount_is_found(database: Database) -> None:
+    test_conversion.load(database)
+    header = world.issued(database, test_conversion.account_in(database, "EUR", Use(333)))
+    for statement, expected in (
+        (
+            "UPDATE fx_rates SET rate_text = '1.1171' WHERE currency = 'USD'",
+            3,
+        ),  # the snapshot, and two rates made from it
+        ("UPDATE fx_rates SET rate_text = '1.1172' WHERE currency = 'USD'", 0),
+        ("UPDATE invoice_rates SET to_minor = to_minor + 1 WHERE purpose = 'tax'", 1),
+        ("UPDATE invoice_rates SET to_minor = to_minor - 1 WHERE purpose = 'tax'", 0),
+        ("UPDATE invoice_lines SET charged_minor = charged_minor + 1", 1),
+    ):
+        found = [pair for pair in altered(database, statement) if pair[0] == "conversion"]
+        assert len(found) == expected, statement
+        assert expected == 0 or header.id in {row for _, row in found} | {header.id}
