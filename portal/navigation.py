@@ -59,6 +59,7 @@ TENANT_MENU = (
             Entry(
                 endpoint="tenant.billing_details", label="Billing details", permission="billing.read", icon="building-2"
             ),
+            Entry(endpoint="tenant.tax_profile", label="Tax profile", permission="billing.read", icon="scale"),
             Entry(endpoint="tenant.team", label="Team", permission="billing.read", icon="users"),
             Entry(endpoint="tenant.api_keys", label="API keys", permission="keys.manage", icon="key"),
         ),
@@ -82,6 +83,8 @@ OPERATOR_MENU = (
                 endpoint="operator.invoice_runs", label="Invoice runs", permission="finance.read", icon="receipt-text"
             ),
             Entry(endpoint="operator.ledger", label="Ledger", permission="finance.read", icon="scale"),
+            Entry(endpoint="operator.fx", label="Exchange rates", permission="finance.read", icon="chart-column"),
+            Entry(endpoint="operator.sellers", label="Sellers", permission="finance.read", icon="building-2"),
         ),
     ),
     Section(

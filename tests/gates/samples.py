@@ -109,7 +109,9 @@ _AUTH = {
     "/you/sessions": page("Where you are signed in"),
     "/you/sessions/end": act(send={"end": "others"}),
     "/documents/verify": page(
-        "Is this document genuine?", query="number=INV-2026-000001", send={"number": "INV-2026-000001", "sha256": "0" * 64}
+        "Is this document genuine?",
+        query="number=INV-2026-000001",
+        send={"number": "INV-2026-000001", "sha256": "0" * 64},
     ),
     "/forgot": page("Forgot your password?", send={"login": "billing@calla.example.com"}),
     "/reset/<token>": page("Choose a new password", token="reset_token", send={"password": "four unrelated words"}),
@@ -193,6 +195,23 @@ _TEAM = {
     "/api-keys/<key_id>/revoke": page("Revoke the key usage.write", key_id="api_key_id"),
 }
 
+_SELLER = {
+    "version": "{seller_version}",
+    "legal_name": "Plumbline Cloud Ltd",
+    "street": "2 Harbour Square",
+    "postcode": "D02 XY45",
+    "city": "Dublin",
+    "country": "IE",
+    "email": "billing@plumbline.example",
+    "vat_id": "IE1234567T",
+    "language": "de",
+    "page_size": "A4",
+    "invoice_prefix": "INV-",
+    "credit_note_prefix": "CN-",
+    "receipt_prefix": "REC-",
+    "payment_terms_days": "30",
+}
+
 _STAFF = {
     "/operator/staff": page("Staff and access"),
     "/operator/staff/invite": page(
@@ -206,6 +225,13 @@ _STAFF = {
     "/operator/staff/invitations/<invitation_id>/<any(again, withdraw):act>": act(
         invitation_id="staff_invitation_id", act="=again"
     ),
+    "/operator/sellers": page("Sellers"),
+    "/operator/sellers/<seller_id>": page("Plumbline Cloud Ltd", seller_id="seller_id"),
+    "/operator/sellers/<seller_id>/edit": page("Change Plumbline Cloud Ltd", seller_id="seller_id", send=_SELLER),
+    "/operator/sellers/<seller_id>/logo": page(
+        "Logo of Plumbline Cloud Ltd", seller_id="seller_id", send={"version": "{seller_version}", "step": "remove"}
+    ),
+    "/operator/sellers/<seller_id>/logo/<sha256>": answer("image/png", seller_id="seller_id", sha256="logo_sha256"),
     "/operator/service-keys": page("Service keys"),
     "/operator/service-keys/new": page(
         "Make a service key", send={"label": "Importer", "scopes": "usage.write", "expiry": "90", "tenants": "calla"}
@@ -298,6 +324,29 @@ _OPERATOR = {
     "/operator/invoice-runs/<period>/batches/<batch_id>": page(
         "Approving 1 document", period="=2026-10", batch_id="batch_id"
     ),
+    "/operator/invoice-runs/<period>/dry-runs": act(period="=2026-10", send={"form_key": "once-dry-run"}),
+    "/operator/invoice-runs/<period>/dry-runs/<work_id>": page(
+        "Dry run of October 2026", period="=2026-10", work_id="dry_run_id"
+    ),
+    "/operator/invoice-runs/<period>/dry-runs/<work_id>.csv": answer(
+        "text/csv", period="=2026-10", work_id="dry_run_id"
+    ),
+    "/operator/invoice-runs/grace": page("Grace for late usage", send={"seller": "{seller_id}", "hours": "24"}),
+    "/operator/accounts/<account_id>/payment-terms": page(
+        "Payment terms", account_id="account_id", send={"days": "30"}
+    ),
+    "/operator/invoices/<invoice_id>/review": act(invoice_id="draft_id", send={"form_key": "once-review"}),
+    "/operator/invoices/<invoice_id>/correct": page(
+        "Correct parties or tax",
+        invoice_id="invoice_id",
+        send={"reason": "The name was wrong", "checked": "y"},
+        expects=409,
+    ),
+    "/operator/invoices/<invoice_id>/credit": page(
+        "Credit note for INV-2026-000001",
+        invoice_id="invoice_id",
+        send={"way": "amount", "amount": "1.00", "reason": "Outage", "step": "issue"},
+    ),
     "/operator/invoices/<invoice_id>/send": act(invoice_id="invoice_id", send={"form_key": "once"}),
     "/operator/invoices/<invoice_id>": page("Draft for Calla Labs GmbH", invoice_id="draft_id"),
     "/operator/invoices/<invoice_id>.pdf": answer("application/pdf", invoice_id="invoice_id"),
@@ -317,6 +366,11 @@ _OPERATOR = {
     "/operator/invoices/<invoice_id>/write-off": page(
         "Write off invoice INV-2026-000001", invoice_id="invoice_id", send={"amount": "1.00", "reason": "gone"}
     ),
+    "/operator/fx": page("Exchange rates"),
+    "/operator/fx/import": page("Import rates", send={"source": "ECB", "text": "Date,USD\n2026-10-29,1.113\n"}),
+    "/operator/fx/snapshots/<snapshot_id>": page("Rates of 30 Oct 2026", snapshot_id="fx_snapshot"),
+    "/operator/fx/sellers/<seller>": act(send={"currency": "USD"}, seller="seller"),
+    "/operator/fx/accounts": act(send={"account": "calla", "currency": "EUR"}),
     "/operator/ledger": page("Ledger"),
     "/operator/ledger/holders/<currency>/<name>": page("Wallet of all accounts", currency="=USD", name="=wallet"),
     "/operator/ledger/entries/<owner>/<currency>/<name>": page(

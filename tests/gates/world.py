@@ -3,6 +3,7 @@
 Built by the services once a run; every worker and test gets a copy of the SQLite file.
 """
 
+import io
 import json
 import shutil
 import sqlite3
@@ -14,22 +15,27 @@ from itertools import chain
 from pathlib import Path
 
 from flask import Flask
+from PIL import Image
+from sqlalchemy import select
 
-from billing.accounts import directory, invitations, keys, links, permissions, recipients, resets, users
+from billing.accounts import directory, invitations, keys, links, logos, permissions, recipients, resets, users
+from billing.accounts.tables import Seller
 from billing.assurance import audit_log, reconciliation, reconciliation_findings
 from billing.assurance.reconciliation_tally import Scope, Stage
 from billing.catalog import books, commitments, plans, reservations
 from billing.catalog.tables import Reservation
-from billing.invoicing import batches
+from billing.invoicing import batches, seller_profiles
 from billing.invoicing.documents import render
 from billing.jobs import runner, shadow_works, works
 from billing.kernel.ids import new_id
 from billing.kernel.money import Money
 from billing.ledger import adjustments, statement
 from billing.notices import deliveries, relay
-from billing.payments import acts, webhooks
+from billing.payments import acts, receipt_files, receipt_issue, webhooks
 from billing.rating import shadow, shadow_candidates
+from billing.reference import ecb, fx_rates
 from billing.storage.database import Database, DatabaseUrls
+from billing.storage.tables import Work
 from portal import create_app
 from portal.config import PortalConfig
 from tests import databases, postgres
@@ -126,7 +132,24 @@ def _build(urls: DatabaseUrls) -> dict[str, str]:
         ids |= _reserved(database, ids["account_id"])
         ids |= _priced(database)
         ids |= _committed(database, ids["account_id"])
+        ids |= _selling(database, ids["account_id"])
     return ids
+
+
+def _selling(database: Database, account_id: str) -> dict[str, str]:
+    """The tenant's seller has a logo, and its payment a receipt."""
+    picture = io.BytesIO()
+    Image.new("RGB", (120, 40), "navy").save(picture, "PNG")
+    with database.transaction("jobs") as session:
+        seller = directory.get_seller(session, directory.get_account(session, account_id).seller_id)
+        version = seller_profiles.version_of(seller)
+        logo = logos.of_upload(picture.getvalue())
+        seller_profiles.set_logo(session, now=NOW, seller_id=seller.id, logo=logo, version=version, actor="usr_gates")
+        receipt_issue.issue_waiting(session, now=NOW, account_id=account_id)
+        receipt = receipt_files.list_receipts(session, account_id=account_id)[0]
+        found = {"seller_id": seller.id, "seller_version": seller_profiles.version_of(seller)}
+    receipt_files.render_pending(database, now=NOW)
+    return found | {"logo_sha256": logo.sha256, "receipt_id": receipt.id}
 
 
 def _committed(database: Database, account_id: str) -> dict[str, str]:
@@ -192,9 +215,23 @@ def _of_operators(database: Database, lived: Lived) -> dict[str, str]:
         )
         event = webhooks.list_events(session)[0]
         work_id = works.ask(session, now=NOW, kind="self-check", facts={}, form_key="work", actor="usr_x")
+        dry_run_id = works.ask(
+            session,
+            now=NOW,
+            kind="invoice-dry-run",
+            facts={"period": invoicing_world.OCTOBER},
+            form_key="gates-dry-run",
+            actor="usr_x",
+        )
+        done = session.get_one(Work, dry_run_id)
+        done.state, done.started_at, done.ended_at, done.moved_at = "succeeded", NOW, NOW, NOW
+        done.result = {"counts": {"": 0}}
+        seller_id = session.scalars(select(Seller.id)).first()
         audit_id = audit_log.list_rows(session, act="account.open", account_id=lived.account_id)[0].id
     return {
         "work_id": work_id,
+        "dry_run_id": dry_run_id,
+        "seller_id": str(seller_id),
         "audit_id": audit_id,
         "other_account_id": other_id,
         "draft_id": draft_id,
@@ -370,4 +407,13 @@ def _reconciled(database: Database, ids: dict[str, str]) -> dict[str, str]:
         run_id = reconciliation.record(session, now=NOW, comparison=comparison, actor="usr_x")
         [finding] = reconciliation_findings.list_findings(session, reconciliation_findings.Filters())
         seller = directory.get_seller(session, directory.get_account(session, ids["account_id"]).seller_id)
-    return {"reconciliation_run_id": run_id, "finding_id": finding.id, "seller": seller.code}
+    rates = ecb.read(b"Date,USD,JPY\n2026-10-30,1.1172,175.68\n", today=NOW.date())
+    with database.transaction() as session:
+        fx_rates.import_table(session, rates, now=NOW, actor="usr_x")
+        (snapshot,), _ = fx_rates.list_snapshots(session)
+    return {
+        "reconciliation_run_id": run_id,
+        "finding_id": finding.id,
+        "seller": seller.code,
+        "fx_snapshot": snapshot.id,
+    }
