@@ -49,23 +49,23 @@ class Table:
 
 
 def read(content: bytes, *, today: date) -> Table:
-    """The days of a file. Raises Invalid(field="file") for what is no such table at all: reason not_text, no_header, too_large."""
+    """The days of a file. Raises Invalid(field="file") for what is no such table at all: reason rates_not_text, no_rate_header, too_large."""
     if len(content) > MAX_BYTES:
         raise Invalid(field="file", limit_bytes=MAX_BYTES, reason="too_large")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise Invalid(field="file", reason="not_text") from None
+        raise Invalid(field="file", reason="rates_not_text") from None
     if "\0" in text:
-        raise Invalid(field="file", reason="not_text")
+        raise Invalid(field="file", reason="rates_not_text")
     try:
         rows = list(csv.reader(text.splitlines()))
     except csv.Error:
-        raise Invalid(field="file", reason="not_text") from None
+        raise Invalid(field="file", reason="rates_not_text") from None
     if not rows or not rows[0] or rows[0][0].strip() != "Date":
-        raise Invalid(field="file", reason="no_header")
+        raise Invalid(field="file", reason="no_rate_header")
     if len(rows) > _MAX_ROWS:
-        raise Invalid(field="file", limit=_MAX_ROWS, reason="too_many_rows")
+        raise Invalid(field="file", limit=_MAX_ROWS, reason="too_many_rate_rows")
     currencies = _header(rows[0])
     days: dict[date, Day] = {}
     bad: list[BadRow] = []
@@ -89,7 +89,7 @@ def _header(cells: list[str]) -> list[str]:
     while names and not names[-1]:
         names.pop()
     if not names or not all(_CURRENCY.fullmatch(name) for name in names) or len(set(names)) != len(names):
-        raise Invalid(field="file", reason="no_header")
+        raise Invalid(field="file", reason="no_rate_header")
     return names
 
 

@@ -27,6 +27,7 @@ COMMANDS = {
     "commitments": ("commitments", "commitments"),
     "db": ("database", "db"),
     "demo": ("demo", "demo"),
+    "fx": ("fx", "fx"),
     "invoices": ("invoices", "invoices_group"),
     "jobs": ("jobs", "jobs"),
     "keys": ("keys", "keys"),

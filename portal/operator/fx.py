@@ -9,7 +9,7 @@ from flask import flash, render_template, url_for
 from flask_wtf.file import FileField
 from werkzeug.datastructures import FileStorage
 from werkzeug.wrappers import Response
-from wtforms import StringField
+from wtforms import StringField, TextAreaField
 from wtforms.validators import InputRequired, Length
 
 from billing.accounts import currencies
@@ -26,12 +26,14 @@ _PAGE_SIZE = 25
 _DAYS_CHARTED = 180
 _BAD_SHOWN = 200
 _DOCUMENTS_SHOWN = 100
+_TEXT_MAX = 1_000_000
 
 
 class ImportForm(KeyedForm):
     """A file, and who published what it says."""
 
     file = FileField("File")
+    text = TextAreaField("Or its text", [Length(max=_TEXT_MAX, message="At most 1,000,000 characters.")])
     source = StringField(
         "Published by",
         [InputRequired("Enter a short code, such as ECB."), Length(max=20, message="At most 20 characters.")],
@@ -81,13 +83,13 @@ def fx_import() -> Response:
     form, status, done = ImportForm(), 200, None
     refusals: list[str] = []
     if form.validate_on_submit():
-        sent = form.file.data
-        if not isinstance(sent, FileStorage) or not sent.filename:
-            form.file.errors = ["Choose the file."]
+        content = _content(form)
+        if not content:
+            form.file.errors = ["Choose the file, or paste its text."]
             status = 422
         else:
             try:
-                table = ecb.read(sent.stream.read(ecb.MAX_BYTES + 1), today=services.now().date())
+                table = ecb.read(content, today=services.now().date())
                 with services.database().transaction() as session:
                     done = fx_rates.import_table(
                         session,
@@ -157,6 +159,14 @@ def fx_invoice_currency() -> Response:
         return _page(status=errors.status_of(refusal), refusals=(sentences.of(refusal),), form=form)
     flash(words, "good")
     return htmx.redirect(url_for("operator.fx", _anchor="accounts"))
+
+
+def _content(form: ImportForm) -> bytes:
+    """The file that was sent, else the text."""
+    sent = form.file.data
+    if isinstance(sent, FileStorage) and sent.filename:
+        return sent.stream.read(ecb.MAX_BYTES + 1)
+    return (form.text.data or "").encode("utf-8", "surrogatepass")
 
 
 def _page(*, status: int = 200, refusals: tuple[str, ...] = (), form: InvoiceCurrencyForm | None = None) -> Response:

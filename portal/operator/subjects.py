@@ -17,6 +17,7 @@ _KINDS: dict[str, tuple[str, str | None, str]] = {
     "charge": ("Charge", None, ""),
     "delivery": ("E-mail", "operator.messages_detail", "delivery_id"),
     "document_recipient": ("Address that gets documents", None, ""),
+    "fx_source": ("Source of exchange rates", "operator.fx", ""),
     "invoice": ("Invoice", "operator.invoice_runs_document", "invoice_id"),
     "invoice_batch": ("Batch of invoices", None, ""),
     "invoice_line": ("Invoice line", None, ""),

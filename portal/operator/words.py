@@ -12,6 +12,9 @@ from portal.filters import reader_locale
 # act -> (title, tone)
 _ACTS: dict[str, tuple[str, str | None]] = {
     "account.open": ("Account opened", None),
+    "account.invoice_currency": ("Currency of invoices changed", None),
+    "seller.tax_currency": ("Tax currency of a seller changed", None),
+    "fx.imported": ("Exchange rates imported", None),
     "profile.update": ("Billing profile changed", None),
     "recipient.add": ("Address for documents added", None),
     "recipient.ask_again": ("Address for documents asked again", None),

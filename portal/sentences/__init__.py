@@ -17,13 +17,28 @@ from portal.sentences import (
     metering,
     notices,
     payments,
+    reference,
     reservations,
     storage,
     trials,
 )
 from portal.sentences.words import Sentence
 
-_ROOMS = (kernel, accounts, catalog, metering, ledger, invoicing, payments, notices, api, storage, trials, reservations)
+_ROOMS = (
+    kernel,
+    reference,
+    accounts,
+    catalog,
+    metering,
+    ledger,
+    invoicing,
+    payments,
+    notices,
+    api,
+    storage,
+    trials,
+    reservations,
+)
 
 
 def _merged(name: str) -> dict[str, Sentence]:

@@ -59,14 +59,14 @@ def test_a_bad_row_is_named_and_the_rest_goes_on(row: str, reason: str) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "no_header"),
-        (b"<html></html>", "no_header"),
-        (b"Date,USD,USD\n", "no_header"),
-        (b"Date,us$\n", "no_header"),
-        (b"Date\n", "no_header"),
-        (b"Date,USD\n\xff\xfe", "not_text"),
-        (b"Date,USD\n2026-10-30,1\0", "not_text"),
-        (b"PK\x03\x04zip", "no_header"),
+        (b"", "no_rate_header"),
+        (b"<html></html>", "no_rate_header"),
+        (b"Date,USD,USD\n", "no_rate_header"),
+        (b"Date,us$\n", "no_rate_header"),
+        (b"Date\n", "no_rate_header"),
+        (b"Date,USD\n\xff\xfe", "rates_not_text"),
+        (b"Date,USD\n2026-10-30,1\0", "rates_not_text"),
+        (b"PK\x03\x04zip", "no_rate_header"),
         (b"x" * (ecb.MAX_BYTES + 1), "too_large"),
     ],
 )
