@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from billing.accounts.printing import LANGUAGES
-from billing.invoicing.documents import epc, glyphs
+from billing.invoicing.documents import checks, epc, glyphs
 from billing.invoicing.documents.harmless import cleaned
 from billing.invoicing.documents.model import InvoiceDocument
 from billing.invoicing.errors import DocumentInvalid
@@ -72,6 +72,7 @@ def try_out(document: InvoiceDocument) -> None:
         raise DocumentInvalid(rule="rendering", cause=f"{type(error).__name__}: {error}"[:300]) from error
     if document.number not in html:
         raise DocumentInvalid(rule="BR-02")
+    checks.check(document)
 
 
 def voice_of(document: Any) -> Voice:
