@@ -4,9 +4,10 @@ A record is hashed as compact JSON of [version, ...fields] in UTF-8: text, integ
 keys; floats have no canonical form here and are refused. Any language can rebuild these bytes with its JSON library.
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
+from hashlib import sha256
+from json.encoder import encode_basestring
 from typing import Any
 
 _encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True)
@@ -14,6 +15,10 @@ _encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(","
 
 def dumps(value: Any) -> str:
     """Canonical JSON text. Raises TypeError for a float (a test walks all callers' shapes)."""
+    if type(value) is dict and len(value) == 1:  # such as an entry's detail, of which a posting has thousands
+        ((key, only),) = value.items()
+        if type(key) is str and type(only) is str:
+            return f"{{{encode_basestring(key)}:{encode_basestring(only)}}}"
     _refuse_floats(value)
     return _encoder.encode(value)
 
@@ -23,7 +28,7 @@ def digest(version: str, *fields: Any) -> str:
 
     Callers on bulk paths pass only str, int and None, which the encoder writes without a check.
     """
-    return hashlib.sha256(_encoder.encode([version, *fields]).encode()).hexdigest()
+    return sha256(_encoder.encode([version, *fields]).encode()).hexdigest()
 
 
 def merkle_root(leaf_hashes: Sequence[str]) -> str:
@@ -33,12 +38,14 @@ def merkle_root(leaf_hashes: Sequence[str]) -> str:
     two smaller than the count, so a proof is of logarithmic size.
     """
     if not leaf_hashes:
-        return hashlib.sha256(b"").hexdigest()
-    level = [hashlib.sha256(b"\x00" + bytes.fromhex(leaf)).digest() for leaf in leaf_hashes]
+        return sha256(b"").hexdigest()
+    fromhex = bytes.fromhex
+    level = [sha256(b"\x00" + fromhex(leaf)).digest() for leaf in leaf_hashes]
     # Pairing neighbours level by level, an odd last node moving up unchanged, gives the same tree as RFC 6962's recursion.
     while len(level) > 1:
-        paired = [hashlib.sha256(b"\x01" + level[i] + level[i + 1]).digest() for i in range(0, len(level) - 1, 2)]
-        level = paired + ([level[-1]] if len(level) % 2 else [])
+        left_over = level[-1:] if len(level) % 2 else []
+        level = [sha256(b"\x01" + left + right).digest() for left, right in zip(level[::2], level[1::2], strict=False)]
+        level += left_over
     return level[0].hex()
 
 

@@ -8,12 +8,14 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from json.encoder import encode_basestring
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import Table, select
 from sqlalchemy.orm import Session
 
 from billing.accounts.tables import AccountHead
+from billing.kernel import canonical
 from billing.kernel.ids import new_id, new_ids
 from billing.ledger import chain, ledger_accounts, periods
 from billing.ledger.chain import EntryFacts, Header
@@ -115,10 +117,11 @@ def post_many(session: Session, requests: Sequence[Request], *, now: datetime) -
     batch = _Batch(session, now)
     results: list[Posted] = []
     for request in requests:
-        digest = _content_hash(request)
+        details = [canonical.dumps(entry.detail) for entry in request.entries]
+        digest = _content_hash(request, details)
         first = known.get(request.source)
         if first is None:
-            transaction_id, chain_seq = batch.add(request, digest)
+            transaction_id, chain_seq = batch.add(request, details, digest)
             known[request.source] = (transaction_id, chain_seq, digest)
         else:
             transaction_id, chain_seq, stored_digest = first
@@ -134,6 +137,14 @@ def post_many(session: Session, requests: Sequence[Request], *, now: datetime) -
     return results
 
 
+class _Side(NamedTuple):
+    """One of the two book accounts of an entry: its columns, and as canonical text."""
+
+    account_id: str
+    owner: str
+    text: str
+
+
 class _Batch:
     """Rows of transactions that are not written yet, and where each chain stands with them."""
 
@@ -143,13 +154,13 @@ class _Batch:
         self._heads: dict[str, AccountHead] = {}
         self._ends: dict[str, tuple[int, str]] = {}  # chain -> (last seq, last hash)
         self._places: dict[str, Place] = {}
-        self._named: dict[tuple[str, str, str], Place] = {}  # (chain, name, currency)
+        self._sides: dict[tuple[str, str, str], _Side] = {}  # (chain, name, currency)
         self._transactions: list[tuple[Any, ...]] = []
         self._entries: list[tuple[Any, ...]] = []
         self._memos: list[tuple[Any, ...]] = []
 
-    def add(self, request: Request, content_hash: str) -> tuple[str, int]:
-        """Take the next number of the chain and hash the transaction; (id, chain_seq)."""
+    def add(self, request: Request, details: Sequence[str], content_hash: str) -> tuple[str, int]:
+        """Take the next number of the chain and hash the transaction; (id, chain_seq). `details` are the entries', canonical."""
         if not request.entries and request.anchor_hash is None:
             raise EntryRefused(reason="nothing_to_post", source_type=request.source_type, source_id=request.source_id)
         head = request.head
@@ -158,7 +169,7 @@ class _Batch:
         period = periods.period_for(self._session, seller_id=party.seller_id, occurred_at=request.occurred_at)
         last_seq, prev_hash = self._ends.get(chain_id, (head.chain_seq, head.chain_hash))
         transaction_id, chain_seq = new_id("txn"), last_seq + 1
-        facts = self._entry_facts(request, party, chain_seq)
+        texts = self._add_entries(transaction_id, request, details, party, chain_seq)
         header = Header(
             id=transaction_id,
             billing_account_id=chain_id,
@@ -176,61 +187,51 @@ class _Batch:
             actor=request.actor,
             memo_hash=self._add_memo(transaction_id, request.memo),
             correlation_id=correlation.current(),
-            entry_count=len(facts),
+            entry_count=len(texts),
         )
-        digest = chain.transaction_hash(header, facts, prev_hash, request.anchor_hash)
+        digest = chain.hash_of_texts(header, texts, prev_hash, request.anchor_hash)
         instants = (request.occurred_at, period.effective_at, self._now)
         self._transactions.append((*header[:8], *instants, *header[11:], request.anchor_hash, prev_hash, digest))
-        self._entries.extend((transaction_id, *fact) for fact in facts)
         self._heads[chain_id], self._ends[chain_id] = head, (chain_seq, digest)
         return transaction_id, chain_seq
 
     def write(self) -> None:
-        """Write all rows and move the heads on."""
+        """Write all rows and move the heads on, which are written with the first of them."""
         if not self._transactions:
             return
+        for chain_id, (chain_seq, digest) in self._ends.items():
+            self._heads[chain_id].chain_seq, self._heads[chain_id].chain_hash = chain_seq, digest
         ledger_accounts.ensure(self._session, self._places.values(), now=self._now)
         bulk.insert_rows(self._session, _TRANSACTIONS, _TRANSACTION_COLUMNS, self._transactions)
         if self._entries:
             bulk.insert_rows(self._session, _ENTRIES, _ENTRY_COLUMNS, self._entries)
         if self._memos:
             bulk.insert_rows(self._session, _MEMOS, ("transaction_id", "memo", "salt"), self._memos)
-        for chain_id, (chain_seq, digest) in self._ends.items():
-            self._heads[chain_id].chain_seq, self._heads[chain_id].chain_hash = chain_seq, digest
-        self._session.flush()  # the head is the cache of what was just written
 
-    def _entry_facts(self, request: Request, party: Party, chain_seq: int) -> list[EntryFacts]:
-        facts = []
-        for seq, (entry_id, entry) in enumerate(
-            zip(new_ids("ent", len(request.entries)), request.entries, strict=True), start=1
-        ):
-            debit = self._place(party, entry.debit, entry.amount.currency)
-            credit = self._place(party, entry.credit, entry.amount.currency)
-            facts.append(
-                EntryFacts(
-                    id=entry_id,
-                    billing_account_id=party.billing_account_id,
-                    chain_seq=chain_seq,
-                    seq=seq,
-                    kind=entry.kind,
-                    debit_account_id=debit.id,
-                    debit_owner=debit.owner,
-                    credit_account_id=credit.id,
-                    credit_owner=credit.owner,
-                    amount_minor=entry.amount.minor,
-                    currency=entry.amount.currency,
-                    detail=entry.detail,
-                )
+    def _add_entries(
+        self, transaction_id: str, request: Request, details: Sequence[str], party: Party, chain_seq: int
+    ) -> list[str]:
+        """Rows of the entries in the order of EntryFacts; their canonical texts, which hold ids, codes and numbers."""
+        account_id, sides, add_row = party.billing_account_id, self._sides, self._entries.append
+        entry_ids = new_ids("ent", len(request.entries))
+        texts = []
+        for seq, (entry_id, entry, detail) in enumerate(zip(entry_ids, request.entries, details, strict=True), start=1):
+            kind, minor, currency = entry.kind, entry.amount.minor, entry.amount.currency
+            debit = sides.get((account_id, entry.debit, currency)) or self._side(party, entry.debit, currency)
+            credit = sides.get((account_id, entry.credit, currency)) or self._side(party, entry.credit, currency)
+            texts.append(
+                f'["{entry_id}","{account_id}",{chain_seq},{seq},"{kind}",{debit.text},{credit.text},{minor},"{currency}",{detail}]'
             )
-        return facts
+            columns = (entry_id, account_id, chain_seq, seq, kind, *debit[:2], *credit[:2], minor, currency, detail)
+            add_row((transaction_id, *columns))
+        return texts
 
-    def _place(self, party: Party, name: str, currency: str) -> Place:
-        key = (party.billing_account_id, name, currency)
-        found = self._named.get(key)
-        if found is None:
-            found = self._named[key] = ledger_accounts.place(party, name, currency)
-            self._places[found.id] = found
-        return found
+    def _side(self, party: Party, name: str, currency: str) -> _Side:
+        found = ledger_accounts.place(party, name, currency)
+        self._places[found.id] = found
+        side = _Side(found.id, found.owner, f"{encode_basestring(found.id)},{encode_basestring(found.owner)}")
+        self._sides[party.billing_account_id, name, currency] = side
+        return side
 
     def _add_memo(self, transaction_id: str, memo: str) -> str | None:
         if not memo:
@@ -240,11 +241,11 @@ class _Batch:
         return chain.memo_hash(salt, memo)
 
 
-def _content_hash(request: Request) -> str:
-    asked = (
-        (entry.kind, entry.debit, entry.credit, entry.amount.minor, entry.amount.currency, entry.detail)
-        for entry in request.entries
-    )
+def _content_hash(request: Request, details: Sequence[str]) -> str:
+    asked = [
+        f'["{entry.kind}","{entry.debit}","{entry.credit}",{entry.amount.minor},"{entry.amount.currency}",{detail}]'
+        for entry, detail in zip(request.entries, details, strict=True)
+    ]
     return chain.content_hash(
         request.head.billing_account_id, request.source, asked, request.anchor_hash, request.reverses_id
     )

@@ -4,6 +4,7 @@ Canonical JSON (`kernel.canonical`), instants as whole microseconds since 1970, 
 """
 
 from collections.abc import Iterable
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 from billing.kernel import canonical
@@ -56,19 +57,28 @@ def transaction_hash(header: Header, entries: Iterable[EntryFacts], prev_hash: s
     return canonical.digest("ledger-transaction/1", prev_hash, list(header), [list(entry) for entry in entries], anchor)
 
 
+def hash_of_texts(header: Header, entry_texts: Iterable[str], prev_hash: str, anchor: str | None) -> str:
+    """The same of entries that are canonical text already: a posting lays out thousands of them."""
+    before, after = canonical.dumps([prev_hash, list(header)]), canonical.dumps([anchor])
+    text = f'["ledger-transaction/1",{before[1:-1]},[{",".join(entry_texts)}],{after[1:]}'
+    return sha256(text.encode()).hexdigest()
+
+
 def content_hash(
     billing_account_id: str,
     source: tuple[str, str, str],
-    entries: Iterable[tuple[str, str, str, int, str, dict[str, Any]]],
+    entry_texts: Iterable[str],
     anchor: str | None,
     reverses_id: str | None,
 ) -> str:
     """What was asked to be posted: a repeat has the same, whoever repeats it and whenever.
 
-    `source` is (type, source_type, source_id); an entry is (kind, debit name, credit name, amount, currency, detail).
+    SHA-256 over `["ledger-content/1", account, type, source_type, source_id, entries, anchor, reverses_id]`. An entry's text is
+    the canonical JSON of (kind, debit name, credit name, amount, currency, detail).
     """
-    asked = [list(entry) for entry in entries]
-    return canonical.digest("ledger-content/1", billing_account_id, *source, asked, anchor, reverses_id)
+    before, after = canonical.dumps([billing_account_id, *source]), canonical.dumps([anchor, reverses_id])
+    text = f'["ledger-content/1",{before[1:-1]},[{",".join(entry_texts)}],{after[1:]}'
+    return sha256(text.encode()).hexdigest()
 
 
 def memo_hash(salt: str, memo: str) -> str:

@@ -119,19 +119,24 @@ class Entry:
     detail: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        pairs = KINDS.get(self.kind)
-        if pairs is None:
-            raise EntryRefused(reason="unknown_kind", kind=self.kind)
-        sides = base_of(self.debit), base_of(self.credit)
-        if self.debit == self.credit:
-            raise EntryRefused(reason="one_account", kind=self.kind, debit=self.debit)
-        if pairs and sides not in pairs:
-            raise EntryRefused(reason="wrong_accounts", kind=self.kind, debit=self.debit, credit=self.credit)
+        _require_pair(self.kind, self.debit, self.credit)
         if not 0 < self.amount.minor <= MAX_MINOR:
             raise EntryRefused(reason="amount_out_of_range", kind=self.kind, amount_minor=self.amount.minor)
 
 
-@lru_cache(maxsize=4096)  # a run of postings asks for the same few names thousands of times
+@lru_cache(maxsize=4096)  # a run of postings asks for the same few thousands of times
+def _require_pair(kind: str, debit: str, credit: str) -> None:
+    pairs = KINDS.get(kind)
+    if pairs is None:
+        raise EntryRefused(reason="unknown_kind", kind=kind)
+    sides = base_of(debit), base_of(credit)
+    if debit == credit:
+        raise EntryRefused(reason="one_account", kind=kind, debit=debit)
+    if pairs and sides not in pairs:
+        raise EntryRefused(reason="wrong_accounts", kind=kind, debit=debit, credit=credit)
+
+
+@lru_cache(maxsize=4096)
 def base_of(name: str) -> str:
     """The base of a ledger account's name: `revenue:compute` -> `revenue`. Raises EntryRefused for a name that is none."""
     base, colon, part = name.partition(":")

@@ -3,9 +3,11 @@
 SQLite keeps them so already; PostgreSQL converts them faster than a call in Python for each.
 """
 
+import json
+from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ColumnElement, Text, cast, extract, type_coerce
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, Select, Text, cast, extract, func, select, type_coerce
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 
@@ -21,6 +23,13 @@ def micros(session: Session, column: InstrumentedAttribute[datetime] | ColumnEle
     if _is_sqlite(session):
         return type_coerce(column, BigInteger)
     return cast(extract("epoch", column) * 1_000_000, BigInteger)
+
+
+def texts(session: Session, values: Collection[str]) -> Select[str]:
+    """The texts as rows of a subquery: one parameter, whose statement is the same for any number of them."""
+    if _is_sqlite(session):
+        return select(func.json_each(json.dumps(list(values))).table_valued("value").c.value)
+    return select(func.unnest(cast(list(values), ARRAY(Text))).column_valued("told"))
 
 
 def _is_sqlite(session: Session) -> bool:

@@ -4,12 +4,12 @@ One ledger transaction per account, currency, billing period and run carries the
 hashes of all lines it covers, so that the chain holds every line still.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import Row, Table, bindparam, func, select, update
+from sqlalchemy import Table, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from billing.accounts import heads
@@ -27,6 +27,8 @@ from billing.rating.derivations import PriceTerms, curve_of
 from billing.rating.scales import History
 from billing.rating.tables import BillingPeriod, Charge, Counter, Posting, RatedLine
 from billing.storage import bulk
+
+ChargeRow = tuple[str, str, str, str, int, int, str | None]
 
 LINES_PER_RUN = 100_000
 # What is counted decides what its entries are called (money.md's table).
@@ -107,8 +109,10 @@ def post_account(session: Session, *, now: datetime, account_id: str, lines_per_
 def _post_run(session: Session, head: AccountHead, to_line_seq: int, now: datetime) -> None:
     from_line_seq = head.posted_line_seq
     groups = _collect(session, head.billing_account_id, from_line_seq, to_line_seq)
-    head.posted_line_seq = to_line_seq  # written by the post's own flush
-    posted = book.post_many(session, [_request(group, head, to_line_seq, now) for group in groups], now=now)
+    with session.no_autoflush:  # the head is written once, with what the post adds to it
+        head.posted_line_seq = to_line_seq
+        posted = book.post_many(session, [_request(group, head, to_line_seq, now) for group in groups], now=now)
+    session.flush()  # also where every transaction was there before
     for group, transaction in zip(groups, posted, strict=True):
         _record(session, group, transaction.transaction_id, (from_line_seq, to_line_seq))
 
@@ -120,7 +124,7 @@ def _request(group: Group, head: AccountHead, to_line_seq: int, now: datetime) -
         type="posting",
         source_type="posting_run",
         source_id=f"{group.period.id}:{group.currency}:{to_line_seq}",
-        entries=[_entry(amount) for amount in group.amounts if amount.increment_minor],
+        entries=[_entry(amount, increment) for amount in group.amounts if (increment := amount.increment_minor)],
         # Revenue belongs to the month in which it was used, as far as the books are open for it.
         occurred_at=max(min(now, group.period.end_at - _LAST_INSTANT), group.period.start_at),
         actor="job:post",
@@ -128,9 +132,9 @@ def _request(group: Group, head: AccountHead, to_line_seq: int, now: datetime) -
     )
 
 
-def _entry(amount: OpenAmount) -> Entry:
+def _entry(amount: OpenAmount, increment: int) -> Entry:
     """The charge's increment; a negative one swaps debit and credit."""
-    increment, unbilled, revenue = amount.increment_minor, "unbilled", f"revenue:{amount.family}"
+    unbilled, revenue = "unbilled", f"revenue:{amount.family}"
     debit, credit = (unbilled, revenue) if increment > 0 else (revenue, unbilled)
     return Entry(
         kind=amount.kind,
@@ -161,8 +165,9 @@ def _collect(session: Session, account_id: str, from_line_seq: int, to_line_seq:
         RatedLine.line_seq > from_line_seq,
         RatedLine.line_seq <= to_line_seq,
     )
-    charges = _charges(session, covered)
-    counters = _counters(session, {row.counter_id for row in charges}, to_line_seq)
+    lines = _lines(session, covered)
+    charges = _charges(session, {charge_id for charge_id, _, _ in lines})
+    counters = _counters(session, {counter_id for _, counter_id, *_ in charges}, to_line_seq)
     opened = _opened(session, charges, counters)
     amounts: dict[str, OpenAmount] = {}
     hashes: dict[str, list[str]] = {}
@@ -186,12 +191,7 @@ def _collect(session: Session, account_id: str, from_line_seq: int, to_line_seq:
         )
         group.amounts.append(amount)
         amounts[charge_id], hashes[charge_id] = amount, group.line_hashes
-    lines = session.connection().execute(
-        select(RatedLine.charge_id, plain.integer_text(session, RatedLine.quantity_base), RatedLine.line_hash)
-        .where(*covered)
-        .order_by(RatedLine.line_seq)
-    )
-    for charge_id, quantity, line_hash in lines.all():
+    for charge_id, quantity, line_hash in lines:
         amounts[charge_id].added_base += int(quantity)
         hashes[charge_id].append(line_hash)
     for amount in amounts.values():
@@ -199,27 +199,32 @@ def _collect(session: Session, account_id: str, from_line_seq: int, to_line_seq:
     return sorted(groups.values(), key=lambda group: (group.period.start_at, group.currency))
 
 
-def _charges(session: Session, covered: Iterable[Any]) -> Sequence[Row[*tuple[Any, ...]]]:
-    """(id, counter, currency, before, posted, posting seq, quantity posted) of every charge that the covered lines touch."""
-    return (
-        session.connection()
-        .execute(
-            select(
-                Charge.id,
-                Charge.counter_id,
-                Charge.currency,
-                plain.integer_text(session, Charge.before_base),
-                Charge.posted_minor,
-                Charge.posting_seq,
-                plain.integer_text(session, Posting.quantity_base),
-            )
-            .join(Counter, Counter.id == Charge.counter_id)
-            .outerjoin(Posting, (Posting.charge_id == Charge.id) & (Posting.seq == Charge.posting_seq))
-            .where(Charge.id.in_(select(RatedLine.charge_id).where(*covered).distinct()))
-            .order_by(Charge.sku_code, Counter.segment_start_at, Charge.project_key, Charge.generation, Charge.id)
+def _lines(session: Session, covered: Iterable[Any]) -> Sequence[tuple[str, str, str]]:
+    """(charge, quantity as text, hash) of the covered lines in order, straight from the driver."""
+    rows = select(RatedLine.charge_id, plain.integer_text(session, RatedLine.quantity_base), RatedLine.line_hash)
+    with session.connection().execute(rows.where(*covered).order_by(RatedLine.line_seq)) as result:
+        return result.cursor.fetchall()  # type: ignore[union-attr]
+
+
+def _charges(session: Session, charge_ids: Collection[str]) -> Sequence[ChargeRow]:
+    """(id, counter, currency, before, posted, posting seq, quantity posted) of these charges, straight from the driver."""
+    rows = (
+        select(
+            Charge.id,
+            Charge.counter_id,
+            Charge.currency,
+            plain.integer_text(session, Charge.before_base),
+            Charge.posted_minor,
+            Charge.posting_seq,
+            plain.integer_text(session, Posting.quantity_base),
         )
-        .all()
+        .join(Counter, Counter.id == Charge.counter_id)
+        .outerjoin(Posting, (Posting.charge_id == Charge.id) & (Posting.seq == Charge.posting_seq))
+        .where(Charge.id.in_(plain.texts(session, charge_ids)))
+        .order_by(Charge.sku_code, Counter.segment_start_at, Charge.project_key, Charge.generation, Charge.id)
     )
+    with session.connection().execute(rows) as result:
+        return result.cursor.fetchall()  # type: ignore[union-attr]
 
 
 def _counters(session: Session, counter_ids: set[str], to_line_seq: int) -> dict[str, CounterFacts]:
@@ -252,9 +257,7 @@ def _counters(session: Session, counter_ids: set[str], to_line_seq: int) -> dict
     return found
 
 
-def _opened(
-    session: Session, charges: Sequence[Row[*tuple[Any, ...]]], counters: dict[str, CounterFacts]
-) -> dict[str, Curve]:
+def _opened(session: Session, charges: Sequence[ChargeRow], counters: dict[str, CounterFacts]) -> dict[str, Curve]:
     """{charge: the curve when it opened} of later generations on rescaled counters: what came before them is not theirs."""
     later = {
         charge_id: counters[counter_id]

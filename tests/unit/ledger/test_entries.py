@@ -1,9 +1,11 @@
 """What may be posted."""
 
+import json
 from typing import Any
 
 import pytest
 
+from billing.kernel import canonical
 from billing.kernel.errors import Invalid
 from billing.kernel.money import MAX_MINOR, Money
 from billing.ledger import chain, entries
@@ -193,3 +195,18 @@ def test_every_field_of_a_transaction_and_of_an_entry_changes_its_hash() -> None
     hashes.add(chain.transaction_hash(_HEADER, [_FACT, _FACT], chain.GENESIS, "aa"))
     hashes.add(chain.transaction_hash(_HEADER, [], chain.GENESIS, "aa"))
     assert len(hashes) == 1 + len(Header._fields) + len(EntryFacts._fields) + 4
+
+
+def test_entries_laid_out_as_text_hash_as_their_facts_do() -> None:
+    odd = _FACT._replace(debit_owner='a "quoted"\\ name\t', detail={"charge_id": 'chg_"1"\n\x1f\u2028é'})
+    texts = [canonical.dumps(list(odd)), canonical.dumps(list(_FACT))]
+    said = chain.transaction_hash(_HEADER, [odd, _FACT], chain.GENESIS, "aa")
+    assert chain.hash_of_texts(_HEADER, texts, chain.GENESIS, "aa") == said
+    assert chain.hash_of_texts(_HEADER, [], chain.GENESIS, None) == chain.transaction_hash(
+        _HEADER, [], chain.GENESIS, None
+    )
+
+
+def test_a_detail_of_one_text_is_written_as_every_json_library_writes_it() -> None:
+    for text in ("", "chg_1", 'a"b\\c', "\x00\x1f\x7f", "\n\r\t\b\f", "é\u2028\U0001f600/"):
+        assert canonical.dumps({text: text}) == json.dumps({text: text}, ensure_ascii=False, separators=(",", ":"))
