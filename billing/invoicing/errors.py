@@ -1,6 +1,6 @@
 """Refusals of invoicing. `reason` inside Invalid and Conflict is stable too; sentences are made by the portal."""
 
-from billing.kernel.errors import Conflict, NotFound, Refusal
+from billing.kernel.errors import Conflict, Invalid, NotFound, Refusal
 
 
 class NotApproved(Conflict):
@@ -51,8 +51,8 @@ class DocumentInvalid(Refusal):
     code = "document_invalid"
 
 
-class OutlierNeedsReason(Refusal):
-    """The document is far from the month before: whoever approves it says why that is right. Fields: invoice_id, change."""
+class OutlierNeedsReason(Invalid):
+    """The document is far from the month before: whoever approves it says why that is right. Fields: invoice_id, change, field."""
 
     code = "outlier_needs_reason"
 

@@ -42,7 +42,7 @@ def approve(
     is_outlier = found is not None and found.level == "outlier"
     reason = " ".join((outlier_reason or "").split())
     if is_outlier and not reason:
-        raise OutlierNeedsReason(invoice_id=header.id, change=found.change if found else "")
+        raise OutlierNeedsReason(field="outlier_reason", invoice_id=header.id, change=found.change if found else "")
     approved = drafts.approve(session, now=now, draft_id=draft_id, actor=actor)
     if is_outlier and found is not None:
         facts = {"change": found.change, "reason": names.require_name(reason, "reason", max_length=REASON_MAX)}

@@ -53,6 +53,17 @@ def list_waiting(session: Session, *, now: datetime) -> list[tuple[str, str]]:
     return [(account_id, label) for account_id, label in rows]
 
 
+def list_accounts(session: Session, *, period_label: str) -> list[tuple[str, str]]:
+    """(code, billing account id) of those whose month has charges and no draft, whatever its grace: for drafts made by hand."""
+    rows = session.execute(
+        select(BillingAccount.code, BillingAccount.id)
+        .join(BillingPeriod, BillingPeriod.billing_account_id == BillingAccount.id)
+        .where(BillingPeriod.label == period_label, *_open())
+        .order_by(BillingAccount.code)
+    ).all()
+    return [(code, account_id) for code, account_id in rows]
+
+
 def drafting(session: Session, *, now: datetime, period_label: str) -> Drafting:
     """How far the drafts of a month are."""
     drafted = session.scalar(

@@ -68,6 +68,32 @@ _TABLE: tuple[tuple[str, int, str], ...] = (
     ),
     ("signing_key_unusable", 409, "The installation cannot sign at the moment; nothing was changed."),
     ("invoice_not_payable", 409, "The invoice is not issued, or nothing of it is open."),
+    ("invoice_not_approved", 409, "Nobody has approved the draft, or it is void: a person approves it on its page."),
+    (
+        "invoice_not_a_draft",
+        409,
+        "It is issued or void. An issued invoice is corrected by a credit note; `detail` names the route.",
+    ),
+    (
+        "draft_outdated",
+        409,
+        "The draft no longer says what the books or the tax of today say: void it and generate it again.",
+    ),
+    (
+        "profile_incomplete",
+        409,
+        "A legal fact about buyer or seller is missing; `detail` names it. No invoice is issued without it.",
+    ),
+    (
+        "document_invalid",
+        409,
+        "The document contradicts a rule of invoices; `detail` names it. Nothing was issued, no number was taken.",
+    ),
+    (
+        "credit_above_invoice",
+        409,
+        "More would be credited than is left of the invoice or its line; `detail` names the limit.",
+    ),
     ("above_refundable", 409, "More than can be refunded now; `detail` names the limit."),
     ("refund_during_dispute", 409, "A dispute holds money of this account: no refund until it ends."),
     ("plan_exists", 409, "Another version of the plan begins at that instant: give the new one a later start."),

@@ -6,11 +6,13 @@ from typing import Any, Literal
 
 from flask import flash, g, make_response, url_for
 from werkzeug.wrappers import Response
+from wtforms import TextAreaField
+from wtforms.validators import Length
 
 from billing.accounts import listing, people
-from billing.invoicing import drafts, invoices, issue, runs, sending_back
+from billing.invoicing import drafts, invoices, issue, reviews, runs, sending_back
 from billing.invoicing.documents.model import Line
-from billing.invoicing.errors import DraftDearer
+from billing.invoicing.errors import DraftDearer, NotADraft
 from billing.invoicing.invoices import EventRow, InvoiceDetail
 from billing.kernel.errors import Refusal
 from billing.rendering import formats, places
@@ -25,7 +27,11 @@ from portal.unit_words import units
 
 Act = Literal["approve", "issue", "void"]
 
-_FROM: dict[str, tuple[str, ...]] = {"approve": ("draft",), "issue": ("approved",), "void": ("draft", "approved")}
+_FROM: dict[str, tuple[str, ...]] = {
+    "approve": ("draft", "in_review"),
+    "issue": ("approved",),
+    "void": ("draft", "in_review", "approved"),
+}
 _DONE = {
     "approve": "The draft is approved.",
     "issue": "The invoice is issued. Its PDF is made within seconds.",
@@ -33,6 +39,8 @@ _DONE = {
 }
 _EVENTS = {
     "drafted": ("Drafted", None),
+    "review_started": ("Review begun", None),
+    "outlier_accepted": ("Outlier accepted", "warn"),
     "approved": ("Approved", None),
     "issued": ("Issued", "good"),
     "rendered": ("PDF made", None),
@@ -42,6 +50,7 @@ _EVENTS = {
     "part_paid": ("Paid in part", "good"),
     "paid": ("Paid in full", "good"),
     "credited": ("Credited", "warn"),
+    "reissued": ("Billed again", "warn"),
     "reminded": ("Reminder sent", None),
     "sent_again": ("Sent again", None),
     "written_off": ("Written off", "warn"),
@@ -50,7 +59,23 @@ _EVENTS = {
 
 
 class ActForm(KeyedForm):
-    """A decision over one document."""
+    """A decision over one document; an outlier is approved with a reason."""
+
+    outlier_reason = TextAreaField("Why this is right", [Length(max=reviews.REASON_MAX)])
+
+
+@access.requires_staff("invoice.issue")
+def invoice_runs_review(invoice_id: str) -> Response:
+    """Say that one looks at a draft."""
+    form = KeyedForm()
+    invoice_id = path_key(invoice_id)
+    if form.validate_on_submit():
+        try:
+            with services.database().transaction() as session:
+                reviews.start(session, now=services.now(), draft_id=invoice_id, actor=access.current_principal().id)
+        except NotADraft as refusal:
+            flash(sentences.of(refusal), "warn")
+    return htmx.redirect(url_for("operator.invoice_runs_document", invoice_id=invoice_id))
 
 
 @access.requires_staff("finance.read")
@@ -84,7 +109,7 @@ def invoice_runs_act(invoice_id: str, act: Act) -> Response:
     status, refusals = 200, []
     if form.validate_on_submit():
         try:
-            _perform(invoice_id, act)
+            _perform(invoice_id, act, form.outlier_reason.data)
             flash(_DONE[act], "good")
             return htmx.redirect(url)
         except Refusal as refusal:
@@ -100,11 +125,11 @@ def invoice_runs_act(invoice_id: str, act: Act) -> Response:
     return htmx.render(template, template, status=status, act=act, form=form, refusals=refusals, **facts)
 
 
-def _perform(invoice_id: str, act: Act) -> None:
+def _perform(invoice_id: str, act: Act, outlier_reason: str | None) -> None:
     actor, now = access.current_principal().id, services.now()
     with services.database().transaction() as session:
         if act == "approve":
-            drafts.approve(session, now=now, draft_id=invoice_id, actor=actor)
+            reviews.approve(session, now=now, draft_id=invoice_id, actor=actor, outlier_reason=outlier_reason)
         elif act == "issue":
             issue.issue(session, now=now, draft_id=invoice_id, actor=actor)
         else:
@@ -143,6 +168,13 @@ def facts_of(session: Session, invoice_id: str) -> dict[str, Any]:
         and found.row.kind == "invoice"
         and found.row.due_minor > 0,
         **(document_mails.facts_of(session, found.row.id) if found.row.number else {}),
+        "may_review": may and found.row.state in ("draft", "in_review"),
+        "may_credit": may and found.row.kind == "invoice" and found.row.number is not None,
+        "may_correct": may
+        and found.row.kind == "invoice"
+        and found.row.number is not None
+        and found.row.period is not None
+        and not any(note.state == "issued" for note in found.credit_notes),
         "acts": [act for act in ("void", "approve", "issue") if may and found.row.state in _FROM[act]],
     }
 
@@ -151,16 +183,14 @@ def title_of(found: InvoiceDetail) -> str:
     """A document in words: its number, or whom it is drafted for."""
     row = found.row
     if row.number is None:
-        return f"Draft for {found.document.buyer.name}"
+        what = "Draft credit note" if row.kind == "credit_note" else "Draft"
+        return f"{what} for {found.document.buyer.name}"
     return f"{'Credit note' if row.kind == 'credit_note' else 'Invoice'} {row.number}"
 
 
 def _run_item(session: Session, found: InvoiceDetail) -> runs.RunItem | None:
     """The document as its run shows it: beside the month before. None for credit notes and void drafts."""
-    if found.row.period is None or found.row.kind != "invoice":
-        return None
-    run = runs.get_run(session, period_label=found.row.period)
-    return next((item for item in run.items if item.id == found.row.id), None)
+    return runs.find_item(session, found.row.id) if found.row.state != "void" else None
 
 
 def _line(line: Line, currency: str) -> dict[str, Any]:

@@ -7,22 +7,33 @@ from typing import Literal
 
 from flask import abort, url_for
 from werkzeug.wrappers import Response
-from wtforms import HiddenField
+from wtforms import HiddenField, TextAreaField
+from wtforms.validators import Length
 
 from billing.accounts import people
-from billing.invoicing import batches, runs
+from billing.invoicing import batches, reviews, runs, waiting
 from billing.invoicing.runs import Run, RunItem
+from billing.jobs import works
 from billing.kernel.errors import Conflict, Invalid, Refusal
+from billing.storage import works as work_rows
 from billing.storage.database import Session
 from portal import access, errors, htmx, sentences, services
 from portal.fields import KeyedForm
 from portal.operator import words
-from portal.tenant.query import Query, chip, option, path_key
+from portal.tenant.query import Query, chip, last_page, option, path_key
 
 Act = Literal["approve", "issue"]
 
-_SHOWN = {"outliers": "Outliers", "draft": "Drafts", "approved": "Approved", "issued": "Issued"}
-_FROM = {"approve": "draft", "issue": "approved"}
+_SHOWN = {
+    "outliers": "Outliers",
+    "look": "Worth a look",
+    "draft": "Drafts",
+    "in_review": "In review",
+    "approved": "Approved",
+    "issued": "Issued",
+}
+_FROM = {"approve": ("draft", "in_review"), "issue": ("approved",)}
+_SIZE = 50
 _SORTS = ("account", "net", "change", "total")
 
 
@@ -30,6 +41,7 @@ class DecideForm(KeyedForm):
     """A decision over many; `ids` are the documents that the person saw."""
 
     ids = HiddenField()
+    outlier_reason = TextAreaField("Why the outliers are right", [Length(max=reviews.REASON_MAX)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +62,14 @@ def invoice_runs() -> str | Response:
     with services.database().reading() as session:
         rows = runs.list_runs(session)
         sales = runs.list_sales(session)
+        graces = waiting.list_grace(session)
     return htmx.render(
         "operator/invoice_runs/index.html",
         "operator/invoice_runs/_months.html",
         rows=[(date.fromisoformat(f"{row.period}-01"), row) for row in rows],
         sales=sales,
+        graces=graces,
+        may_set="prices.change" in access.current_principal().staff_permissions,
     )
 
 
@@ -67,8 +82,18 @@ def invoice_runs_period(period: str) -> Response:
     with services.database().reading() as session:
         run = _run(session, period)
         decided = batches.list_batches(session, period_label=period, limit=5)
-        names = people.names_of(session, [batch.requested_by for batch in decided])
-    counts = {name: sum(_is_shown(item, name) for item in run.items) for name in _SHOWN}
+        tried = [
+            work
+            for work in work_rows.list_works(session, kinds=(works.DRY_RUN.name,), limit=20)
+            if work.facts.get("period") == period
+        ]
+        names = people.names_of(session, [one.requested_by for one in (*decided, *tried)])
+        drafting = waiting.drafting(session, now=services.now(), period_label=period)
+        counts = {name: sum(_is_shown(item, name) for item in run.items) for name in _SHOWN}
+        listed = _sorted([item for item in run.items if not shown or _is_shown(item, shown)], sort)
+        page = last_page(query.page(), _SIZE, len(listed))
+        items = listed[(page - 1) * _SIZE : page * _SIZE]
+        line_counts = runs.line_counts(session, [item.id for item in items])
     options = [option(f"All {len(run.items)}", not shown, show=None)]
     options += [option(f"{title} {counts[name]}", name == shown, show=name) for name, title in _SHOWN.items()]
     may = "invoice.issue" in access.current_principal().staff_permissions
@@ -77,7 +102,14 @@ def invoice_runs_period(period: str) -> Response:
         "operator/invoice_runs/_documents.html",
         run=run,
         month=_month(period),
-        items=_sorted([item for item in run.items if not shown or _is_shown(item, shown)], sort),
+        items=items,
+        line_counts=line_counts,
+        page=page,
+        size=_SIZE,
+        total_count=len(listed),
+        drafting=drafting,
+        tried=[(work, words.actor(work.requested_by, names)) for work in tried[:5]],
+        ask_key=_key(),
         totals=_totals(run.items),
         counts=counts,
         options=options,
@@ -94,7 +126,8 @@ def invoice_runs_decide(period: str, act: Act) -> Response:
     """Check, then approve or issue every document that stands there, as the person saw them; a job does the work."""
     with services.database().reading() as session:
         run = _run(session, period)
-    waiting = [item for item in run.items if item.state == _FROM[act]]
+    due = [item for item in run.items if item.state in _FROM[act]]
+    outliers = [item for item in due if item.finding is not None and item.finding.level == "outlier"]
     form = DecideForm()
     status, refusals = 200, []
     if form.validate_on_submit():
@@ -103,10 +136,12 @@ def invoice_runs_decide(period: str, act: Act) -> Response:
             return htmx.redirect(url_for("operator.invoice_runs_batch", period=period, batch_id=batch_id))
         except Refusal as refusal:
             status, refusals = errors.status_of(refusal), [sentences.of(refusal)]
-    if not waiting and not refusals:
+    elif form.is_submitted():
+        status = 422
+    if not due and not refusals:
         return htmx.redirect(url_for("operator.invoice_runs_period", period=period))
     form.ensure_key()
-    form.ids.data = " ".join(item.id for item in waiting)
+    form.ids.data = " ".join(item.id for item in due)
     template = "operator/invoice_runs/decide.html"
     return htmx.render(
         template,
@@ -115,9 +150,9 @@ def invoice_runs_decide(period: str, act: Act) -> Response:
         run=run,
         month=_month(period),
         act=act,
-        items=waiting,
-        totals=_totals(waiting),
-        outliers=[item for item in waiting if item.outlier],
+        items=due,
+        totals=_totals(due),
+        outliers=outliers,
         form=form,
         refusals=refusals,
     )
@@ -163,6 +198,7 @@ def _start(period: str, act: Act, form: DecideForm) -> str:
             invoice_ids=batches.eligible_ids(session, act=act, invoice_ids=ids[: batches.MAX_ITEMS]),
             form_key=form.form_key.data or "",
             actor=access.current_principal().id,
+            outlier_reason=form.outlier_reason.data,
         )
 
 
@@ -176,7 +212,16 @@ def _why(item: batches.ItemRow) -> str | None:
 
 
 def _is_shown(item: RunItem, name: str) -> bool:
-    return item.outlier is not None if name == "outliers" else item.state == name
+    if name in ("outliers", "look"):
+        return item.finding is not None and item.finding.level == name.removesuffix("s")
+    return item.state == name
+
+
+def _key() -> str:
+    """The key of a form that the page shows beside others."""
+    form = KeyedForm(formdata=None)
+    form.ensure_key()
+    return str(form.form_key.data)
 
 
 def _sorted(items: list[RunItem], sort: str) -> list[RunItem]:

@@ -61,7 +61,14 @@ CODES: dict[str, Sentence] = {
     ),
     "seller_changed": "Somebody else changed this seller while you were writing: look at it again, then make your change.",
     "invoice_not_approved": lambda fields: f"The draft is not approved: it is {fields.get('state', 'a draft')}.",
-    "invoice_not_a_draft": "Only drafts can be changed or voided: an issued invoice is corrected by a credit note.",
+    "invoice_not_a_draft": lambda fields: (
+        "Only drafts can be changed or voided: an issued invoice is corrected by a credit note"
+        + (
+            f" (its own page, or POST /api/v1/billing/invoices/{fields['number']}/credit-notes)."
+            if fields.get("number")
+            else "."
+        )
+    ),
     "outlier_needs_reason": "This document is more than three times the month before, or less than a third of it: say why that is right.",
     "usage_without_price": lambda fields: (
         f"{fields.get('records')} usage records of {fields.get('account')} wait for a price and are on no document."

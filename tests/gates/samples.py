@@ -497,6 +497,12 @@ _API = {
     "/api/v1/billing/currency-settings": answer(JSON),
     "/api/v1/billing/invoices": answer(JSON),
     "/api/v1/billing/invoices/<invoice_id>": answer(JSON, invoice_id="invoice_id"),
+    "/api/v1/billing/invoices:generate": act(body={"period": "2026-10", "accounts": ["{account}"]}),
+    "/api/v1/billing/invoices/<invoice_id>:close": act(invoice_id="draft_id", expects=409),  # nobody has approved it
+    "/api/v1/billing/invoices/<invoice_id>:void": act(invoice_id="invoice_id", expects=409),  # it is issued
+    "/api/v1/billing/invoices/<invoice_id>/credit-notes": act(
+        body={"reason": "Outage", "amount": {"amount_minor": 100, "currency": "USD"}}, invoice_id="invoice_id"
+    ),
     "/api/v1/billing/invoices/<invoice_id>.pdf": answer("application/pdf", invoice_id="invoice_id"),
     "/api/v1/billing/invoices/<invoice_id>.xml": answer("application/xml", invoice_id="invoice_id"),
     "/api/v1/billing/invoices/<invoice_id>.ubl": answer("application/xml", invoice_id="invoice_id"),
