@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from billing.assurance import report
 from billing.assurance.checks import (
+    agreements,
     audit,
     balances,
     chains,
@@ -52,6 +53,7 @@ def run(
         (invoice_lines.check, invoice_lines.NAME),
         (conversions.check, conversions.NAME),
         (commitments.check, commitments.NAME),
+        (agreements.check, agreements.NAME),
         (promos.check, promos.NAME),
         (terms.check, terms.NAME),
         (payments.check, payments.NAME),

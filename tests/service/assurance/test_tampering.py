@@ -13,7 +13,8 @@ import pytest
 from sqlalchemy import Connection, Table, select, text
 from sqlalchemy.orm import Session
 
-from billing.assurance import replay, schema, selfcheck, verification
+from billing.assurance import replay, report, schema, selfcheck, verification
+from billing.assurance.checks import agreements
 from billing.assurance.report import Report
 from billing.storage.columns import Blob, Day, Flag, Instant, Json, Quantity
 from billing.storage.database import Database, DatabaseUrls, owner_engine
@@ -53,6 +54,14 @@ UNSPOKEN = {
     "rated_days": set(),
     "rated_day_marks": set(),
 }
+AGREED: dict[str, set[str]] = {
+    "commit_contracts": {"name"},
+    "reservations": {"name"},
+    "price_book_activations": set(),
+    "pricing_plan_versions": {"id"},
+    "subscriptions": {"created_at"},
+}
+"""What acts agreed on, and the fields that the log does not know: free text, and what nothing goes by."""
 _LAST = "SELECT hash FROM ledger_transactions WHERE chain_seq = :keep AND billing_account_id = :id"
 FLIPPED = ("ledger_transactions", "ledger_entries", "rated_usage_lines", *UNSPOKEN)
 
@@ -117,6 +126,49 @@ def test_every_field_that_matters_is_missed_when_it_changes(database: Database, 
     assert not unseen, " ".join(unseen)
 
 
+def test_every_field_of_what_was_agreed_is_missed_when_it_changes(
+    database: Database, database_urls: DatabaseUrls
+) -> None:
+    """Each field of each table, where a row says something in it; also a row that is gone."""
+
+    def check(session: Session) -> Report:
+        return report.of([report.carry_out(agreements.check, agreements.NAME, session)])
+
+    unseen, looked = [], 0
+    with _tampering(database, database_urls) as tampered:
+        connection = tampered.connection
+        assert tampered.run(check).differences == ()
+        for name, unspoken in AGREED.items():
+            table = schema.metadata.tables[name]
+            for column in (column.name for column in table.columns if column.name not in unspoken):
+                row = _agreed(connection, table, column)
+                if row is None:
+                    continue
+                looked += 1
+                savepoint = connection.begin_nested()
+                _flip(connection, table, row, column)
+                if not tampered.run(check).differences:
+                    unseen.append(f"{name}.{column}")
+                savepoint.rollback()
+            savepoint = connection.begin_nested()
+            gone = _agreed(connection, table, next(iter(table.primary_key.columns)).name)
+            assert gone is not None, name
+            connection.execute(table.delete().where(*(key == gone[key.name] for key in table.primary_key.columns)))
+            if not tampered.run(check).differences:
+                unseen.append(f"a row of {name}")
+            savepoint.rollback()
+    assert not unseen, " ".join(unseen)
+    assert looked > 30
+
+
+def _agreed(connection: Connection, table: Table, column: str) -> dict[str, Any] | None:
+    """The newest row that says something in the column: what came with the installation has no act."""
+    keys = [key.desc() for key in table.primary_key.columns]
+    query = select(table).where(table.c[column].is_not(None)).order_by(*keys).limit(1)
+    row = connection.execute(query).mappings().first()
+    return None if row is None else dict(row)
+
+
 @pytest.mark.parametrize(
     "count",
     [12, pytest.param(150, marks=pytest.mark.merge_medium), pytest.param(1_000, marks=pytest.mark.release_heavy)],
@@ -153,9 +205,10 @@ def test_sampled_faults_are_found_and_their_place_is_named(
 
 def _places(connection: Connection) -> Iterator[tuple[Table, dict[str, Any], str]]:
     """Every field of every row that says something which matters."""
-    for name in FLIPPED:
+    for name in (*FLIPPED, *AGREED):
         table = schema.metadata.tables[name]
-        columns = [column.name for column in table.columns if column.name not in UNSPOKEN.get(name, set())]
+        unspoken = UNSPOKEN | AGREED
+        columns = [column.name for column in table.columns if column.name not in unspoken.get(name, set())]
         rows = select(table) if name != "invoice_headers" else select(table).where(table.c.number.is_not(None))
         for row in connection.execute(rows).mappings().all():
             if name == "price_versions" and row["book_code"] not in ("book-calla", "tiers", "bent"):

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from billing.accounts import heads
-from billing.catalog import activations
+from billing.catalog import activations, commitments, reservations
+from billing.catalog.reservations import HOUR, Wanted
 from billing.invoicing import credit_notes
 from billing.invoicing.tables import InvoiceDocument
 from billing.kernel.money import Money
@@ -67,6 +68,7 @@ def walk(database: Database) -> Walk:
     rating_world.rate(database, other_id)
     rating_world.use(database, other_id, Use(8, "b"))
     bent_id = _bent(database)
+    _agree(database, account_id)
     with database.transaction("jobs") as session:
         for each in days.accounts_behind(session):
             days.roll(session, each)
@@ -87,6 +89,54 @@ def _bent(database: Database) -> str:
             activations.install(session, later, now=rating_world.NOW, actor="test")
     invoicing_world.used(database, account_id, Use(800, at=rating_world.OCTOBER + timedelta(days=18)))
     return account_id
+
+
+def _agree(database: Database, account_id: str) -> None:
+    """A commitment that nobody has bought yet, one that was taken back, and a reservation whose one hour was not used."""
+    with database.transaction() as session:
+        for name, starts_at in (("spring", LATER), ("autumn", LATER + timedelta(days=400))):
+            made = commitments.create(
+                session,
+                now=LATER,
+                account_id=account_id,
+                name=name,
+                amount=Money(minor=90_000, currency="USD"),
+                starts_at=starts_at,
+                ends_at=starts_at + timedelta(days=300),
+                families=("analytics",),
+                actor="usr_mia",
+            )
+        commitments.withdraw(session, now=LATER, contract_id=made.id, actor="usr_mia")
+    book = "".join(
+        f'''
+[[products]]
+sku = "gpu/x900-{mode}"
+meter = "gpu_hour"
+variant = "x900"
+mode = "{mode}"
+name = "X900 {mode}"
+
+[[prices]]
+sku = "gpu/x900-{mode}"
+model = "per_unit"
+unit_price = "2.00"
+'''
+        for mode in ("on_demand", "reserved", "unused")
+    )
+    head = 'code = "held"\nname = "held"\ncurrency = "USD"\nvalid_from = 1970-01-01T00:00:00Z\n'
+    held_id = rating_world.open_account(database, book=head + book, code="held")
+    start_at = rating_world.NOVEMBER
+    with database.transaction("jobs") as session:
+        wanted = Wanted(
+            name="one",
+            meter_code="gpu_hour",
+            variant="x900",
+            capacity="1",
+            starts_at=start_at,
+            ends_at=start_at + HOUR,
+        )
+        reservations.create(session, now=LATER, account_id=held_id, wanted=wanted, actor="usr_mia")
+    invoicing_world.used(database, held_id)
 
 
 def _gift(database: Database, account_id: str) -> None:
