@@ -205,5 +205,8 @@ def register_filters(app: Flask) -> None:
     """Give templates the filters above, `iso`, and the globals `asset`, `url_with` and `page_numbers`."""
     for function in _FILTERS:
         app.add_template_filter(function)
+    from portal import tax_words  # it writes figures with the filters above
+
     app.add_template_filter(formats.iso, "iso")
+    app.add_template_filter(tax_words.why, "why_tax")
     app.jinja_env.globals.update(asset=asset, url_with=url_with, page_numbers=page_numbers, words_lang=words_lang)

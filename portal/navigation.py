@@ -82,6 +82,7 @@ OPERATOR_MENU = (
             Entry(
                 endpoint="operator.invoice_runs", label="Invoice runs", permission="finance.read", icon="receipt-text"
             ),
+            Entry(endpoint="operator.tax", label="Tax", permission="finance.read", icon="file-text"),
             Entry(endpoint="operator.ledger", label="Ledger", permission="finance.read", icon="scale"),
             Entry(endpoint="operator.fx", label="Exchange rates", permission="finance.read", icon="chart-column"),
             Entry(endpoint="operator.sellers", label="Sellers", permission="finance.read", icon="building-2"),

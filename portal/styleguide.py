@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
+from types import SimpleNamespace
 
 from flask import Blueprint, Response, request, url_for
 from flask_wtf import FlaskForm
@@ -132,6 +133,7 @@ GUIDE: tuple[tuple[str, str, str, str], ...] = (
     ("work", "feedback", "Long work at its own address; keeps its result", "An answer within a second: nothing"),
     ("level", "feedback", "How much of a budget or quota is used", "Progress of work: progress"),
     ("secret_once", "feedback", "A key or code that is shown this once", "Anything that can be shown again: code_block"),
+    ("why_this_tax", "tax", "On a document: why it is taxed as it is", "The sums of its tax: a table"),
     ("role_table", "access", "What each role may do, read across", "One person's rights: key_values"),
     ("icon", "icons", "Beside words, never instead of them", "A button without words: aria-label too"),
     ("get", "hx", "A link or GET form that replaces a region", "A page: a plain link"),
@@ -155,6 +157,23 @@ def _in_locales() -> list[tuple[str, list[tuple[str, str]]]]:
         ("File", lambda code: formats.file_size(1_250_000, locale=code)),
     )
     return [(what, [(code, write(code)) for code in filters.LOCALES]) for what, write in kinds]
+
+
+_TAXED = {
+    "on": "2026-10-31",
+    "category": "AE",
+    "rate_bp": 0,
+    "jurisdiction": "DE",
+    "scheme": "reverse_charge",
+    "registration": "IE1234567T",
+    "rule": "reverse_charge",
+    "article": "Directive 2006/112/EC, articles 44 and 196",
+    "seller_country": "IE",
+    "buyer_country": "DE",
+    "buyer_kind": "business",
+    "buyer_vat_id": "DE136695976",
+    "evidence": {"method": "vies", "outcome": "valid", "reference": "WAPIAAAAW1", "at": "2026-10-30T08:00:00Z"},
+}
 
 
 def _sample() -> dict[str, object]:
@@ -222,6 +241,7 @@ def _sample() -> dict[str, object]:
             ("400 days", charts.stacked_bars(hard("many-chart", "400 bars", tuple((i * 37) % 211 * 900 for i in range(400))))),
             ("Very large sums", charts.lines(hard("huge-chart", "Trillions", tuple(10**15 * i for i in range(12)), (5,) * 12))),
         ),
+        "taxed": SimpleNamespace(tax_facts={"decisions": [_TAXED]}),
         "usage_chart": charts.stacked_bars(usage),
         "correction_chart": charts.stacked_bars(corrections),
         "trend_chart": charts.lines(trend),

@@ -6,7 +6,6 @@ from typing import Any
 from flask import Blueprint
 
 from portal.operator import (
-    fx,
     account_page,
     account_plan,
     accounts,
@@ -24,6 +23,7 @@ from portal.operator import (
     document_mails,
     documents,
     dry_runs,
+    fx,
     integrity,
     invoice_runs,
     jobs,
@@ -41,6 +41,8 @@ from portal.operator import (
     service_keys,
     shadow_ratings,
     staff,
+    tax,
+    tax_accounts,
     workbench,
     write_offs,
 )
@@ -119,6 +121,17 @@ _PAGES: tuple[tuple[str, Callable[..., Any], tuple[str, ...]], ...] = (
     ("/ledger/months/<seller>/<month>/reopen", months.ledger_reopen, _FORM),
     ("/ledger/months/<seller>/<month>/journal.csv", months.ledger_journal, _READ),
     ("/ledger/months/<seller>/<month>/journal.manifest.json", months.ledger_journal_manifest, _READ),
+    ("/tax", tax.tax, _READ),
+    ("/tax/filing.csv", tax.tax_filing_csv, _READ),
+    ("/tax/filing.manifest.json", tax.tax_filing_manifest, _READ),
+    ("/tax/<seller>/registrations/new", tax.tax_register, _FORM),
+    ("/tax/<seller>/registrations/<registration_id>/end", tax.tax_deregister, _FORM),
+    ("/tax/<seller>/rates/new", tax.tax_rate, _FORM),
+    ("/tax/<seller>/policy", tax.tax_policy, _FORM),
+    ("/accounts/<account_id>/tax", tax_accounts.accounts_tax, _READ),
+    ("/accounts/<account_id>/tax/override", tax_accounts.accounts_tax_override, _FORM),
+    ("/accounts/<account_id>/tax/vat-id", tax_accounts.accounts_tax_accept, _FORM),
+    ("/accounts/<account_id>/tax/ask", tax_accounts.accounts_tax_ask, _ACT),
     ("/reconciliation", reconciliation.reconciliation, _READ),
     ("/reconciliation/compare", reconciliation.reconciliation_compare, _ACT),
     ("/reconciliation/runs", reconciliation.reconciliation_runs, _READ),

@@ -52,14 +52,28 @@ REASONS: dict[str, Sentence] = {
     "not_reissued": "Invoices whose prices include tax, or that were converted from another currency, are not billed again by one act: credit the whole of it.",
     "nothing_to_correct": "Neither the parties nor the tax are other than on the invoice: correct the billing profile first.",
     "commitment_sold": "Its sale is drafted or issued: void the draft, or credit the invoice.",
+    "commitment_prices_include_tax": "The account's prices include tax: a commitment is agreed without it and cannot be sold to it.",
     "commitment_withdrawn": "The commitment was withdrawn: agree on a new one.",
     "reason_needed": "Say why: the reason is printed and kept.",
 }
 CODES: dict[str, Sentence] = {
+    "pro_forma_too_long": lambda fields: (
+        f"A pro forma has at most {fields.get('limit')} lines, and this has {fields.get('lines')}: read it on the page."
+    ),
+    "pro_forma_failed": "The pro forma could not be printed just now. Try again in a minute.",
     "prefix_taken": lambda fields: (
         f"Numbers that begin with {fields.get('prefix')} belong to other documents of the seller {fields.get('seller')}: choose another prefix."
     ),
     "seller_changed": "Somebody else changed this seller while you were writing: look at it again, then make your change.",
+    "tax_evidence_missing": lambda fields: (
+        f"Reverse charge needs a VAT id that was found valid: {fields.get('vat_id')} was not"
+        f"{', VIES has not confirmed it' if fields.get('check') == 'vies' else ''}. Ask VIES, or record a look of your own."
+    ),
+    "tax_evidence_old": lambda fields: (
+        f"What proves the tax is older than {fields.get('limit_days')} days: it is of {str(fields.get('at', ''))[:10]}. Have it looked at again."
+    ),
+    "tax_mixed": "What is billed is partly not subject to VAT and partly taxed, or by two countries: one document cannot bear both.",
+    "tax_calculation_needed": "The tax provider has not been asked about this draft as it is now. It is asked within minutes.",
     "invoice_not_approved": lambda fields: f"The draft is not approved: it is {fields.get('state', 'a draft')}.",
     "invoice_not_a_draft": lambda fields: (
         "Only drafts can be changed or voided: an issued invoice is corrected by a credit note"
