@@ -1,12 +1,18 @@
 """Whether this installation may take traffic: schema, guards, walls, roles. Each fact has a name and a sentence."""
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
+from billing.accounts.tables import AccountHead
 from billing.assurance import schema
+from billing.kernel.clock import to_rfc3339
+from billing.ledger import roots
 from billing.storage import guards, migrate, walls
+
+_SIGNED_WITHIN = timedelta(hours=3)  # the job signs each hour
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +27,24 @@ class Fact:
 def facts(session: Session) -> list[Fact]:
     """Look at the database as the web role sees it. Raises what the database raises when it does not answer."""
     return [_migrations(session), _guards(session), _walls(session), _roles(session)]
+
+
+def root(session: Session, *, now: datetime) -> Fact:
+    """How old the newest signed root is, and whether transactions wait for one longer than they should.
+
+    It is told and does not decide: traffic may be taken while nothing is signed, but a chain cannot show that its tail was cut.
+    """
+    newest = roots.find_newest(session)
+    if newest is not None and now - newest.signed_at <= _SIGNED_WITHIN:
+        return Fact(name="root", holds=True, sentence=f"root {newest.seq} was signed at {to_rfc3339(newest.signed_at)}")
+    posted = int(session.scalar(select(func.sum(AccountHead.chain_seq))) or 0)
+    waiting = posted - (newest.transaction_count if newest is not None else 0)
+    if newest is None:
+        sentence = f"nothing was ever signed, unsigned transactions: {waiting}" if waiting else "nothing is posted yet"
+    else:
+        since = f"root {newest.seq} was signed at {to_rfc3339(newest.signed_at)}"
+        sentence = f"{since}, unsigned transactions: {waiting}" if waiting else f"{since}, and nothing was posted since"
+    return Fact(name="root", holds=not waiting, sentence=sentence)
 
 
 def _migrations(session: Session) -> Fact:

@@ -31,15 +31,16 @@ def healthz() -> Response:
 @blueprint.get("/readyz")
 @access.public
 def readyz() -> tuple[Response, int]:
-    """Guards, migrations, roles and the scheduler's leader; 503 as long as one of the first three does not hold."""
+    """Guards, migrations, walls and roles; 503 while one of them does not hold. Who leads and the newest root's age are only told."""
     try:
         with services.database().reading() as session:
             facts = readiness.facts(session)
             leader = leadership.find_leader(session, now=services.now())
+            root = readiness.root(session, now=services.now())
     except Exception as error:  # whatever a database can raise: not ready, and say what kind
         return jsonify(status="unavailable", database=type(error).__name__), 503
     is_ready = all(fact.holds for fact in facts)
-    body = {fact.name: {"ok": fact.holds, "detail": fact.sentence} for fact in facts}
+    body = {fact.name: {"ok": fact.holds, "detail": fact.sentence} for fact in (*facts, root)}
     return jsonify(
         status="ready" if is_ready else "not_ready", leader=leader is not None, **body
     ), 200 if is_ready else 503

@@ -11,9 +11,11 @@ from flask.testing import FlaskClient
 from sqlalchemy import Connection, text
 
 from billing.jobs import leadership
+from billing.ledger import roots
 from billing.storage import database as storage
 from billing.storage.database import Database
 from portal import create_app
+from tests.service.assurance.walk import SIGNER
 from tests.service.invoicing import world
 from tests.service.rating import world as rating_world
 from tests.service.rating.world import Use
@@ -44,6 +46,27 @@ def test_whether_someone_leads_is_told_and_does_not_decide(client: FlaskClient, 
         assert leadership.hold(session, now=clock.utc_now(), holder="someone:1")
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json["leader"]) == (200, True)
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_the_age_of_the_newest_root_is_told_and_does_not_decide(client: FlaskClient, database: Database) -> None:
+    def told(hours: int = 0) -> tuple[int, bool, str]:
+        for _ in operators.standing_at(operators.NOW + timedelta(hours=hours)):
+            answer = client.get("/readyz")
+        return answer.status_code, answer.json["root"]["ok"], answer.json["root"]["detail"]
+
+    assert told() == (200, True, "nothing is posted yet")
+    account_id = world.open_account(database)
+    world.top_up(database, account_id, 500)
+    assert told() == (200, False, "nothing was ever signed, unsigned transactions: 1")
+    with database.transaction("jobs") as session:
+        signed = roots.sign(session, SIGNER, now=operators.NOW, actor="test")
+    assert signed is not None
+    signed_at = "root 1 was signed at 2026-11-21T12:00:00Z"
+    assert told(hours=2) == (200, True, signed_at)
+    assert told(hours=4) == (200, True, f"{signed_at}, and nothing was posted since")
+    world.top_up(database, account_id, 700)
+    assert told(hours=4) == (200, False, f"{signed_at}, unsigned transactions: 1")
 
 
 @contextmanager

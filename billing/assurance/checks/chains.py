@@ -5,7 +5,7 @@ Rows are streamed transaction by transaction with their entries, account by acco
 
 from typing import Any, cast
 
-from sqlalchemy import Table, func, select
+from sqlalchemy import Table, exists, func, select
 from sqlalchemy.orm import Session
 
 from billing.accounts.tables import AccountHead
@@ -159,7 +159,12 @@ def _check_memos(session: Session, tally: Tally, account_id: str | None) -> None
         if chain.memo_hash(salt, memo) != memo_hash:
             tally.differ(transaction_id, "its memo was altered")
     if account_id is None:
-        tally.expect("ledger_memos", looked, count(session, select(func.count()).select_from(LedgerMemo)))
+        there = count(session, select(func.count()).select_from(LedgerMemo))
+        tally.expect("ledger_memos", looked, there)
+        told = exists().where(_T.c.id == LedgerMemo.transaction_id)
+        unread = session.scalars(select(LedgerMemo.transaction_id).where(~told).limit(100)) if looked != there else ()
+        for transaction_id in unread:
+            tally.differ(transaction_id, "has a memo, and there is no such transaction")
 
 
 def _name_strays(session: Session, tally: Tally) -> None:

@@ -125,7 +125,7 @@ unit_price = "2.00"
     )
     head = 'code = "held"\nname = "held"\ncurrency = "USD"\nvalid_from = 1970-01-01T00:00:00Z\n'
     held_id = rating_world.open_account(database, book=head + book, code="held")
-    start_at = rating_world.NOVEMBER
+    start_at = rating_world.NOVEMBER - HOUR
     with database.transaction("jobs") as session:
         wanted = Wanted(
             name="one",
