@@ -5,18 +5,19 @@ transactions recorded in the range. `verifier/plumbline_verify.py` reads what is
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import resources
 from itertools import groupby
 from typing import Any, Protocol, cast
 
-from sqlalchemy import Table, select
+from sqlalchemy import Select, Table, select
 from sqlalchemy.orm import Session
 
 from billing.assurance import bundle_facts, streams
 from billing.assurance.bundle_file import BundleFile
+from billing.invoicing.tables import InvoiceLine
 from billing.kernel import canonical
 from billing.kernel.clock import to_rfc3339
 from billing.kernel.errors import Invalid
@@ -104,16 +105,34 @@ class Party(Protocol):
     def zone(self) -> str: ...
 
 
-def stream(session: Session, account: Party, checkpoint: Checkpoint, range_: Range) -> Iterator[bytes]:
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What is shown in full instead of a range: the transactions of one document, with more members about it.
+
+    `facts` stand in account.json, `files` are (member, bytes) in their order, `rows` gives (member, rows) once the lines are known.
+    """
+
+    document_id: str
+    transaction_ids: Sequence[str]
+    readme: str
+    facts: Mapping[str, Any]
+    files: Sequence[tuple[str, bytes]]
+    rows: Callable[[], Iterable[tuple[str, Iterable[Mapping[str, Any]]]]]
+
+
+def stream(
+    session: Session, account: Party, checkpoint: Checkpoint, range_: Range, selection: Selection | None = None
+) -> Iterator[bytes]:
     """The bundle's bytes, the same for the same state of the books; memory holds one posting's lines and the ids of counters.
 
     The session reads one snapshot, and may be held to the account's own rows. `checkpoint` was made before: the chain is shown
     up to the head that it signed. Nothing is written.
     """
     file = BundleFile()
-    writer = _Writer(session, account, checkpoint.inclusion.head.chain_seq, range_)
+    writer = _Writer(session, account, checkpoint.inclusion.head.chain_seq, range_, selection)
     root = checkpoint.inclusion.root
-    yield from file.add("README.txt", [README.format(code=account.code, seq=root.seq).encode()])
+    readme = README if selection is None else selection.readme
+    yield from file.add("README.txt", [readme.format(code=account.code, seq=root.seq).encode()])
     source = resources.files("billing.assurance.verifier").joinpath("plumbline_verify.py").read_bytes()
     yield from file.add("plumbline_verify.py", [source])
     yield from file.add_rows("transactions.jsonl", writer.transactions())
@@ -123,6 +142,11 @@ def stream(session: Session, account: Party, checkpoint: Checkpoint, range_: Ran
     yield from file.add_rows("charges.jsonl", bundle_facts.charges(session, writer.charge_ids))
     yield from file.add_rows("counters.jsonl", bundle_facts.counters(session, account.id, writer.counter_ids))
     yield from file.add_rows("prices.jsonl", bundle_facts.prices(session, writer.price_ids))
+    if selection is not None:
+        for name, rows in selection.rows():
+            yield from file.add_rows(name, rows)
+        for name, content in selection.files:
+            yield from file.add(name, [content])
     told = {
         "format": FORMAT,
         "id": account.id,
@@ -136,6 +160,8 @@ def stream(session: Session, account: Party, checkpoint: Checkpoint, range_: Ran
         "closing": writer.closing,
         "head_balances": writer.final,
     }
+    if selection is not None:
+        told |= {"invoice": selection.facts, "shown": sorted(selection.transaction_ids)}
     yield from file.add("account.json", [_line(told)])
     yield from file.add("root.json", [_line(_root(checkpoint))])
     manifest = _line({"format": FORMAT, "account": account.id, "root": root.hash, "files": file.files})
@@ -149,8 +175,11 @@ def stream(session: Session, account: Party, checkpoint: Checkpoint, range_: Ran
 class _Writer:
     """The rows of one bundle, member by member, and the ids that later members need."""
 
-    def __init__(self, session: Session, account: Party, head_seq: int, range_: Range) -> None:
+    def __init__(
+        self, session: Session, account: Party, head_seq: int, range_: Range, selection: Selection | None
+    ) -> None:
         self._session, self._account, self._head_seq, self._range = session, account, head_seq, range_
+        self._selection = selection
         self.documents: set[str] = set()
         self.charge_ids: set[str] = set()
         self.counter_ids: set[str] = set()
@@ -222,6 +251,8 @@ class _Writer:
 
     def _posted(self) -> list[Any]:
         found = [_T.c.billing_account_id == self._account.id, _T.c.type == "posting", _T.c.chain_seq <= self._head_seq]
+        if self._selection is not None:
+            found.append(_T.c.id.in_(postings_of(self._selection.document_id)))
         if self._range.from_at is not None:
             found.append(_T.c.recorded_at >= self._range.from_at)
         if self._range.to_at is not None:
@@ -231,7 +262,10 @@ class _Writer:
     def _fold(self, row: Any, entries: Iterable[Mapping[str, Any]]) -> None:
         """The balances of the account's own book accounts at the range's start, at its end and at the head."""
         recorded_at, range_ = row.recorded_at, self._range
-        if row.anchor_hash is not None and row.type != "posting" and range_.holds(recorded_at):
+        is_shown = (
+            range_.holds(recorded_at) if self._selection is None else row.source_id == self._selection.document_id
+        )
+        if row.anchor_hash is not None and row.type != "posting" and is_shown:
             self.documents.add(row.source_id)
         sums = [self.final]
         if range_.from_at is not None and recorded_at < range_.from_at:
@@ -244,6 +278,14 @@ class _Writer:
                     book = entry[f"{side}_account_id"]
                     for each in sums:
                         each[book] = each.get(book, 0) + sign * entry["amount_minor"]
+
+
+def postings_of(document_id: str) -> Select[tuple[str]]:
+    """The transactions that posted the charges of a document."""
+    charged = select(InvoiceLine.charge_id).where(
+        InvoiceLine.invoice_id == document_id, InvoiceLine.charge_id.is_not(None)
+    )
+    return select(_P.c.transaction_id).where(_P.c.charge_id.in_(charged)).distinct()
 
 
 def _root(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -31,6 +31,8 @@ ROWS = (
     "charges.jsonl",
     "invoices.jsonl",
 )
+EXTRA = ("derivations.jsonl",)  # only in the evidence of one invoice, with the files it was sent as
+FILES = re.compile(r"files/[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
 WHOLE = ("README.txt", "plumbline_verify.py", "account.json", "root.json", "manifest.json", "signature.json")
 MAX_LINE, MAX_WHOLE, MAX_DIGITS = 64 * 2**20, 16 * 2**20, 60
 SEAL = re.compile(rb"plumbline-bundle sha256 ([0-9a-f]{64})")
@@ -231,7 +233,8 @@ class Bundle:
         self.zip = zipfile.ZipFile(path)
         names = self.zip.namelist()
         require(len(set(names)) == len(names), "a file is in it twice")
-        odd = sorted(set(names) - set(ROWS) - set(WHOLE))
+        self.files = sorted(name for name in names if FILES.fullmatch(name))
+        odd = sorted(set(names) - set(ROWS) - set(WHOLE) - set(EXTRA) - set(self.files))
         require(not odd, "it holds a file that does not belong there: %s" % ascii(odd[0][:60]) if odd else "")
         missing = [name for name in WHOLE + ROWS if name not in names]
         require(not missing, "%s is missing" % (missing[0] if missing else ""))
@@ -348,11 +351,17 @@ class Verifier:
         self.account = bundle.document("account.json")
         require(self.account["format"] == FORMAT, "it is of another format than this verifier reads")
         self.id, self.since, self.until = self.account["id"], self.account["from_micros"], self.account["to_micros"]
+        self.shown = None if self.account.get("shown") is None else frozenset(self.account["shown"])
+        self.is_part = self.since is not None or self.shown is not None
+        if self.shown is not None:  # what it says decides what is looked at: it is compared before it is believed
+            told = bundle.document("manifest.json")["files"]["account.json"]["sha256"]
+            bundle.place = "account.json"
+            require(told == bundle.hashes["account.json"], "it is not the file that was signed")
         self.prices = self.table("prices.jsonl")
         self.counters, self.charges = self.table("counters.jsonl"), self.table("charges.jsonl")
-        self.invoices = {
-            row_id: (row["snapshot_hash"], row["kind"]) for row_id, row in self.table("invoices.jsonl").items()
-        }
+        documents = self.table("invoices.jsonl")
+        self.invoices = {row_id: (row["snapshot_hash"], row["kind"]) for row_id, row in documents.items()}
+        self.billed = [row["snapshot"] for row in documents.values()] if self.shown is not None else []
         self.curves, self.lines, self.postings = {}, bundle.rows("lines.jsonl"), bundle.rows("postings.jsonl")
         self.next_line, self.next_posting = next(self.lines, None), next(self.postings, None)
         self.run = [0, 0, 0]
@@ -368,7 +377,10 @@ class Verifier:
             rows[row["id"]] = row
         return rows
 
-    def in_range(self, recorded):
+    def in_range(self, row):
+        if self.shown is not None:
+            return row["id"] in self.shown
+        recorded = row["recorded_at_micros"]
         return (self.since is None or recorded >= self.since) and (self.until is None or recorded < self.until)
 
     def curve(self, price_id, scale):
@@ -414,14 +426,16 @@ class Verifier:
                 self.bundle.place = at
             last_seq, last_hash = row["chain_seq"], row["hash"]
         self.bundle.place = "lines.jsonl"
-        require(self.run[2] == self.run[1] - self.run[0], "the last posting run posted other lines than it says")
+        require(self.is_whole_run(), "the last posting run posted other lines than it says")
         require(self.next_line is None, "%s belongs to no posting of the chain" % (self.next_line or {}).get("id"))
         self.bundle.place = "postings.jsonl"
         require(
             self.next_posting is None, "%s belongs to no posting of the chain" % (self.next_posting or {}).get("id")
         )
-        if self.since is None:
+        if not self.is_part:
             self.check_generations()
+        for document in self.billed:
+            self.check_billed(document)
         self.bundle.place = "account.json"
         for name, told, folded in (
             ("opening", "opening", opening),
@@ -474,7 +488,7 @@ class Verifier:
 
     def check_anchor(self, row):
         self.counts["anchored"] += 1
-        if not self.in_range(row["recorded_at_micros"]):
+        if not self.in_range(row):
             self.counts["sealed"] += 1
         elif row["type"] == "posting":
             self.check_posting(row)
@@ -529,10 +543,36 @@ class Verifier:
     def check_run(self, start, end):
         """A run posts the lines in (start, end] of the account, all of them, and the next one goes on from there."""
         if self.run[:2] != [start, end]:
-            require(self.run[2] == self.run[1] - self.run[0], "the run before it posted other lines than it says")
-            is_next = start == self.run[1] or (self.since is not None and self.run[1] == 0)
+            require(self.is_whole_run(), "the run before it posted other lines than it says")
+            is_next = start == self.run[1] or (self.is_part and self.run[1] == 0)
+            is_next = is_next or (self.shown is not None and start >= self.run[1])
             require(is_next and start < end, "it covers other lines than those after the run before it")
             self.run = [start, end, 0]
+
+    def is_whole_run(self):
+        """All lines of the run were there; of one invoice only those of its months are."""
+        missing = self.run[1] - self.run[0] - self.run[2]
+        return missing == 0 or (self.shown is not None and missing > 0)
+
+    def check_billed(self, document):
+        """Each line of a document that bills a charge says what the charge comes to: as posted, or converted and rounded once."""
+        self.bundle.place = "invoices.jsonl (%s)" % document["id"]
+        if document["kind"] == "credit_note" and self.account["invoice"].get("takes_charges") is not True:
+            return
+        sign = -1 if document["kind"] == "credit_note" else 1
+        for line in document["lines"]:
+            if line["charge_id"] is None:
+                continue
+            charge = self.charges.get(line["charge_id"], {})
+            require("posted" in charge, "line %s bills a charge that is not in the bundle" % line["seq"])
+            minor, of, posted = line["amount_minor"], line.get("converted"), charge["posted"][1]
+            minor = sign * (minor if line.get("gross_minor") is None else line["gross_minor"])
+            if of is not None:
+                exact = Fraction(of["amount_text"])
+                made = half_up(exact * Fraction(of["rate_text"]) * 10 ** DIGITS.get(document["currency"], 2))
+                require(minor == made, "line %s says %d, its rate makes %d" % (line["seq"], minor, made))
+                minor = half_up(exact * 10 ** DIGITS.get(of["currency"], 2))
+            require(minor == posted, "line %s bills %d, its charge holds %d" % (line["seq"], minor, posted))
 
     def check_line(self, line):
         usage = line["usage"]
@@ -571,7 +611,7 @@ class Verifier:
         theirs = (charge["project_key"], charge["sku_code"], charge["billing_period_id"])
         require(ours == theirs, "its charge is of another project, product or period")
         opened = charge.setdefault("opened", line["line_seq"])
-        is_first = charge["first_line_seq"] == opened or (self.since is not None and charge["first_line_seq"] < opened)
+        is_first = charge["first_line_seq"] == opened or (self.is_part and charge["first_line_seq"] < opened)
         require(is_first, "its charge says that another line opened it")
         self.check_amount(line, counter, price)
 
@@ -591,9 +631,9 @@ class Verifier:
     def check_amount(self, line, counter, price):
         """amount = R(cost(before + quantity)) - R(cost(before)), R: half up to a millionth of a minor unit."""
         known = "stands" in counter
-        if not known:
+        if not known or (self.shown is not None and counter["stands"][1] < line["counter_seq"] - 1):
             counter["stands"] = (line["before_base"], line["counter_seq"] - 1)
-            require(self.since is not None or counter["stands"] == (0, 0), "the counter's earlier lines are missing")
+            require(self.is_part or counter["stands"] == (0, 0), "the counter's earlier lines are missing")
         require(
             counter["stands"] == (line["before_base"], line["counter_seq"] - 1),
             "its counter stood elsewhere before this line",
@@ -619,9 +659,7 @@ class Verifier:
                 posting["posted_minor"] - posting["increment_minor"],
                 posting["quantity_base"] - quantity,
             )
-            require(
-                self.since is not None or charge["posted"] == (0, 0, 0), "the charge's earlier postings are missing"
-            )
+            require(self.is_part or charge["posted"] == (0, 0, 0), "the charge's earlier postings are missing")
         told = (
             posting["seq"] - 1,
             posting["posted_minor"] - posting["increment_minor"],
@@ -710,10 +748,19 @@ class Verifier:
         self.bundle.whole("README.txt")
         self.bundle.whole("plumbline_verify.py")
         told = {name: entry["sha256"] for name, entry in manifest["files"].items()}
-        for name in sorted(set(ROWS + WHOLE) - {"manifest.json", "signature.json"}):
+        extra = [name for name in EXTRA if name in told]
+        for name in extra:
+            for row in self.bundle.rows(name):
+                require(digest(*row["hashed"]) == row["hash"], "the derivation does not hash to what it says")
+        for name in self.bundle.files:
+            self.bundle.whole(name)
+        self.bundle.place = "manifest.json"
+        there = set(ROWS + WHOLE) - {"manifest.json", "signature.json"} | set(extra) | set(self.bundle.files)
+        require(set(told) == there, "it names other files than there are")
+        for name in sorted(there):
             self.bundle.place = name
             require(told.get(name) == self.bundle.hashes[name], "it is not the file that was signed")
-        for name in ROWS:
+        for name in (*ROWS, *extra):
             self.bundle.place = name
             require(manifest["files"][name]["rows"] == self.bundle.counts[name], "it has other rows than were signed")
 
@@ -774,7 +821,7 @@ def sentences(verifier, length, closing, root, key, rotations):
         n["anchored"] - n["sealed"],
         n["lines"],
         n["documents"],
-        "; what %d others anchor lies outside the range" % n["sealed"] if n["sealed"] else "",
+        "; what %d others anchor is not shown" % n["sealed"] if n["sealed"] else "",
     )
     yield (
         "Every line's hash covers its usage record and its price; all %d amounts were worked out again from %d prices."
@@ -784,6 +831,11 @@ def sentences(verifier, length, closing, root, key, rotations):
         sum("posted" in charge for charge in verifier.charges.values()),
         n["postings"],
     )
+    if verifier.shown is not None:
+        yield "Of %s: %d files as they were issued; each line is what its charge comes to." % (
+            account["invoice"]["number"],
+            len(verifier.bundle.files),
+        )
     yield "%d notes are those that were hashed." % n["memos"]
     for name, told in (("Opening", account["opening"]), ("Closing", closing)):
         shown = [
