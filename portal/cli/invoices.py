@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from billing.accounts import directory, permissions, users
-from billing.invoicing import credit_notes, drafts, invoices, issue, sending_back
+from billing.invoicing import credit_notes, drafts, invoices, issue, reviews, sending_back
 from billing.invoicing.documents import render, worker
 from billing.invoicing.errors import DraftDearer
 from billing.invoicing.invoices import InvoiceDetail, InvoiceRow
@@ -17,6 +17,7 @@ from billing.kernel import money, periods
 from billing.kernel.errors import Invalid, NotFound, Refusal
 from portal import sentences
 from portal.cli import Failed, context
+from portal.cli.invoice_runs import correct, run
 from portal.cli.output import emit, with_format
 
 _COLUMNS = (
@@ -28,6 +29,10 @@ _COLUMNS = (
 @click.group(name="invoices")
 def invoices_group() -> None:
     """Invoices and credit notes."""
+
+
+invoices_group.add_command(run)
+invoices_group.add_command(correct)
 
 
 @invoices_group.command()
@@ -44,7 +49,8 @@ def generate(period: str, account: str | None, form: str) -> None:
             steps.generate_draft(session, job, account_id, period)
 
     failures = _each(_account_ids(account), draft)
-    _print(_rows(account=account, period=period), form)
+    below_zero = _rows(account=account, period=period, kind="credit_note", states=("draft", "in_review", "approved"))
+    _print(_rows(account=account, period=period) + below_zero, form)
     _fail(failures)
 
 
@@ -81,8 +87,14 @@ def show(key: str, form: str) -> None:
 @click.argument("key", metavar="[ID]", required=False)
 @click.option("--period", help="Issue all approved drafts of this month.")
 @click.option("--approve-as", help="Approve first, as the person with this sign-in address.")
+@click.option(
+    "--outlier-reason",
+    default="Approved on the command line",
+    show_default=True,
+    help="Why documents far from the month before are right; kept with who approves.",
+)
 @with_format
-def issue_invoices(key: str | None, period: str | None, approve_as: str | None, form: str) -> None:
+def issue_invoices(key: str | None, period: str | None, approve_as: str | None, outlier_reason: str, form: str) -> None:
     """Issue an approved draft, or all of a month, each in its own transaction."""
     if (key is None) == (period is None):
         raise click.UsageError("give either an id or --period")
@@ -91,13 +103,15 @@ def issue_invoices(key: str | None, period: str | None, approve_as: str | None, 
         ids = [_id_of(key)]
     else:
         periods.month(str(period), "UTC")
-        wanted = ("draft", "approved") if approver else ("approved",)
-        ids = [row.id for row in _rows(period=period, states=wanted, sort="account")]
+        wanted = ("draft", "in_review", "approved") if approver else ("approved",)
+        ids = [row.id for row in _rows(period=period, states=wanted, kind=None, sort="account")]
 
     def act(draft_id: str) -> None:
         with context.database().transaction("jobs") as session:
-            if approver and _state(draft_id) == "draft":
-                drafts.approve(session, now=context.now(), draft_id=draft_id, actor=approver)
+            if approver and _state(draft_id) in ("draft", "in_review"):
+                reviews.approve(
+                    session, now=context.now(), draft_id=draft_id, actor=approver, outlier_reason=outlier_reason
+                )
             issue.issue(session, now=context.now(), draft_id=draft_id, actor=approver or context.actor())
 
     def act_or_send_back(draft_id: str) -> None:

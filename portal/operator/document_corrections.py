@@ -6,6 +6,7 @@ from typing import Any
 from flask import flash, request, url_for
 from werkzeug.wrappers import Response
 from wtforms import BooleanField, HiddenField, RadioField, TextAreaField
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 from wtforms.validators import DataRequired, InputRequired, Length
 
 from billing.invoicing import corrections, credit_notes
@@ -38,7 +39,11 @@ class CreditForm(KeyedForm):
     way = RadioField(
         "What to credit",
         [InputRequired("Choose what to credit.")],
-        choices=[("full", "All that is left"), ("amount", "An amount, with tax"), ("lines", "Lines, before tax")],
+        choices=[
+            SelectChoice("full", "All that is left"),
+            SelectChoice("amount", "An amount, with tax"),
+            SelectChoice("lines", "Lines, before tax"),
+        ],
     )
     reason = TextAreaField("Reason", _REASON)
     amount = HiddenField()

@@ -3,6 +3,7 @@
 from flask import abort, flash, url_for
 from werkzeug.wrappers import Response
 from wtforms import IntegerField, SelectField
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 from wtforms.validators import InputRequired, NumberRange, Optional
 
 from billing.accounts import directory, listing, payment_terms
@@ -42,7 +43,7 @@ def invoice_runs_grace() -> Response:
     refusals: list[str] = []
     with services.database().reading() as session:
         found = waiting.list_grace(session)
-    form.seller.choices = [(one.seller_id, one.seller_name) for one in found]
+    form.seller.choices = [SelectChoice(one.seller_id, one.seller_name) for one in found]
     if form.validate_on_submit():
         try:
             with services.database().transaction() as session:
