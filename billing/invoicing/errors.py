@@ -121,3 +121,15 @@ class TaxCalculationNeeded(Refusal):
     """The seller's taxes are worked out by a provider, who was not asked about this draft as it is. Fields: invoice_id, provider."""
 
     code = "tax_calculation_needed"
+
+
+class ProFormaTooLong(Refusal):
+    """More lines than are printed while somebody waits. Fields: lines, limit."""
+
+    code = "pro_forma_too_long"
+
+
+class ProFormaFailed(Refusal):
+    """The worker that prints died or was too slow; nothing was stored. Fields: cause."""
+
+    code = "pro_forma_failed"

@@ -59,6 +59,17 @@ class InvoiceRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class InvoiceSum:
+    """Documents of one kind in one currency, added up: with tax, and what is left to pay."""
+
+    currency: str
+    kind: str
+    count: int
+    payable_minor: int
+    due_minor: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class SettlementRow:
     """What settled a part of an invoice: wallet, payment or credit_note; negative where it was undone."""
 
@@ -159,6 +170,28 @@ def count_invoices(
     """How many `list_invoices` would give without a limit."""
     statement = _filtered(_rows(session, now), session, now, account_id, states, kind, period_label)
     return session.execute(select(func.count()).select_from(statement.subquery())).scalar_one()
+
+
+def sum_invoices(
+    session: Session,
+    *,
+    now: datetime,
+    account_id: str | None = None,
+    states: Sequence[str] = (),
+    kind: str | None = None,
+) -> list[InvoiceSum]:
+    """What `list_invoices` would give without a limit, added up per currency and kind: never across currencies."""
+    found = _filtered(_rows(session, now), session, now, account_id, states, kind, None).subquery()
+    payable = found.c.total_minor + found.c.rounding_minor
+    grouped = (
+        select(found.c.currency, found.c.kind, func.count(), func.sum(payable), func.sum(found.c.due_minor))
+        .group_by(found.c.currency, found.c.kind)
+        .order_by(found.c.currency, found.c.kind.desc())
+    )
+    return [
+        InvoiceSum(currency=currency, kind=kind_of, count=count, payable_minor=int(minor), due_minor=int(due))
+        for currency, kind_of, count, minor, due in session.execute(grouped).tuples()
+    ]
 
 
 def get_invoice(session: Session, *, now: datetime, key: str, account_id: str | None = None) -> InvoiceDetail:

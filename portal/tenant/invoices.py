@@ -1,20 +1,19 @@
 """Invoices and credit notes as they were issued: the list, one document with its evidence, and its PDF."""
 
-from decimal import Decimal
-from fractions import Fraction
 from typing import Any
 
 from flask import Response, make_response, render_template, url_for
 
 from billing.invoicing import invoices as documents
-from billing.invoicing.documents.model import Line
 from billing.invoicing.invoices import EventRow, InvoiceDetail
 from billing.kernel.errors import NotFound
 from billing.ledger import balances
+from billing.payments import receipt_files
 from billing.rendering import places
 from billing.storage.database import Session
-from portal import access, filters, htmx, services, unit_words
+from portal import access, filters, htmx, services
 from portal.tenant import blueprint, query, words
+from portal.tenant.invoice_words import CATEGORIES, in_tax_currency, lines_of
 from portal.tenant.query import Query
 
 _PAGE_SIZE = 50
@@ -25,15 +24,6 @@ OPEN = ("issued", "part_paid", "overdue")
 _STATES = {"open": OPEN, "overdue": ("overdue",), "paid": ("paid",), "credited": ("credited",)}
 _STATE_WORDS = {"": "All", "open": "Open", "overdue": "Overdue", "paid": "Paid", "credited": "Credited"}
 _KINDS = {"invoice": "Invoices", "credit_note": "Credit notes"}
-CATEGORIES = {
-    "S": "Standard rate",
-    "Z": "Zero rate",
-    "E": "Exempt",
-    "AE": "Reverse charge",
-    "K": "Intra-community supply",
-    "G": "Export",
-    "O": "Not subject to VAT",
-}
 _EVENTS = {
     "drafted": "Drafted",
     "approved": "Approved",
@@ -63,6 +53,7 @@ def invoices() -> Response:
         rows = documents.list_invoices(
             session, now=now, **wanted, sort=sort, limit=_PAGE_SIZE, offset=(page - 1) * _PAGE_SIZE
         )
+        sums = documents.sum_invoices(session, now=now, **wanted)
         opened = documents.list_invoices(session, now=now, account_id=account.id, states=OPEN, sort="due", limit=1)
         open_count = documents.count_invoices(session, now=now, account_id=account.id, states=OPEN, kind="invoice")
         held = balances.of_account(session, account.id)
@@ -70,6 +61,7 @@ def invoices() -> Response:
         "tenant/invoices/index.html",
         "tenant/invoices/_list.html",
         rows=rows,
+        sums=sums,
         total=total,
         page=page,
         page_size=_PAGE_SIZE,
@@ -92,6 +84,7 @@ def invoices_detail(key: str) -> Response:
     account = access.current_account()
     with services.database().reading() as session:
         found = get_issued(session, key)
+        receipts = receipt_files.numbers_of(session, [one.transaction_id for one in found.settlements])
     document = found.document
     return htmx.render(
         "tenant/invoices/detail.html",
@@ -102,8 +95,16 @@ def invoices_detail(key: str) -> Response:
         title=title_of(found),
         country=places.country,
         categories=CATEGORIES,
-        lines=[_line(line) for line in document.lines],
-        settlements=[{"row": one, "label": _SETTLED.get(one.kind, words.plain(one.kind))} for one in found.settlements],
+        lines=lines_of(document),
+        tax_note=in_tax_currency(document),
+        settlements=[
+            {
+                "row": one,
+                "label": _SETTLED.get(one.kind, words.plain(one.kind)),
+                "receipt": receipts.get(one.transaction_id) if one.kind == "payment" else None,
+            }
+            for one in found.settlements
+        ],
         events=[_event(one, document.currency) for one in reversed(found.events)],
         pay_url=url_for("tenant.add_funds_check", invoice=found.row.id) if found.row.due_minor > 0 else None,
         may_pay="billing.write" in account.permissions,
@@ -150,33 +151,6 @@ def title_of(found: InvoiceDetail) -> str:
 def _chips(state: str, kind: str) -> list[dict[str, str]]:
     chips = [query.chip("State", _STATE_WORDS[state], "state")] if state else []
     return chips + ([query.chip("Kind", _KINDS[kind], "kind")] if kind else [])
-
-
-def _line(line: Line) -> dict[str, Any]:
-    """A line as it is printed, with the URL of the rated lines behind it."""
-    base = Decimal(line.price_base_text)
-    per = line.unit if base == 1 else f"{filters.quantity(base, places=12)} {unit_words.units(line.unit)}"
-    beside = (
-        f"≈ {filters.quantity(Decimal(line.beside_text))} {unit_words.units(line.priced_unit)}"
-        if line.beside_text
-        else ""
-    )
-    return {
-        "line": line,
-        "quantity": f"{filters.quantity(Decimal(line.quantity_text), places=12)} {unit_words.units(line.unit, abs(Fraction(line.quantity_text)))}",
-        "beside": beside,
-        "price": Decimal(line.unit_price_text),
-        "per": per,
-        "tax": filters.percent(line.tax_rate_bp) if line.tax_category == "S" else CATEGORIES.get(line.tax_category, ""),
-        "evidence_url": _evidence_url(line),
-    }
-
-
-def _evidence_url(line: Line) -> str | None:
-    """Where a line leads: to the rated lines of its charge, or to the commitment that it sells or draws down."""
-    if line.charge_id:
-        return url_for("tenant.rated_lines", charge=line.charge_id)
-    return url_for("tenant.plan", _anchor="commitments") if line.contract_id else None
 
 
 def _event(event: EventRow, currency: str) -> dict[str, Any]:

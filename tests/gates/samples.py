@@ -141,6 +141,10 @@ _TENANT = {
     "/balance/plumbline_verify.py": answer("text/x-python"),
     "/balance/<transaction_id>": page("Payment received, transaction 4", transaction_id="transaction_id"),
     "/invoices": page("Invoices"),
+    "/invoices/preview": page("Running period"),
+    "/invoices/preview.pdf": answer("application/pdf"),
+    "/receipts": page("Receipts"),
+    "/receipts/<key>.pdf": answer("application/pdf", key="receipt_id"),
     "/invoices/<key>": page("Invoice INV-2026-000001", key="invoice_number"),
     "/invoices/<key>.pdf": answer("application/pdf", key="invoice_number"),
     "/invoices/<key>.<any(xml, ubl, csv):format>": answer("application/xml", key="invoice_number", format="=xml"),
@@ -169,6 +173,8 @@ _TENANT = {
 
 _TEAM = {
     "/settings/billing": page("Billing details"),
+    "/settings/tax": page("Tax profile"),
+    "/settings/tax/edit": page("Change the tax profile", send={"customer_kind": "business", "vat_id": "DE136695976"}),
     "/settings/billing/edit": page(
         "Change the billing details",
         send={
@@ -263,6 +269,45 @@ _OPERATOR = {
     ),
     "/operator/business": page("Business"),
     "/operator/business.csv": answer("text/csv"),
+    "/operator/tax": page("Tax"),
+    "/operator/tax/filing.csv": answer("text/csv"),
+    "/operator/tax/filing.manifest.json": answer(JSON),
+    "/operator/tax/<seller>/registrations/new": page(
+        "Record a registration",
+        seller="seller",
+        send={"scheme": "vat", "country": "DE", "number": "DE136695976", "valid_from": "2026-01-01"},
+    ),
+    "/operator/tax/<seller>/registrations/<registration_id>/end": page(
+        "End a registration",
+        seller="seller",
+        registration_id="registration_id",
+        send={"valid_until": "2030-12-31"},
+    ),
+    "/operator/tax/<seller>/rates/new": page(
+        "Ask for a rate",
+        seller="seller",
+        send={
+            "country": "CH",
+            "tax_name": "MWST",
+            "rate": "8.1",
+            "registration": "CHE123456788",
+            "valid_from": "2026-01-01",
+            "reason": "Published by the ESTV",
+        },
+    ),
+    "/operator/tax/<seller>/policy": page(
+        "Change the policy",
+        seller="seller",
+        send={"tax_provider": "own", "vat_check": "format", "tax_evidence_days": "60"},
+    ),
+    "/operator/accounts/<account_id>/tax": page("Tax of Calla Labs", account_id="account_id"),
+    "/operator/accounts/<account_id>/tax/override": page(
+        "Change the treatment", account_id="account_id", send={"category": "Z", "reason": "Zero-rated by law"}
+    ),
+    "/operator/accounts/<account_id>/tax/vat-id": page(
+        "Record a look of your own", account_id="account_id", send={"is_valid": "yes", "reason": "Letter"}, expects=422
+    ),
+    "/operator/accounts/<account_id>/tax/ask": act(account_id="account_id"),
     "/operator/accounts/<account_id>/plan": page("Plan and prices", account_id="account_id"),
     "/operator/accounts/<account_id>/commitments": page("Commitments", account_id="account_id"),
     "/operator/accounts/<account_id>/commitments/new": page(
