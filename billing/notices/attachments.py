@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from billing.invoicing.tables import InvoiceDocument, InvoiceHeader
 from billing.notices.topics import Topic
+from billing.payments import receipt_files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +49,15 @@ def _invoice(session: Session, invoice_id: str) -> Attachment | None:
     return Attachment(name=f"{row.number}.pdf", media_type="application/pdf", content=row.content)
 
 
+def _receipt(session: Session, receipt_id: str) -> Attachment | None:
+    found = receipt_files.find_pdf(session, receipt_id)
+    if found is None:
+        return None
+    return Attachment(name=found.file_name, media_type="application/pdf", content=found.content)
+
+
 _FINDERS: dict[str, Callable[[Session, str], Attachment | None]] = {
     "invoice_id": _invoice,
     "credit_note_id": _invoice,
+    "receipt_id": _receipt,
 }

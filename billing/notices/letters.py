@@ -163,7 +163,7 @@ def _of_approval(session: Session, payload: dict[str, Any]) -> dict[str, Any]:
 _FINDERS: dict[str, Callable[[Session, dict[str, Any]], dict[str, Any]]] = {
     "invoice_issued": _of_invoice,
     "invoice_reminder": _of_reminder,
-    "payment_received": _of_payment,
+    "receipt_issued": _of_payment,
     "refund": _of_refund,
     "access_changed": lambda _session, payload: {"changed": words.changed(str(_plain(payload["what"])))},
     "access_invitation": _of_link,

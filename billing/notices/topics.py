@@ -1,7 +1,7 @@
 """Every topic there is: whom it concerns, whether the portal lists it, and which e-mail tells it. A topic that is not here fails a test.
 
-One fact makes one mail: an invoice paid by card is told by the payment's, and an approved refund by the one that says it was made,
-which mostly follows within seconds.
+One fact makes one mail: a payment is told by its receipt, also where it pays an invoice, and an approved refund by the one that
+says it was made, which mostly follows within seconds.
 """
 
 from dataclasses import dataclass
@@ -80,10 +80,16 @@ _ALL = (
         name="payment.received",
         words="Payment received",
         audience="billing",
-        template="payment_received",
+        template=None,
         is_in_app=True,
     ),
-    Topic(name="receipt.issued", words="Receipt issued", audience="documents", template=None),
+    Topic(
+        name="receipt.issued",
+        words="Receipt issued",
+        audience="documents",
+        template="receipt_issued",
+        carries="receipt_id",
+    ),
     Topic(
         name="recipient.confirmation",
         words="Address to confirm",

@@ -32,7 +32,9 @@ _REFUND = {
 }
 
 
-def payload_of(topic: str, word: str = "Training", document_id: str = "drf_1") -> dict[str, Any]:
+def payload_of(
+    topic: str, word: str = "Training", document_id: str = "drf_1", receipt_id: str = "rct_1"
+) -> dict[str, Any]:
     """What an act of that topic hands over, with `word` wherever a person may have chosen the words."""
     money = {"amount_minor": 12_345, "currency": "USD"}
     invoice = {
@@ -56,6 +58,7 @@ def payload_of(topic: str, word: str = "Training", document_id: str = "drf_1") -
         },
         "credit_note.issued": {"credit_note_id": document_id, "invoice_id": "inv_1", "invoice_number": word, "number": word, **money},
         "credit_note.copy": {"credit_note_id": document_id, "invoice_id": "inv_1", "invoice_number": word, "number": word, **money},
+        "receipt.issued": {**money, "receipt_id": receipt_id, "number": word, "invoice_id": None},
         "recipient.confirmation": {"recipient_id": "rcp_1", "link_id": "rcp_1"},
         "payment.received": {**money, "invoice_id": None, "payment_id": "pmt_1", "payment_session_id": word},
     }  # fmt: skip
@@ -113,17 +116,17 @@ def peer() -> Iterator[SmtpServer]:
         yield running
 
 
-def tell_all(database: Database, account_id: str, document_id: str, word: str = "Training") -> None:
+def tell_all(database: Database, account_id: str, documents: tuple[str, str], word: str = "Training") -> None:
     for topic in TOPICS:
         of_account = not topic.startswith(("access.", "approval."))
-        world.tell(database, account_id if of_account else None, topic, payload_of(topic, word, document_id))
+        world.tell(database, account_id if of_account else None, topic, payload_of(topic, word, *documents))
 
 
-def _quietly_printed(database: Database) -> str:
-    """A printed document whose own notices are told already."""
-    document_id = world.printed(database)
+def _quietly_printed(database: Database) -> tuple[str, str]:
+    """A printed invoice and a printed receipt whose own notices are told already."""
+    made = world.printed(database), world.receipted(database)
     relay.deliver_due(database, now=NOW)
-    return document_id
+    return made
 
 
 MAILED = {
@@ -136,7 +139,7 @@ MAILED = {
     **dict.fromkeys(
         (
             "budget.crossed", "invoice.issued", "invoice.copy", "invoice.reminder", "credit_note.issued", "credit_note.copy",
-            "payment.received", "refund.requested", "refund.rejected",
+            "receipt.issued", "refund.requested", "refund.rejected",
             "refund.succeeded", "refund.failed",
         ),
         "owner0@calla.example.com",
@@ -145,8 +148,8 @@ MAILED = {
 
 
 def test_every_topic_reaches_its_readers_in_both_forms(database: Database, peer: SmtpServer) -> None:
-    document_id = _quietly_printed(database)
-    tell_all(database, prepare(database), document_id)
+    documents = _quietly_printed(database)
+    tell_all(database, prepare(database), documents)
     assert world.send(database, peer) == len(MAILED)
     with database.reading("jobs") as session:
         rows, _ = deliveries.list_deliveries(session, limit=100)
@@ -169,11 +172,11 @@ def test_every_topic_reaches_its_readers_in_both_forms(database: Database, peer:
 
 
 def test_what_people_call_things_is_text_in_every_mail(database: Database, peer: SmtpServer) -> None:
-    document_id = _quietly_printed(database)
+    documents = _quietly_printed(database)
     account_id = prepare(database)
     for word in HOSTILE:
         call(database, word)
-        tell_all(database, account_id, document_id, word)
+        tell_all(database, account_id, documents, word)
         peer.taken.clear()
         # A name with a control character, which no form lets through, is refused in the header To; whoever has no name yet is reached.
         expected = 2 if "\n" in word or "\x1b" in word else len(MAILED)
@@ -200,14 +203,14 @@ def require_harmless(one: Taken, word: str) -> None:
 
 
 def test_figures_and_days_are_written_as_the_reader_writes_them(database: Database, peer: SmtpServer) -> None:
-    document_id = _quietly_printed(database)
+    documents = _quietly_printed(database)
     account_id = world.account(database)
     with database.transaction("jobs") as session:
         session.execute(update(User).values(locale="de"))
         tenant_id = session.scalars(select(Tenant.id).where(Tenant.code == "calla")).one()
         other = world.person(session, "paul@calla.example.com", locale="fr")
         session.execute(insert(Membership), [{"user_id": other, "tenant_id": tenant_id, "role": "billing"}])
-    world.tell(database, account_id, "invoice.issued", payload_of("invoice.issued", "INV-1", document_id))
+    world.tell(database, account_id, "invoice.issued", payload_of("invoice.issued", "INV-1", *documents))
     assert world.send(database, peer) == 2
     written = {one.recipients[0]: one.message for one in peer.taken}
     assert "55.000,00 USD due on 05.12.2026" in written["owner0@calla.example.com"]["Subject"]

@@ -8,12 +8,14 @@ from sqlalchemy import insert, select
 
 from billing.accounts.tables import Membership, User
 from billing.catalog import onboarding
+from billing.invoicing.documents.receipt_tables import Receipt, ReceiptDocument
 from billing.invoicing.tables import InvoiceDocument
 from billing.kernel.ids import new_id
 from billing.notices import relay, sending
 from billing.notices.channels.port import Channel
 from billing.notices.channels.smtp import SmtpChannel, read_url
 from billing.notices.mail import Mailer
+from billing.payments import receipt_issue
 from billing.storage import correlation, outbox
 from billing.storage.database import Database
 from billing.storage.tables import Delivery
@@ -90,6 +92,21 @@ def printed(database: Database, code: str = "brine") -> str:
             )
         )
     return header.id
+
+
+def receipted(database: Database, code: str = "cress") -> str:
+    """A printed receipt of a payment of another account; its id."""
+    account_id = invoicing.open_account(database, code)
+    invoicing.top_up(database, account_id, 5_000)
+    with database.transaction("jobs") as session:
+        assert receipt_issue.issue_waiting(session, now=NOW, account_id=account_id) == 1
+        made = session.scalars(select(Receipt.id)).one()
+        session.add(
+            ReceiptDocument(
+                receipt_id=made, format="pdf", sha256=hashlib.sha256(PDF).hexdigest(), content=PDF, rendered_at=NOW
+            )
+        )
+    return made
 
 
 def tell(
