@@ -190,7 +190,7 @@ def sum_invoices(
     )
     return [
         InvoiceSum(currency=currency, kind=kind_of, count=count, payable_minor=int(minor), due_minor=int(due))
-        for currency, kind_of, count, minor, due in session.execute(grouped).tuples()
+        for currency, kind_of, count, minor, due in session.execute(grouped)
     ]
 
 

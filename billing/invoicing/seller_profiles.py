@@ -60,15 +60,12 @@ class SellerDetail:
 
 def list_sellers(session: Session) -> list[SellerRow]:
     """All sellers by code: (id, code, name, country, VAT id, IBAN, language, number of tenants' accounts)."""
-    counts = dict(
-        session.execute(
-            select(BillingAccount.seller_id, func.count())
-            .where(BillingAccount.kind != "house")
-            .group_by(BillingAccount.seller_id)
-        )
-        .tuples()
-        .all()
+    grouped = session.execute(
+        select(BillingAccount.seller_id, func.count())
+        .where(BillingAccount.kind != "house")
+        .group_by(BillingAccount.seller_id)
     )
+    counts = {row[0]: row[1] for row in grouped}
     return [
         SellerRow(
             id=seller.id,

@@ -52,7 +52,7 @@ def list_receipts(
     )
     if account_id is not None:
         statement = statement.where(ReceiptRow.billing_account_id == account_id)
-    return [_line(row, code, is_rendered) for row, code, is_rendered in session.execute(statement).tuples()]
+    return [_line(row, code, is_rendered) for row, code, is_rendered in session.execute(statement)]
 
 
 def count_receipts(session: Session, *, account_id: str | None = None) -> int:
@@ -68,21 +68,17 @@ def numbers_of(session: Session, transaction_ids: list[str]) -> dict[str, str]:
     rows = session.execute(
         select(ReceiptRow.transaction_id, ReceiptRow.number).where(ReceiptRow.transaction_id.in_(transaction_ids))
     )
-    return dict(rows.tuples().all())
+    return {row.transaction_id: row.number for row in rows}
 
 
 def get_receipt(session: Session, key: str, *, account_id: str | None = None) -> tuple[ReceiptLine, Receipt, str]:
     """A receipt by id or number with what it says and the hash of that. Raises NotFound, for another account's too."""
     found = _row(session, key, account_id)
-    code, is_rendered = (
-        session.execute(
-            select(BillingAccount.code, _is_rendered())
-            .join(ReceiptRow, ReceiptRow.billing_account_id == BillingAccount.id)
-            .where(ReceiptRow.id == found.id)
-        )
-        .tuples()
-        .one()
-    )
+    code, is_rendered = session.execute(
+        select(BillingAccount.code, _is_rendered())
+        .join(ReceiptRow, ReceiptRow.billing_account_id == BillingAccount.id)
+        .where(ReceiptRow.id == found.id)
+    ).one()
     return _line(found, code, is_rendered), receipts.from_snapshot(found.snapshot), found.snapshot_hash
 
 
