@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 
 from billing.assurance import bundle, bundle_facts
 from billing.assurance.bundle import Checkpoint, Party, Range, Selection
+from billing.invoicing.errors import NotReady
 from billing.invoicing.tables import InvoiceDocument, InvoiceHeader
-from billing.kernel.errors import Conflict, NotFound
+from billing.kernel.errors import NotFound
 from billing.rating import derivations, price_facts, scales
 from billing.rating.price_facts import PriceFacts
 from billing.rating.tables import Counter
@@ -62,14 +63,14 @@ class Evidence:
 
 
 def find(session: Session, *, key: str, account_id: str | None = None) -> Evidence:
-    """The issued document of an id or number, of one account or of any. Raises NotFound, Conflict(reason="not_rendered") before it has a file."""
+    """The issued document of an id or number, of one account or of any. Raises NotFound, NotReady before it has a file."""
     header = session.scalars(
         select(InvoiceHeader).where((InvoiceHeader.id == key) | (InvoiceHeader.number == key)).limit(1)
     ).first()
     if header is None or header.number is None or account_id not in (None, header.billing_account_id):
         raise NotFound(invoice=key[:60])
     if not session.scalars(select(InvoiceDocument.format).where(InvoiceDocument.invoice_id == header.id)).all():
-        raise Conflict(invoice=header.number, reason="not_rendered")
+        raise NotReady(invoice_id=header.id)
     return Evidence(document_id=header.id, account_id=header.billing_account_id, number=header.number)
 
 

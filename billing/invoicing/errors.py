@@ -81,6 +81,12 @@ class SettlementTooHigh(Refusal):
     code = "settlement_above_open"
 
 
+class NotReady(Conflict):
+    """A document's files are made within seconds of issue, and are not made yet. Fields: invoice_id."""
+
+    code = "document_not_ready"
+
+
 class RenderingFailed(Refusal):
     """Some documents could not be rendered in this run; they wait. Fields: invoice_ids, rendered_count, cause."""
 

@@ -8,9 +8,10 @@ from flask import Response
 from billing.accounts import names
 from billing.invoicing import invoices as documents
 from billing.invoicing.documents import files
+from billing.invoicing.errors import NotReady
 from billing.invoicing.invoices import InvoiceDetail as Detail
 from billing.invoicing.invoices import InvoiceRow
-from billing.kernel.errors import Conflict, Invalid, NotFound
+from billing.kernel.errors import Invalid, NotFound
 from billing.storage.database import Session
 from portal import errors, services
 from portal.api import answers, cursors, keys, parameters
@@ -19,12 +20,6 @@ from portal.api.schemas import Invoice, InvoicePage
 from portal.api.values import Money
 
 STATES = ("issued", "part_paid", "overdue", "paid", "credited")
-
-
-class NotReady(Conflict):
-    """The files are made within seconds of issue, and are not made yet."""
-
-    code = "document_not_ready"
 
 
 @keys.needs("billing.read")

@@ -346,6 +346,17 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         method="GET",
+        path="/billing/invoices/<invoice_id>/evidence.zip",
+        view=bundles.download_evidence,
+        tag="Invoices",
+        words="Its files, each line down to the usage, and the proof, as a zip file that anybody can verify offline",
+        query=("account",),
+        response=None,
+        problems=("document_not_ready", "chain_not_continued", "signing_key_unusable"),
+        mimetype="application/zip",
+    ),
+    Route(
+        method="GET",
         path="/billing/invoices/<invoice_id>.pdf",
         view=invoices.download_invoice,
         tag="Invoices",

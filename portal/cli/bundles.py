@@ -1,4 +1,4 @@
-"""`plumbline ledger export`: one account's statement as a bundle for strangers."""
+"""`plumbline ledger export` and `invoices bundle`: an account's statement, or one invoice's evidence, for strangers."""
 
 from datetime import datetime
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from billing.accounts import directory
-from billing.assurance import bundle
+from billing.assurance import bundle, evidence
 from billing.jobs import sealing
 from billing.kernel import clock
 from portal.cli import context, files
@@ -28,6 +28,23 @@ def export(account: str, from_text: str | None, to_text: str | None, output: Pat
         for chunk in bundle.stream(session, found, end, wanted):
             file.write(chunk)
     click.echo(f"{output}: {end.inclusion.head.chain_seq} transactions under root {end.inclusion.root.seq}")
+    click.echo(f"fingerprint of the key: {end.signer.fingerprint}")
+
+
+@click.command("bundle")
+@click.argument("key", metavar="ID|NUMBER")
+@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The zip file.")
+def invoice_bundle(key: str, output: Path) -> None:
+    """Write the evidence of an issued document: its files, each line down to its usage, and the proof; signs a fresh root first."""
+    database, keeping = context.database(), context.config().keeping()
+    with database.reading("jobs") as session:
+        of = evidence.find(session, key=key)
+        account = directory.get_account(session, of.account_id)
+    end = sealing.checkpoint(database, keeping, account_id=account.id, now=context.now(), actor=context.actor())
+    with database.reading("jobs") as session, files.replacing(str(output)) as file:
+        for chunk in evidence.stream(session, account, end, of):
+            file.write(chunk)
+    click.echo(f"{output}: {of.number} under root {end.inclusion.root.seq}")
     click.echo(f"fingerprint of the key: {end.signer.fingerprint}")
 
 

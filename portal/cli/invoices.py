@@ -16,7 +16,7 @@ from billing.jobs.context import JobContext
 from billing.kernel import money, periods
 from billing.kernel.errors import Invalid, NotFound, Refusal
 from portal import sentences
-from portal.cli import Failed, context
+from portal.cli import Failed, bundles, context
 from portal.cli.invoice_runs import correct, run
 from portal.cli.output import emit, with_format
 
@@ -33,6 +33,7 @@ def invoices_group() -> None:
 
 invoices_group.add_command(run)
 invoices_group.add_command(correct)
+invoices_group.add_command(bundles.invoice_bundle)
 
 
 @invoices_group.command()

@@ -15,6 +15,7 @@ _PAGES = (
     "verify",
     "invoices",
     "invoice_files",
+    "invoice_evidence",
     "invoice_preview",
     "receipts",
     "add_funds",

@@ -146,6 +146,9 @@ _TENANT = {
     "/receipts": page("Receipts"),
     "/receipts/<key>.pdf": answer("application/pdf", key="receipt_id"),
     "/invoices/<key>": page("Invoice INV-2026-000001", key="invoice_number"),
+    "/invoices/<key>/evidence.zip": Sample(
+        mimetype="application/zip", values={"key": "invoice_number"}, expects=409, leaves=ROOT
+    ),
     "/invoices/<key>.pdf": answer("application/pdf", key="invoice_number"),
     "/invoices/<key>.<any(xml, ubl, csv):format>": answer("application/xml", key="invoice_number", format="=xml"),
     "/add-funds": page("Add funds", send={"amount": "50.00"}),
@@ -394,6 +397,9 @@ _OPERATOR = {
     ),
     "/operator/invoices/<invoice_id>/send": act(invoice_id="invoice_id", send={"form_key": "once"}),
     "/operator/invoices/<invoice_id>": page("Draft for Calla Labs GmbH", invoice_id="draft_id"),
+    "/operator/invoices/<invoice_id>/evidence.zip": Sample(
+        mimetype="application/zip", values={"invoice_id": "invoice_id"}, leaves=ROOT
+    ),
     "/operator/invoices/<invoice_id>.pdf": answer("application/pdf", invoice_id="invoice_id"),
     "/operator/invoices/<invoice_id>.<any(xml, ubl, csv):format>": answer(
         "application/xml", invoice_id="invoice_id", format="=ubl"
@@ -547,6 +553,9 @@ _API = {
     "/api/v1/billing/invoices/<invoice_id>:void": act(invoice_id="invoice_id", expects=409),  # it is issued
     "/api/v1/billing/invoices/<invoice_id>/credit-notes": act(
         body={"reason": "Outage", "amount": {"amount_minor": 100, "currency": "USD"}}, invoice_id="invoice_id"
+    ),
+    "/api/v1/billing/invoices/<invoice_id>/evidence.zip": Sample(
+        mimetype="application/zip", values={"invoice_id": "invoice_id"}, expects=409, leaves=ROOT
     ),
     "/api/v1/billing/invoices/<invoice_id>.pdf": answer("application/pdf", invoice_id="invoice_id"),
     "/api/v1/billing/invoices/<invoice_id>.xml": answer("application/xml", invoice_id="invoice_id"),
