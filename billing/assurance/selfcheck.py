@@ -18,10 +18,12 @@ from billing.assurance.checks import (
     invoice_lines,
     invoices,
     lines,
+    numbers,
     payments,
     postings,
     prices,
     promos,
+    receipts,
     roots,
     terms,
     usage,
@@ -50,6 +52,7 @@ def run(
         (days.check, days.NAME),
         (postings.check, postings.NAME),
         (invoices.check, invoices.NAME),
+        (numbers.check, numbers.NAME),
         (invoice_lines.check, invoice_lines.NAME),
         (conversions.check, conversions.NAME),
         (commitments.check, commitments.NAME),
@@ -57,6 +60,7 @@ def run(
         (promos.check, promos.NAME),
         (terms.check, terms.NAME),
         (payments.check, payments.NAME),
+        (receipts.check, receipts.NAME),
     )
     tallies = []
     for done, (check, name) in enumerate(checks):

@@ -16,7 +16,7 @@ _LINE = (
     *("id", "seq", "charge_id", "description", "quantity_text", "unit", "unit_price_text", "amount_minor"),
     *("tax_category", "tax_rate_bp"),
 )
-_SINCE = ("contract_id",)  # said since there are commitments
+_SINCE = ("contract_id", "gross_minor")  # said since there are commitments, and prices that include tax
 _ALLOWANCE = ("seq", "kind", "grant_id", "reason", "tax_category", "tax_rate_bp", "amount_minor")
 _TAX = ("category", "rate_bp", "jurisdiction", "taxable_minor", "tax_minor", "reason")
 
@@ -81,7 +81,8 @@ def _is_held(header: Any, row: Any) -> bool:
         return True  # of the invoice that it corrects
     sign = -1 if header.takes_charges else 1
     is_own = row.draft_id == header.id
-    billed = sign * row.amount_minor if row.charged_minor is None else row.charged_minor
+    booked_minor = row.amount_minor if row.gross_minor is None else row.gross_minor
+    billed = sign * booked_minor if row.charged_minor is None else row.charged_minor
     return row.posted_minor == billed and is_own == (header.billed_again_by is None)
 
 
