@@ -7,8 +7,8 @@ from typing import Any
 from flask import g, request, url_for
 from werkzeug.wrappers import Response
 
-from billing.accounts import directory, listing
-from billing.kernel import clock
+from billing.accounts import directory, listing, names
+from billing.kernel import clock, money
 from billing.kernel.errors import Invalid, NotFound
 from billing.ledger import chart, entries, explorer, reversal, trial_balance
 from billing.ledger.entries import KINDS
@@ -56,8 +56,8 @@ def ledger_holders(currency: str, name: str) -> Response:
     query = Query()
     at = _instant(query, "at")
     with services.database().reading() as session:
-        name = _name(name)
-        rows = explorer.list_holders(session, name=name, currency=path_key(currency), at=at)
+        name, currency = _name(name), _currency(currency)
+        rows = explorer.list_holders(session, name=name, currency=currency, at=at)
     total = len(rows)
     page = max(1, min(query.page(), -(-total // _SIZE)))
     return htmx.render(
@@ -160,6 +160,13 @@ def _seller(session: Session, query: Query) -> tuple[str | None, list[tuple[str,
     code = query.choice("seller", [code for code, _ in choices], "")
     seller = directory.find_seller_by_code(session, code) if code else None
     return (seller.id if seller is not None else None), choices
+
+
+def _currency(code: str) -> str:
+    """A currency from the path. Raises NotFound for one that there is not."""
+    if code not in money.currencies():
+        raise NotFound(kind="currency", id=names.shown(code))
+    return code
 
 
 def _name(name: str) -> str:

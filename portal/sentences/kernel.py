@@ -3,6 +3,9 @@
 from portal.sentences.words import Sentence
 
 REASONS: dict[str, Sentence] = {
+    "no_such_file": lambda fields: (
+        f"{fields.get('words', '')} No file was made: correct the address, or go back to the page."
+    ),
     "naive_time": "The time has no zone: add Z or an offset such as +01:00, or declare a zone.",
     "not_an_instant": "The time cannot be read: write it as 2026-11-21T13:00:00Z.",
     "unknown_zone": "The time zone is not known: use a name such as Europe/Berlin.",

@@ -96,6 +96,7 @@ def balance_csv() -> Response:
     with services.database().reading() as session:
         held = balances.of_account(session, account.id)
         asked = _read(session, account, url, [one.currency for one in held], None)
+    url.refuse_unusable()
     rows = services.streamed(lambda session: export.statement_csv(session, account.id, asked.summary, kind=asked.kind))
     response = Response(rows, mimetype="text/csv")
     name = f"statement-{account.code}-{asked.summary.currency}.csv"

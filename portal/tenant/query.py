@@ -1,4 +1,5 @@
-"""What a page's URL says. The state of a page lives there: unknown parameters are ignored, invalid ones fall back with a notice."""
+"""What a page's URL says. The state of a page lives there: unknown parameters are ignored, invalid ones fall back with a notice,
+or refuse a file."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -7,6 +8,7 @@ from datetime import date
 from flask import abort, request
 
 from billing.accounts import names
+from billing.kernel.errors import Invalid
 from portal.navigation import url_with
 
 MAX_PAGE = 1_000_000
@@ -48,6 +50,12 @@ class Query:
             self.notices.append(f"“{names.shown(value)}” is not a date such as 2026-11-21: it was left out.")
             return None
         return found
+
+    def refuse_unusable(self) -> None:
+        """For a file, which has no place for notices: raise Invalid (no_such_file) where a parameter could not be used."""
+        if self.notices:
+            words = " ".join(f"{notice.rpartition(': ')[0] or notice}." for notice in self.notices)
+            raise Invalid(field="address", words=words, reason="no_such_file")
 
     def page(self) -> int:
         """The number of the page, from 1."""

@@ -90,6 +90,7 @@ def usage_cost() -> Response:
     with services.database().reading() as session:
         months = spending.months(session, account.id)
         asked = spending_asked.read(session, url, ranges.read(url, months, zone=account.zone, now=services.now()))
+        url.refuse_unusable()
         found = _spend(session, asked, asked.days)
     rows = spending_export.cost_csv(found, group_word=asked.group_word.lower())
     response = Response(rows, mimetype="text/csv")
@@ -104,6 +105,7 @@ def _wanted_file() -> tuple[AccountAccess, str, UsageFilter]:
     with services.database().reading() as session:
         months = spending.months(session, account.id)
         asked = spending_asked.read(session, url, ranges.read(url, months, zone=account.zone, now=services.now()))
+        url.refuse_unusable()
         wanted = records_filter(session, asked)
     return account, f"usage-{filters.slug(account.code)}-{asked.days.first_on}-to-{asked.days.last_on}.csv", wanted
 

@@ -70,6 +70,7 @@ def _wanted(url: Query, zone: str) -> tuple[Range, str]:
     if not {"from", "to", "period"} & set(request.args):
         return Range(), "all"
     days = ranges.read(url, (), zone=zone, now=services.now())
+    url.refuse_unusable()
     return Range(from_at=days.start_at, to_at=days.end_at), f"{days.first_on}-to-{days.last_on}"
 
 

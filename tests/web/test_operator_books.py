@@ -87,6 +87,8 @@ def test_from_an_account_one_comes_to_its_entries_and_from_an_entry_to_its_cause
     assert "No entries here" in none.text
     assert client.get("/operator/ledger/entries/house/USD/piggy_bank").status_code == 404
     assert client.get("/operator/ledger/holders/USD/piggy_bank").status_code == 404
+    for code in ("XXX", "usd", "WALLET"):
+        assert client.get(f"/operator/ledger/holders/{code}/wallet").status_code == 404
     assert client.get("/operator/ledger/transactions/txn_none").status_code == 404
 
 

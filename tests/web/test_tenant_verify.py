@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -61,3 +62,21 @@ def test_the_api_gives_the_same_file_and_says_when_nothing_is_new(
     backwards = {"from": "2026-11-01T00:00:00Z", "to": "2026-10-01T00:00:00Z"}
     refused = caller.get("/billing/statement/bundle", **backwards)
     assert problem(refused)[0] == 422
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_no_file_is_made_for_days_that_there_are_not(browser: Browser, database: Database) -> None:
+    account_id = world.open_account(database)
+    world.top_up(database, account_id, 100)
+    client = browser("calla")
+    for path in (
+        "/balance/bundle.zip?from=2016-13-01",
+        "/balance/statement.csv?to=yesterday",
+        "/usage.csv?from=2016-02-30",
+        "/usage.manifest.json?period=2016",
+        "/usage/cost.csv?from=2016-02-01&to=2016-01-01",
+    ):
+        answer = client.get(path)
+        assert answer.status_code == 422, path
+        assert "Content-Disposition" not in answer.headers
+        assert "No file was made" in answer.get_data(as_text=True)
