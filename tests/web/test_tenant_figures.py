@@ -73,7 +73,7 @@ def client(calla: Lived, browser: Callable[..., FlaskClient]) -> FlaskClient:
 def test_the_overview_says_how_things_stand(client: FlaskClient) -> None:
     page = Page(client.get("/"))
     assert operators.figures(page) == {
-        "Balance": "USD 38.80",
+        "Balance": "USD 39.86",
         "Available": "USD 38.80",
         "November 2026 so far": "USD 5.60",
         "Running now, per hour": "USD 2.80",
@@ -98,7 +98,7 @@ def test_the_balance_page_is_the_ledger(calla: Lived, client: FlaskClient) -> No
         -5454,
     )
     assert operators.figures(page) == {
-        "Balance": "USD 38.80",
+        "Balance": "USD 39.86",
         "Wallet": "USD 100.00",
         "Usage not invoiced yet": "USD −5.60",
         "Open invoices": "USD −54.54",
