@@ -12,8 +12,7 @@ def _money(fields: dict[str, Any], name: str) -> str:
 _NO_NUMBER = "The seller has neither a VAT id nor a tax number"
 # What a rule of EN 16931 means where master data can break it; every other is a figure that another contradicts.
 _RULES = {
-    "BR-06": "The seller's name says nothing",
-    "BR-07": "The buyer's name says nothing",
+    "BR-06": "The name of the seller or the buyer says nothing",
     "BR-CL-14": "The country of the seller or the buyer is not known",
     "BR-S-02": _NO_NUMBER,
     "BR-Z-02": _NO_NUMBER,

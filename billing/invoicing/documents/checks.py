@@ -35,8 +35,6 @@ def check(document: InvoiceDocument) -> None:
 
 def _check_parties(terms: Terms) -> None:
     seller, buyer = terms.seller, terms.buyer
-    _require("BR-06", bool(seller.name))
-    _require("BR-07", bool(buyer.name))
     for party in (seller, buyer):
         _require("BR-CL-14", party.country in codes.COUNTRIES)
     categories = {group.category for group in terms.taxes}
