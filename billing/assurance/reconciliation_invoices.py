@@ -16,6 +16,7 @@ ISSUING_KINDS = ("invoice_issue", "tax", "tax_inclusive", "commit_sale", "fx_con
 """Entry kinds by which a document puts its total on the receivable; every other movement of it settles or undoes."""
 
 _IS_ISSUED = InvoiceHeader.state == "issued"
+_BOOKED = func.coalesce(InvoiceLine.gross_minor, InvoiceLine.amount_minor)  # gross where prices include tax
 _TURNED = InvoiceHeader.kind == "credit_note"  # of charges of its own: its lines say what is given back
 
 
@@ -69,8 +70,8 @@ def charges_lines(session: Session, stage: Stage, scope: Scope) -> None:
             func.sum(
                 case(
                     (InvoiceLine.charged_minor.is_not(None), InvoiceLine.charged_minor),
-                    (_TURNED, -InvoiceLine.amount_minor),
-                    else_=InvoiceLine.amount_minor,
+                    (_TURNED, -_BOOKED),
+                    else_=_BOOKED,
                 )
             ).label("billed_minor"),
             func.min(func.coalesce(InvoiceLine.charged_currency, InvoiceHeader.currency)).label("billed_currency"),

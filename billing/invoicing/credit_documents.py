@@ -1,11 +1,12 @@
 """What a credit note says of the invoice that it corrects. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
 from billing.invoicing import credits, lines, numbers
-from billing.invoicing.documents.model import InvoiceDocument, Line, TaxCurrency
+from billing.invoicing.documents.model import Allowance, InvoiceDocument, Line, TaxCurrency
+from billing.invoicing.taxes import inclusive
 from billing.kernel.money import exponent
 from billing.kernel.rounding import half_up_fraction
 
@@ -24,10 +25,16 @@ def of_invoice(
     Parties, treatments and language are the invoice's own: a correction speaks of the supply as it was billed. Nobody pays it.
     """
     credited = [line for line in invoice.lines if figures.lines.get(line.id)]
-    returned = [
-        replace(one, seq=seq, amount_minor=figures.allowances[one.seq])
+    returned: Sequence[Allowance] = [
+        replace(one, seq=seq, amount_minor=figures.allowances[one.seq], gross_minor=None)
         for seq, one in enumerate((one for one in invoice.allowances if figures.allowances.get(one.seq)), start=1)
     ]
+    made: Sequence[Line] = [
+        _line(line, line_ids[line.id], figures, seq, invoice) for seq, line in enumerate(credited, start=1)
+    ]
+    if figures.inclusive is not None:
+        nets = {(each.treatment.category, each.treatment.rate_bp): each.taxable_minor for each in figures.groups}
+        made, returned = inclusive.netted(made, returned, nets)
     return replace(
         invoice,
         id=note_id,
@@ -42,9 +49,7 @@ def of_invoice(
         corrects_number=invoice.number,
         corrects_on=invoice.issued_on,
         reason=reason,
-        lines=tuple(
-            _line(line, line_ids[line.id], figures, seq, invoice) for seq, line in enumerate(credited, start=1)
-        ),
+        lines=tuple(made),
         taxes=tuple(lines.of_group(group) for group in figures.groups),
         allowances=tuple(returned),
         allowance_minor=sum(one.amount_minor for one in returned),

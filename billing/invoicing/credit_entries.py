@@ -50,6 +50,9 @@ def of(
     sources = _sources(figures, billed, revenue_of)
     returned = _commit_returns(note_id, figures, billed, sources, currency, revenue_of)
     returned += _allowance_returns(note_id, figures, allowances, sources, currency)
+    if figures.inclusive is not None:
+        made = _to_tenant(note_id, sources, to_receivable_minor, currency)
+        return [*returned, *made, *_inclusive(note_id, figures.inclusive, currency)]
     for group in figures.groups:
         source = _Source(name=f"tax:{group.treatment.jurisdiction}")
         sources[source] = sources.get(source, 0) + group.tax_minor
@@ -69,6 +72,21 @@ def of(
         made = [_entry("rounding", "wallet", "rounding", -cent, currency, detail)]
     made = _to_tenant(note_id, sources, to_receivable_minor, currency) + made
     return [*returned, *made]
+
+
+def _inclusive(note_id: str, parts: Sequence[credits.InclusivePart], currency: str) -> list[Entry]:
+    """Where prices include tax: tax and rounding that were taken out of revenue go back into it (tax_inclusive, rounding)."""
+    made, detail = [], {"credit_note": note_id}
+    for part in parts:
+        revenue = f"revenue:{part.family}"
+        for kind, name, minor in (
+            ("tax_inclusive", f"tax:{part.jurisdiction}", part.tax_minor),
+            ("rounding", "rounding", part.rounding_minor),
+        ):
+            if minor:
+                sides = (name, revenue) if minor > 0 else (revenue, name)
+                made.append(_entry(kind, *sides, abs(minor), currency, detail))
+    return made
 
 
 def _revenue(family: str | None) -> str:

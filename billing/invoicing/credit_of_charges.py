@@ -11,6 +11,7 @@ from billing.invoicing.documents import model, page
 from billing.invoicing.documents.model import InvoiceDocument
 from billing.invoicing.errors import DraftOutdated
 from billing.invoicing.tables import InvoiceHeader
+from billing.invoicing.taxes import inclusive
 from billing.kernel.clock import get_zone
 from billing.kernel.money import Money
 from billing.ledger import book
@@ -94,8 +95,11 @@ def entries(document: InvoiceDocument) -> list[Entry]:
 
     A tax below zero, where another rate outweighs it, takes its part back from where the others go.
     """
-    sources = {"unbilled": document.net_minor}
-    for group in document.taxes:
+    if document.prices_include_tax:
+        sources, groups = {"unbilled": document.payable_minor}, ()
+    else:
+        sources, groups = {"unbilled": document.net_minor}, document.taxes
+    for group in groups:
         sources[f"tax:{group.jurisdiction}"] = sources.get(f"tax:{group.jurisdiction}", 0) + group.tax_minor
     detail = {"credit_note": document.id}
     place = "receivable" if document.to_receivable_minor else "wallet"
@@ -110,7 +114,24 @@ def entries(document: InvoiceDocument) -> list[Entry]:
         for target, part in (("receivable", first), ("wallet", max(0, minor) - first)):
             if part > 0:
                 made.append(_entry(name, target, part, document.currency, detail))
-    return made
+    return [*made, *_inclusive(document, detail)]
+
+
+def _inclusive(document: InvoiceDocument, detail: dict[str, str]) -> list[Entry]:
+    """Where prices include tax: tax and rounding go back into revenue, as they were taken out of it."""
+    if not document.prices_include_tax:
+        return []
+    return [
+        Entry(
+            kind=kind,
+            debit=credit if minor > 0 else debit,
+            credit=debit if minor > 0 else credit,
+            amount=Money(minor=abs(minor), currency=document.currency),
+            detail=detail,
+        )
+        for kind, debit, credit, minor in inclusive.postings(document)
+        if minor and kind != "invoice_issue"
+    ]
 
 
 def _entry(debit: str, credit: str, minor: int, currency: str, detail: dict[str, str]) -> Entry:

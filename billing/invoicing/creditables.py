@@ -22,7 +22,9 @@ def read(
     limit = contracts.left_minor(session, contract) if contract is not None else None
     notes = notes_of(header.id)
     by_line = session.execute(
-        select(InvoiceLine.corrects_line_id, func.sum(InvoiceLine.amount_minor))
+        select(
+            InvoiceLine.corrects_line_id, func.sum(func.coalesce(InvoiceLine.gross_minor, InvoiceLine.amount_minor))
+        )
         .where(InvoiceLine.invoice_id.in_(notes))
         .group_by(InvoiceLine.corrects_line_id)
     ).all()
@@ -44,7 +46,7 @@ def read(
             credits.CreditableLine(
                 line_id=line.id,
                 treatment=treatments[line.tax_category, line.tax_rate_bp],
-                amount_minor=line.amount_minor,
+                amount_minor=line.booked_minor,
                 credited_minor=credited.get(line.id, 0),
                 family=line.family or "",
                 covers=line.covers,
@@ -57,14 +59,15 @@ def read(
             credits.CreditableAllowance(
                 seq=one.seq,
                 treatment=treatments[one.tax_category, one.tax_rate_bp],
-                amount_minor=one.amount_minor,
+                amount_minor=one.booked_minor,
                 returned_minor=back.get((one.kind, one.grant_id, one.reason, one.tax_category, one.tax_rate_bp), 0),
             )
             for one in invoice.allowances
         ],
         tax_minor={treatments[group.category, group.rate_bp]: group.tax_minor for group in invoice.taxes},
         credited_tax_minor={treatments[category, rate_bp]: int(amount) for category, rate_bp, amount in by_group},
-        rounding_before_minor=int(rounding or 0),
+        rounding_before_minor=0 if invoice.prices_include_tax else int(rounding or 0),
+        includes_tax=invoice.prices_include_tax,
     )
 
 
@@ -87,7 +90,7 @@ def _returned(session: Session, notes: Select[tuple[str]]) -> dict[tuple[Any, ..
         InvoiceAllowance.tax_rate_bp,
     )
     rows = session.execute(
-        select(*key, func.sum(InvoiceAllowance.amount_minor))
+        select(*key, func.sum(func.coalesce(InvoiceAllowance.gross_minor, InvoiceAllowance.amount_minor)))
         .where(InvoiceAllowance.invoice_id.in_(notes))
         .group_by(*key)
     ).all()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from billing.invoicing import tax
 from billing.invoicing.errors import CreditTooHigh
+from billing.invoicing.taxes import inclusive
 from billing.kernel.rounding import half_up, largest_remainder
 
 
@@ -60,6 +61,7 @@ class Creditable:
     credited_tax_minor: Mapping[tax.Treatment, int]
     allowances: Sequence[CreditableAllowance] = ()
     rounding_before_minor: int = 0
+    includes_tax: bool = False  # amounts are gross, as the books hold them; nothing is left over between credits
 
     @property
     def rest_minor(self) -> int:
@@ -74,6 +76,8 @@ class Creditable:
     def group_rest_minor(self, treatment: tax.Treatment) -> int:
         """Gross rest of one group, before roundings."""
         net_minor = self.net_rest_minor(treatment)
+        if self.includes_tax:
+            return net_minor
         return net_minor + _group_tax(self, treatment, net_minor)
 
     def net_rest_minor(self, treatment: tax.Treatment) -> int:
@@ -81,6 +85,16 @@ class Creditable:
         lines = sum(line.rest_minor for line in self.lines if line.treatment == treatment)
         allowed = [one.amount_minor - one.returned_minor for one in self.allowances if one.treatment == treatment]
         return lines - sum(allowed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InclusivePart:
+    """What a family's revenue gets back of the tax and the rounding that were taken out of its gross."""
+
+    family: str
+    jurisdiction: str
+    tax_minor: int
+    rounding_minor: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +112,9 @@ class Credit:
     rounding_minor: int
     covers: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     allowances: Mapping[int, int] = field(default_factory=dict)
+    inclusive: Sequence["InclusivePart"] | None = (
+        None  # where prices include tax: `lines` and `allowances` are gross then
+    )
 
     @property
     def payable_minor(self) -> int:
@@ -201,7 +218,8 @@ def _within(
     while low < high:
         middle = (low + high + 1) // 2
         net_minor = _net(invoice, treatment, spread(middle))
-        if net_minor + _group_tax(invoice, treatment, net_minor) <= gross_minor:
+        added_minor = 0 if invoice.includes_tax else _group_tax(invoice, treatment, net_minor)
+        if net_minor + added_minor <= gross_minor:
             low = middle
         else:
             high = middle - 1
@@ -277,6 +295,8 @@ def _part(taken_minor: int, so_far_minor: int, whole_minor: int) -> int:
 def _credit(invoice: Creditable, chosen: Mapping[str, int], *, payable_minor: int | None = None) -> Credit:
     if not chosen and payable_minor is None:
         raise CreditTooHigh(requested_minor=0, creditable_minor=invoice.rest_minor, currency=invoice.currency)
+    if invoice.includes_tax:
+        return _credit_gross(invoice, chosen)
     returned = _returned(invoice, chosen)
     lines = dict(chosen) | {line_id: -sum(families.values()) for line_id, families in returned.covers.items()}
     groups = []
@@ -302,3 +322,62 @@ def _credit(invoice: Creditable, chosen: Mapping[str, int], *, payable_minor: in
         covers=returned.covers,
         allowances=returned.allowances,
     )
+
+
+def _credit_gross(invoice: Creditable, chosen: Mapping[str, int]) -> Credit:
+    """The credit where prices include tax: net and tax of all credited so far, less those of what was credited before."""
+    returned = _returned(invoice, chosen)
+    groups: list[tax.Group] = []
+    parts: list[InclusivePart] = []
+    payable_minor = 0
+    for treatment in invoice.tax_minor:
+        gross_minor = _net(invoice, treatment, chosen)
+        before_minor = _credited_gross(invoice, treatment)
+        if not gross_minor and not any(
+            line.line_id in chosen for line in invoice.charges if line.treatment == treatment
+        ):
+            continue
+        payable_minor += gross_minor
+        net_before, tax_before, _ = inclusive.split(before_minor, treatment.rate_bp)
+        net_after, tax_after, _ = inclusive.split(before_minor + gross_minor, treatment.rate_bp)
+        groups.append(
+            tax.Group(treatment=treatment, taxable_minor=net_after - net_before, tax_minor=tax_after - tax_before)
+        )
+        parts += _revenue_parts(invoice, treatment, chosen, before_minor, before_minor + gross_minor)
+    net_minor, tax_minor = sum(group.taxable_minor for group in groups), sum(group.tax_minor for group in groups)
+    return Credit(
+        lines=dict(chosen),
+        groups=groups,
+        net_minor=net_minor,
+        tax_minor=tax_minor,
+        rounding_minor=payable_minor - net_minor - tax_minor,
+        allowances=returned.allowances,
+        inclusive=parts,
+    )
+
+
+def _credited_gross(invoice: Creditable, treatment: tax.Treatment) -> int:
+    lines = sum(line.credited_minor for line in invoice.lines if line.treatment == treatment)
+    return lines - sum(one.returned_minor for one in invoice.allowances if one.treatment == treatment)
+
+
+def _revenue_parts(
+    invoice: Creditable, treatment: tax.Treatment, chosen: Mapping[str, int], before_minor: int, after_minor: int
+) -> list[InclusivePart]:
+    before: dict[str, int] = {}
+    after: dict[str, int] = {}
+    for line in invoice.lines:
+        if line.treatment == treatment:
+            before[line.family] = before.get(line.family, 0) + line.credited_minor
+            after[line.family] = after.get(line.family, 0) + line.credited_minor + chosen.get(line.line_id, 0)
+    given = inclusive.revenue_parts(before, before_minor, treatment.rate_bp)
+    now = inclusive.revenue_parts(after, after_minor, treatment.rate_bp)
+    return [
+        InclusivePart(
+            family=family,
+            jurisdiction=treatment.jurisdiction,
+            tax_minor=now[family][0] - given[family][0],
+            rounding_minor=now[family][1] - given[family][1],
+        )
+        for family in sorted(now)
+    ]

@@ -18,7 +18,18 @@ from flask import Flask
 from PIL import Image
 from sqlalchemy import select
 
-from billing.accounts import directory, invitations, keys, links, logos, permissions, recipients, resets, users
+from billing.accounts import (
+    directory,
+    invitations,
+    keys,
+    links,
+    logos,
+    permissions,
+    recipients,
+    registrations,
+    resets,
+    users,
+)
 from billing.accounts.tables import Seller
 from billing.assurance import audit_log, reconciliation, reconciliation_findings
 from billing.assurance.reconciliation_tally import Scope, Stage
@@ -415,5 +426,6 @@ def _reconciled(database: Database, ids: dict[str, str]) -> dict[str, str]:
         "reconciliation_run_id": run_id,
         "finding_id": finding.id,
         "seller": seller.code,
+        "registration_id": registrations.list_of(session, seller.id)[0].id,
         "fx_snapshot": snapshot.id,
     }

@@ -90,31 +90,34 @@ def families(gross: Mapping[str, int], minor: int) -> dict[str, int]:
     return dict(zip(names, largest_remainder(minor, weights), strict=True))
 
 
+def revenue_parts(gross: Mapping[str, int], group_minor: int, rate_bp: int) -> dict[str, tuple[int, int]]:
+    """{family: (tax, rounding)} of one VAT group's gross `group_minor`, `gross` being that of its lines by family; the cent left over
+    is the largest family's."""
+    if not gross:
+        return {}
+    _, tax_minor, cent = split(group_minor, rate_bp)
+    taken = families(gross, tax_minor + cent)
+    largest = max(sorted(gross), key=lambda name: gross[name])
+    return {name: (minor - cent, cent) if name == largest else (minor, 0) for name, minor in taken.items()}
+
+
 def postings(document: InvoiceDocument) -> list[tuple[str, str, str, int]]:
     """(kind, debit, credit, minor units) of an invoice whose prices include tax: gross, tax out of revenue, the cent left over."""
     wanted = [("invoice_issue", "receivable", "unbilled", document.payable_minor)]
     for group in document.taxes:
-        gross = gross_by_family(document, (group.category, group.rate_bp))
-        taken = families(gross, group.tax_minor + group_rounding(document, (group.category, group.rate_bp)))
-        cent = group_rounding(document, (group.category, group.rate_bp))
-        if cent:
-            largest = max(sorted(gross), key=lambda name: gross[name])
-            taken[largest] -= cent
-            wanted.append(("rounding", "revenue:" + largest, "rounding", cent))
-        wanted += [
-            ("tax_inclusive", f"revenue:{family}", f"tax:{group.jurisdiction}", minor)
-            for family, minor in taken.items()
-        ]
+        key = (group.category, group.rate_bp)
+        parts = revenue_parts(gross_by_family(document, key), group_gross(document, key), group.rate_bp)
+        for family, (tax_minor, cent) in parts.items():
+            wanted.append(("rounding", f"revenue:{family}", "rounding", cent))
+            wanted.append(("tax_inclusive", f"revenue:{family}", f"tax:{group.jurisdiction}", tax_minor))
     return wanted
 
 
-def group_rounding(document: InvoiceDocument, group: VatGroup) -> int:
-    """What is left of a group's gross after its net and its tax (its share of BT-114)."""
-    gross_minor = sum(
-        line.booked_minor for line in document.lines if (line.tax_category, line.tax_rate_bp) == group
-    ) - sum(one.booked_minor for one in document.allowances if (one.tax_category, one.tax_rate_bp) == group)
-    found = next(each for each in document.taxes if (each.category, each.rate_bp) == group)
-    return gross_minor - found.taxable_minor - found.tax_minor
+def group_gross(document: InvoiceDocument, group: VatGroup) -> int:
+    """Gross of one VAT group: lines less allowances."""
+    charged = [line.booked_minor for line in document.lines if (line.tax_category, line.tax_rate_bp) == group]
+    allowed = [one.booked_minor for one in document.allowances if (one.tax_category, one.tax_rate_bp) == group]
+    return sum(charged) - sum(allowed)
 
 
 def gross_by_family(document: InvoiceDocument, group: VatGroup) -> dict[str, int]:
