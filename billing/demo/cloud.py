@@ -11,10 +11,10 @@ from functools import partial
 
 from sqlalchemy.orm import Session
 
-from billing.accounts import directory, users
-from billing.catalog import onboarding
+from billing.accounts import currencies, directory, users
+from billing.catalog import bootstrap, onboarding
 from billing.controls import budgets
-from billing.demo import settling
+from billing.demo import rates, settling
 from billing.demo.settling import Cloud
 from billing.demo.tenants import PASSWORD, PEOPLE, TENANTS, Tenant
 from billing.demo.timeline import Run, half_shape_of, months_until, runs, shape_of, stored_gib_on
@@ -25,6 +25,7 @@ from billing.metering import accrual, allocations, ingest
 from billing.metering.sources.port import EventFacts
 from billing.payments.providers.port import Provider
 from billing.rating import up_to_date
+from billing.reference import fx_rates
 from billing.storage.database import Database
 from billing.storage.tables import Setting
 
@@ -56,6 +57,7 @@ def load(
     months = months_until(now, _MONTHS)
     account_ids = _open_accounts(database, months[0])
     people = _people(database, months[0].start_at)
+    _rates(database, months[0].start_at, now)
     cloud = Cloud(database=database, providers=providers, account_ids=account_ids, people=people, now=now)
     for number, month in enumerate(months):
         progress(f"living through {periods.label_of(month.start_at, 'month', 'UTC')}")
@@ -72,6 +74,16 @@ def load(
     with database.transaction("jobs") as session:
         session.add(Setting(name=_LOADED, value=now.isoformat(), updated_at=now))
     return True
+
+
+def _rates(database: Database, first_at: datetime, now: datetime) -> None:
+    """Rates for every day of the demo, and the Irish seller's VAT in euros (BT-111): its books are in dollars."""
+    with database.transaction("jobs") as session:
+        made = rates.table((first_at - timedelta(days=10)).date(), now.date())
+        fx_rates.import_table(session, made, now=first_at, actor="demo", source=rates.SOURCE)
+        currencies.set_tax_currency(
+            session, now=first_at, seller_code=bootstrap.SELLER.code, currency="EUR", actor="demo"
+        )
 
 
 def sign_ins() -> list[SignIn]:
