@@ -99,6 +99,7 @@ def create_tenant_account(
     currency: str = "USD",
     zone: str = "UTC",
     policy: str = "postpaid",
+    prices_include_tax: bool = False,
     profile: ProfileFacts | None = None,
     actor: str = "system",
 ) -> BillingAccount:
@@ -129,6 +130,7 @@ def create_tenant_account(
         currency=currency,
         zone=zone,
         policy=policy,
+        prices_include_tax=prices_include_tax,
         created_at=now,
     )
     _add_account(session, account)

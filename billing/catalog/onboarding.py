@@ -20,6 +20,7 @@ def open_account(
     currency: str = "USD",
     zone: str = "UTC",
     policy: str = "postpaid",
+    prices_include_tax: bool = False,
     profile: ProfileFacts | None = None,
     plan_code: str = plans.DEFAULT_CODE,
     actor: str = "system",
@@ -37,6 +38,7 @@ def open_account(
         currency=currency,
         zone=zone,
         policy=policy,
+        prices_include_tax=prices_include_tax,
         profile=profile,
         actor=actor,
     )

@@ -47,6 +47,7 @@ def store(
                 amount_minor=line.amount_minor,
                 tax_category=line.tax_category,
                 tax_rate_bp=line.tax_rate_bp,
+                gross_minor=line.gross_minor,
                 issued_at=note.issued_at,
             )
         )
@@ -102,6 +103,7 @@ def _header(
         total_minor=document.total_minor,
         prepaid_minor=0,
         rounding_minor=document.rounding_minor,
+        prices_include_tax=document.prices_include_tax,
         reason=document.reason,
         drafted_at=now,
         approved_at=now,

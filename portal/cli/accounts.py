@@ -40,10 +40,18 @@ def list_accounts(form: str) -> None:
     "--zone", default="UTC", show_default=True, help="Time zone of the billing months, such as Europe/Berlin."
 )
 @click.option("--policy", type=click.Choice(["prepaid", "postpaid"]), default="postpaid", show_default=True)
-def create(code: str, name: str | None, currency: str, zone: str, policy: str) -> None:
+@click.option("--prices-include-tax", is_flag=True, help="What is charged includes tax, for the life of the account.")
+def create(code: str, name: str | None, currency: str, zone: str, policy: str, prices_include_tax: bool) -> None:
     """Open a tenant's billing account named CODE, on the default plan."""
     with context.database().transaction("jobs") as session:
         account = onboarding.open_account(
-            session, now=context.now(), code=code, name=name, currency=currency, zone=zone, policy=policy
+            session,
+            now=context.now(),
+            code=code,
+            name=name,
+            currency=currency,
+            zone=zone,
+            policy=policy,
+            prices_include_tax=prices_include_tax,
         )
         click.echo(account.id)

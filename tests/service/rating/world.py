@@ -44,6 +44,7 @@ def open_account(
     code: str = "acme",
     zone: str = "UTC",
     plan_from: datetime = plans.ALWAYS,
+    prices_include_tax: bool = False,
 ) -> str:
     """A billing account on the default plan, or on a plan of the given price book's own; its id."""
     with database.transaction("jobs") as session:
@@ -53,7 +54,9 @@ def open_account(
             plan = f"{loaded.code}-plan"
             if plans.find_plan(session, plan) is None:
                 plans.create_plan(session, now=NOW, code=plan, name=plan, book_code=loaded.code, valid_from=plan_from)
-        return onboarding.open_account(session, now=NOW, code=code, zone=zone, plan_code=plan).id
+        return onboarding.open_account(
+            session, now=NOW, code=code, zone=zone, plan_code=plan, prices_include_tax=prices_include_tax
+        ).id
 
 
 def book(

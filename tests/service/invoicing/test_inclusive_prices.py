@@ -1,0 +1,126 @@
+"""Prices that include tax, from usage to the ledger and back: the books hold gross, the document says net, tax and the cent."""
+
+from dataclasses import replace
+from datetime import date
+
+from sqlalchemy import select
+
+from billing.accounts import directory, profiles
+from billing.accounts.tax_tables import ManualRate
+from billing.assurance import reconciliation
+from billing.invoicing import credit_notes, drafts, issue
+from billing.invoicing.documents import model
+from billing.invoicing.tables import InvoiceHeader
+from billing.invoicing.taxes import filing
+from billing.ledger.tables import LedgerEntry
+from billing.storage.database import Database
+from tests.service.invoicing import world
+from tests.service.invoicing.terms_world import gift
+from tests.service.invoicing.world import NOW, Use
+from tests.service.rating import world as rating_world
+
+SWITZERLAND = replace(world.GERMANY, country="CH", city="Zürich", postcode="8001")
+
+
+def _open(database: Database, *, rate_bp: int = 400) -> str:
+    """An account whose prices include a tax of that rate, at a cent a query."""
+    own = rating_world.book("per_unit", code="gross", unit_price="0.01")
+    account_id = rating_world.open_account(database, book=own, code="calla", prices_include_tax=True)
+    with database.transaction("jobs") as session:
+        profiles.update_profile(session, now=NOW, account_id=account_id, facts=SWITZERLAND)
+        session.add(
+            ManualRate(
+                id="tmr_1",
+                seller_id=directory.get_account(session, account_id).seller_id,
+                country="CH",
+                tax_name="MWST",
+                rate_bp=rate_bp,
+                registration="CHE123456788",
+                valid_from=date(2026, 1, 1),
+                approval_id="apr_1",
+                recorded_at=NOW,
+                recorded_by="usr_otto",
+            )
+        )
+    return account_id
+
+
+def _entries(database: Database, header: InvoiceHeader) -> list[tuple[str, str, str, int]]:
+    with database.reading("jobs") as session:
+        rows = session.scalars(
+            select(LedgerEntry).where(LedgerEntry.transaction_id == header.transaction_id).order_by(LedgerEntry.seq)
+        ).all()
+    return [
+        (row.kind, row.debit_account_id.split("/")[-2], row.credit_account_id.split("/")[-2], row.amount_minor)
+        for row in rows
+    ]
+
+
+def _ties(database: Database) -> None:
+    """Filing and ledger agree, and reconciliation finds nothing."""
+    with database.reading("jobs") as session:
+        found = filing.file(session, directory.first_seller(session), "2026-11")
+        compared = reconciliation.compare(session, now=NOW)
+    assert found.rows
+    assert not found.differences
+    assert not compared.found
+
+
+def test_299_at_4_percent_is_issued_as_288_net_12_tax_and_a_cent_less_and_credited_to_nothing(
+    database: Database,
+) -> None:
+    account_id = _open(database)
+    world.used(database, account_id, Use(299))
+    header = world.issued(database, account_id)
+    document = model.from_snapshot(header.snapshot or {})
+    assert (header.net_minor, header.tax_minor, header.total_minor, header.rounding_minor) == (288, 12, 300, -1)
+    assert (document.payable_minor, document.due_minor, header.payable_minor) == (299, 299, 299)
+    assert [(line.amount_minor, line.gross_minor) for line in document.lines] == [(288, 299)]
+    assert _entries(database, header) == [
+        ("invoice_issue", "receivable", "unbilled", 299),
+        ("rounding", "rounding", "revenue:analytics", 1),
+        ("tax_inclusive", "revenue:analytics", "tax:CH", 12),
+    ]
+    assert world.balance(database, account_id).receivable_minor == -299
+    _ties(database)
+    for amount in (100, 99):
+        with database.transaction() as session:
+            credit_notes.credit(
+                session, now=NOW, invoice_id=header.id, amount_minor=amount, reason="Slow", actor="usr_ann"
+            )
+    with database.transaction() as session:
+        last = credit_notes.credit(session, now=NOW, invoice_id=header.id, full=True, reason="Slow", actor="usr_ann")
+    assert last.payable_minor == 100
+    with database.reading("jobs") as session:
+        notes = session.scalars(select(InvoiceHeader).where(InvoiceHeader.kind == "credit_note")).all()
+    sums = [sum(getattr(note, name) for note in notes) for name in ("net_minor", "tax_minor", "rounding_minor")]
+    assert sums == [288, 12, -1]
+    assert world.balance(database, account_id).balance_minor == 0
+    _ties(database)
+
+
+def test_gift_and_discount_are_taken_off_the_gross_and_come_back_with_it(database: Database) -> None:
+    account_id = _open(database, rate_bp=810)
+    gift(database, account_id, 2_000)
+    world.used(database, account_id, Use(13_000))
+    draft_id = world.draft(database, account_id)
+    with database.transaction() as session:
+        drafts.discount(session, now=NOW, draft_id=draft_id, amount_minor=500, reason="Delay", actor="usr_ann")
+        drafts.approve(session, now=NOW, draft_id=draft_id, actor="usr_ann")
+    with database.transaction() as session:
+        header = issue.issue(session, now=NOW, draft_id=draft_id, actor="usr_ann")
+    document = model.from_snapshot(header.snapshot or {})
+    # 130.00 - 5.00 - 20.00 = 105.00 gross; / 1.081 = 97.13 net; 7.87 tax
+    assert (document.payable_minor, header.net_minor, header.tax_minor, header.rounding_minor) == (
+        10_500,
+        9_713,
+        787,
+        0,
+    )
+    assert sorted(one.gross_minor or 0 for one in document.allowances) == [500, 2_000]
+    _ties(database)
+    with database.transaction() as session:
+        credit_notes.credit(session, now=NOW, invoice_id=header.id, full=True, reason="Wrong", actor="usr_ann")
+    balance = world.balance(database, account_id)
+    assert (balance.receivable_minor, balance.promo_minor, balance.wallet_minor) == (0, 2_000, 0)
+    _ties(database)
