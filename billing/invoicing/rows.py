@@ -2,14 +2,19 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import cast
 
-from sqlalchemy import delete, update
+from sqlalchemy import Table, delete, update
 from sqlalchemy.orm import Session
 
 from billing.invoicing import conversion
 from billing.invoicing.documents.model import Allowance, InvoiceDocument, Line, Tax
 from billing.invoicing.tables import InvoiceAllowance, InvoiceHeader, InvoiceLine, InvoiceTax
 from billing.rating.periods import ChargeToInvoice
+from billing.storage import bulk
+
+_LINES = cast(Table, InvoiceLine.__table__)
+_LINE_COLUMNS = tuple(column.name for column in _LINES.columns)
 
 
 def of_line(header: InvoiceHeader, line: Line, charge: ChargeToInvoice | None = None) -> InvoiceLine:
@@ -125,7 +130,9 @@ def store_draft(
     )
     session.add(header)
     session.flush()  # lines and taxes refer to it
-    session.add_all(of_line(header, line, charges.get(line.charge_id or "")) for line in document.lines)
+    made = (of_line(header, line, charges.get(line.charge_id or "")) for line in document.lines)
+    values = (tuple(getattr(row, name) for name in _LINE_COLUMNS) for row in made)
+    bulk.insert_rows(session, _LINES, _LINE_COLUMNS, values)
     session.add_all(of_tax(header, group) for group in document.taxes)
     session.add_all(of_allowance(header, one) for one in document.allowances)
     return header

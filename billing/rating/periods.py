@@ -15,6 +15,8 @@ from billing.kernel.ids import new_id
 from billing.rating.errors import ChargeClosed, UnpostedLines
 from billing.rating.tables import BillingPeriod, Charge, Counter
 
+_CHUNK = 1_000
+
 
 @dataclass(frozen=True, kw_only=True)
 class ChargeToInvoice:
@@ -172,11 +174,14 @@ def close_charges(session: Session, charge_ids: Iterable[str], draft_id: str) ->
     The caller holds the account's lock. Raises ChargeClosed when another draft has one of them.
     """
     wanted = list(charge_ids)
-    for charge in session.scalars(select(Charge).where(Charge.id.in_(wanted))):
-        if charge.draft_id is not None:
+    for start in range(0, len(wanted), _CHUNK):
+        some = wanted[start : start + _CHUNK]
+        is_open = Charge.id.in_(some) & Charge.draft_id.is_(None)
+        closed = session.execute(update(Charge).where(is_open).values(draft_id=draft_id).returning(Charge.id)).all()
+        if len(closed) != len(some):
+            other = select(Charge).where(Charge.id.in_(some), Charge.draft_id != draft_id)
+            charge = session.scalars(other.limit(1).execution_options(populate_existing=True)).one()
             raise ChargeClosed(charge_id=charge.id, draft_id=charge.draft_id)
-        charge.draft_id = draft_id
-    session.flush()
     return len(wanted)
 
 

@@ -9,6 +9,7 @@ from tests.bench import (
     importing,
     ingest,
     ingest_repeats,
+    invoice_run,
     page,
     posting,
     rating,
@@ -23,7 +24,7 @@ CASES: dict[str, ModuleType] = {
     case.NAME: case
     for case in (
         *(ingest, ingest_repeats, importing, rating, posting, balance, verifying, replaying),
-        *(page, exporting, start, import_memory),
+        *(invoice_run, page, exporting, start, import_memory),
     )
 }
 

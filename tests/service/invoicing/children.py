@@ -1,9 +1,11 @@
-"""What child processes of the tests do: issue an invoice and die before the commit."""
+"""What child processes of the tests do: issue an invoice and die before the commit, draft and issue many until they are killed."""
 
 import os
 import signal
 
 from billing.invoicing import issue
+from billing.jobs import steps
+from billing.jobs.context import JobContext
 from billing.storage.database import Database, DatabaseUrls
 from tests.service.invoicing.world import NOW
 
@@ -15,3 +17,21 @@ def issue_and_be_killed(urls: DatabaseUrls, draft_id: str, report: str) -> None:
         with open(report, "w") as file:
             file.write(str(header.number))
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def work_off_batches(urls: DatabaseUrls, report: str) -> None:
+    """What the scheduler does with decided batches, again and again, saying what it has done, until it is killed."""
+    database = Database(urls)
+    while True:
+        done = steps.invoice_batches(JobContext(database=database, providers={}, now=NOW))
+        with open(report, "a") as file:
+            file.write(f"{done}\n")
+
+
+def draft_all(urls: DatabaseUrls, report: str) -> None:
+    """What the scheduler does with ended months, saying that it has begun, until it is killed."""
+    database = Database(urls)
+    with open(report, "a") as file:
+        file.write("begun\n")
+    while True:
+        steps.invoices(JobContext(database=database, providers={}, now=NOW))

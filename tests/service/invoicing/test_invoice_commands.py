@@ -166,22 +166,22 @@ def test_a_running_month_is_refused_with_its_end(database: Database, plumbline: 
 def test_a_month_is_tried_then_drafted_and_run_again_changes_nothing(database: Database, plumbline: Plumbline) -> None:
     account_id = world.open_account(database, "acme")
     world.used(database, account_id, Use(10_000))
-    tried = json.loads(plumbline("invoices", "run", "--period", "2026-10", "--dry-run", "--format", "json").stdout)
+    tried = json.loads(plumbline("run", "--period", "2026-10", "--dry-run", "--format", "json").stdout)
     assert [(row["account"], row["state"], row["net_minor"]) for row in tried] == [("acme", "ready", 10_000)]
     for drafted in (1, 0):
-        made = plumbline("invoices", "run", "--period", "2026-10", "--resume", "--format", "json")
+        made = plumbline("run", "--period", "2026-10", "--resume", "--format", "json")
         row = json.loads(made.stdout)[0]
         assert (row["drafted"], row["documents"], row["waiting"]) == (drafted, 1, 0)
 
 
 def test_parties_are_corrected_by_one_command(database: Database, plumbline: Plumbline) -> None:
     header = world.invoice_of(database, 10_000)
-    refused = plumbline("invoices", "correct", header.number, "--reason", "New name")
+    refused = plumbline("correct", header.number, "--reason", "New name")
     assert refused.exit_code == 1
     with database.transaction("jobs") as session:
         facts = replace(world.GERMANY, legal_name="Calla Labs SE")
         profiles.update_profile(session, now=NOW, account_id=header.billing_account_id, facts=facts)
     done = json.loads(
-        plumbline("invoices", "correct", header.number, "--reason", "New name", "--format", "json").stdout
+        plumbline("correct", header.number, "--reason", "New name", "--format", "json").stdout
     )[0]
     assert (done["credit_note_number"], done["invoice_number"]) == ("CN-2026-000001", "INV-2026-000002")
