@@ -15,6 +15,7 @@ from wtforms.validators import InputRequired, Length
 from billing.accounts import currencies
 from billing.invoicing import conversion
 from billing.kernel.errors import Refusal
+from billing.kernel.rounding import half_up_fraction
 from billing.reference import ecb, exchange, fx_rates
 from billing.rendering import charts
 from portal import access, errors, filters, fx_words, htmx, sentences, services
@@ -22,7 +23,7 @@ from portal.fields import KeyedForm
 from portal.tenant import query
 from portal.tenant.query import Query, path_key
 
-_PAGE_SIZE = 25
+_PAGE_SIZE = 10
 _DAYS_CHARTED = 180
 _BAD_SHOWN = 200
 _DOCUMENTS_SHOWN = 100
@@ -173,11 +174,10 @@ def _page(*, status: int = 200, refusals: tuple[str, ...] = (), form: InvoiceCur
     url, today = Query(), services.now().date()
     may_manage = "tax.manage" in access.current_principal().staff_permissions
     with services.database().reading() as session:
-        newest = fx_rates.list_newest(session, on=today)
-        live = [row for row in newest if not row.is_stale] or newest
+        newest = _best(fx_rates.list_newest(session, on=today))
         codes = sorted({row.currency for row in newest})
         chosen = url.choice("currency", codes, "USD" if "USD" in codes else (codes[0] if codes else ""))
-        source = next((row.source for row in live if row.currency == chosen), fx_rates.ECB)
+        source = next((row.source for row in newest if row.currency == chosen), fx_rates.ECB)
         until = max((row.published_on for row in newest if row.currency == chosen), default=today)
         history = fx_rates.history(
             session, chosen, since=until - timedelta(days=_DAYS_CHARTED), until=until, source=source
@@ -212,17 +212,29 @@ def _page(*, status: int = 200, refusals: tuple[str, ...] = (), form: InvoiceCur
     )
 
 
+def _best(rows: Sequence[fx_rates.NewestRate]) -> list[fx_rates.NewestRate]:
+    """One for each currency: what is fresh before what is stale, the ECB's before another's, then the newest."""
+    best: dict[str, fx_rates.NewestRate] = {}
+    for row in sorted(rows, key=lambda row: (row.is_stale, row.source != fx_rates.ECB, row.age_days)):
+        best.setdefault(row.currency, row)
+    return [best[currency] for currency in sorted(best)]
+
+
 def _chart(currency: str, history: Sequence[tuple[Any, str]]) -> object:
+    first = Fraction(history[0][1])
+
     def tick(value: Fraction) -> str:
-        return exchange.to_text(Fraction(round(value * 10**6), 10**6))
+        return f"{exchange.to_text(Fraction(half_up_fraction(value * 100), 100))} %"
 
     return charts.lines(
         charts.Chart(
             id="fx-chart",
-            title=f"{currency} for one euro",
-            description=f"One point for each published day. Last {history[-1][1]} on {filters.day(history[-1][0])}.",
+            title=f"{currency} for one euro, change in percent",
+            description=f"One point for each published day. First {history[0][1]}, last {history[-1][1]} on {filters.day(history[-1][0])}.",
             labels=tuple(filters.day(on) for on, _ in history),
-            series=(charts.Series(name=currency, values=tuple(Fraction(text) for _, text in history)),),
+            series=(
+                charts.Series(name=currency, values=tuple((Fraction(text) / first - 1) * 100 for _, text in history)),
+            ),
             tick=tick,
         )
     )

@@ -42,6 +42,12 @@ def in_tax_currency(document: InvoiceDocument) -> str | None:
     )
 
 
+def notes_of(line: Line, currency: str) -> list[str]:
+    """What else stands under a line: its days, where a converted amount comes from."""
+    found = [_days(line), _converted(line.converted, currency) if line.converted else None]
+    return [one for one in found if one]
+
+
 def _line(line: Line, document: InvoiceDocument) -> dict[str, Any]:
     base = Decimal(line.price_base_text)
     per = line.unit if base == 1 else f"{filters.quantity(base, places=12)} {unit_words.units(line.unit)}"
@@ -62,7 +68,7 @@ def _line(line: Line, document: InvoiceDocument) -> dict[str, Any]:
         "per": per,
         "tax": filters.percent(line.tax_rate_bp) if line.tax_category == "S" else CATEGORIES.get(line.tax_category, ""),
         "days": _days(line),
-        "converted": _converted(line.converted, document.currency) if line.converted else None,
+        "converted": converted_words(line.converted, document.currency) if line.converted else None,
         "evidence_url": _evidence_url(line),
     }
 
@@ -73,7 +79,7 @@ def _days(line: Line) -> str | None:
     return formats.days(line.service_from_on, line.service_to_on, locale=reader_locale())
 
 
-def _converted(of: Conversion, currency: str) -> str:
+def converted_words(of: Conversion, currency: str) -> str:
     """Where a converted amount comes from: "USD 12.50 at ≈ 0.8951 EUR for 1 USD, published 30 Oct 2026"."""
     locale = reader_locale()
     amount = formats.with_code(

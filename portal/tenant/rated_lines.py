@@ -18,7 +18,7 @@ from billing.rating.evidence import LineDetail
 from billing.rating.lines import LineFilters
 from billing.storage.database import Session
 from portal import access, filters, htmx, services
-from portal.tenant import blueprint, derivations, evidence_words, query, ranges, spending_asked
+from portal.tenant import blueprint, derivations, evidence_words, invoice_words, query, ranges, spending_asked
 from portal.tenant.query import Query
 from portal.tenant.ranges import Range
 
@@ -185,4 +185,10 @@ def _line_of(invoice: InvoiceDetail | None, charge_id: str) -> dict[str, object]
         return None
     found = next((line for line in invoice.document.lines if line.charge_id == charge_id), None)
     url = url_for("tenant.invoices_detail", key=invoice.row.number)
-    return {"url": f"{url}#{found.id}", "line": found} if found else {"url": url, "line": None}
+    if found is None:
+        return {"url": url, "line": None, "converted": None}
+    of, currency = found.converted, invoice.document.currency
+    converted = (
+        f"{invoice_words.converted_words(of, currency)}: {filters.money(found.amount_minor, currency)}" if of else None
+    )
+    return {"url": f"{url}#{found.id}", "line": found, "converted": converted}

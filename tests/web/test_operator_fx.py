@@ -5,7 +5,10 @@ from collections.abc import Callable
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import select
 
+from billing.accounts import currencies
+from billing.rating.tables import RatedLine
 from billing.reference import fx_rates
 from billing.storage.database import Database
 from tests.service.invoicing import test_conversion, world
@@ -84,3 +87,23 @@ def test_currencies_are_changed_by_who_may(browser: Browser, database: Database)
     nobody = client.post("/operator/fx/accounts", data={**form, "account": "nobody", "currency": "EUR"})
     assert nobody.status_code == 404
     assert browser(staff="viewer").post("/operator/fx/accounts", data=form).status_code in (400, 403)
+
+
+def test_a_rated_line_says_on_which_invoice_and_at_which_rate_it_was_converted(
+    browser: Browser, database: Database
+) -> None:
+    test_conversion.load(database)
+    tenant = browser("calla")
+    with database.transaction() as session:
+        currencies.set_invoice_currency(session, now=world.NOW, account_code="calla", currency="EUR", actor="usr_ann")
+    account_id = world.account(database, "calla").id
+    world.used(database, account_id, Use(333))
+    header = world.issued(database, account_id)
+    with database.reading() as session:
+        line_id = session.scalars(select(RatedLine.id)).one()
+    page = Page(tenant.get(f"/rated-lines/{line_id}"))
+    assert page.status == 200
+    for words in ("Converted", str(header.number), "0.895", "30 Oct 2026", "2.98"):
+        assert words in page.text, words
+    settings = Page(tenant.get(f"/invoices/{header.number}"))
+    assert (settings.status, "EUR" in settings.text) == (200, True)
