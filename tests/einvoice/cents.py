@@ -131,7 +131,7 @@ def _cii(tree: ElementTree.Element) -> Said:
             "BT-107": _number(sums, "AllowanceTotalAmount"),
             "BT-108": _number(sums, "ChargeTotalAmount"),
             "BT-109": _number(sums, "TaxBasisTotalAmount"),
-            "BT-110": taxes[currency],
+            "BT-110": taxes.get(currency, Decimal(0)),
             "BT-111": next((tax for code, tax in taxes.items() if code != currency), Decimal(0)),
             "BT-112": _number(sums, "GrandTotalAmount"),
             "BT-113": _number(sums, "TotalPrepaidAmount"),

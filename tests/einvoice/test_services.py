@@ -18,6 +18,7 @@ from tests.einvoice import cents
 from tests.einvoice.validators import Validator
 from tests.service.invoicing import terms_world, world
 from tests.service.invoicing.world import NOW, Use
+from tests.session import is_full_depth
 
 _KIOTO = ProfileFacts(
     legal_name="Tidewater KK",
@@ -57,7 +58,7 @@ def _issue_some(database: Database) -> None:
 
 
 def test_documents_of_the_real_services_pass_every_validator(
-    database: Database, schematron: Validator, verapdf: Validator, tmp_path: Path
+    engine: str, database: Database, schematron: Validator, verapdf: Validator, tmp_path: Path
 ) -> None:
     _issue_some(database)
     made = render.render_pending(database, now=NOW, verify_url="https://plumbline.example/documents/verify")
@@ -71,7 +72,7 @@ def test_documents_of_the_real_services_pass_every_validator(
             syntax = "cii" if row.format == "xml" else "ubl"
             assert schematron.xml(row.content, syntax).failed == []
             assert cents.differences(cents.read(row.content, syntax)) == []
-        if row.format == "pdf":
+        if row.format == "pdf" and (engine == "sqlite" or is_full_depth()):
             file = tmp_path / "made.pdf"
             file.write_bytes(row.content)
             assert [rule for flavour in ("3a", "ua1") for rule in verapdf.pdf(file, flavour).failed] == []

@@ -44,7 +44,9 @@ class Printer:
         from multiprocessing import get_context
 
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn"))
+            self._pool = ProcessPoolExecutor(
+                max_workers=1, mp_context=get_context("spawn"), initializer=pdf.prepare_process
+            )
         try:
             printing = self._pool.submit(pdf.make, html, made_on.isoformat(), dict(assets or {}), xml)
             return printing.result(timeout=self._timeout_s)
