@@ -12,6 +12,7 @@ from billing.invoicing import parties
 from billing.invoicing.documents.model import InvoiceDocument
 from billing.invoicing.errors import DraftOutdated, PeriodNotEnded
 from billing.invoicing.tables import InvoiceHeader, InvoiceLine
+from billing.invoicing.taxes import calculations
 from billing.invoicing.taxes import service as taxes
 from billing.kernel.clock import get_zone
 from billing.ledger import balances
@@ -115,6 +116,8 @@ def tax(
     points = {parties.last_day(end_at, account.zone) for end_at in ends} or {today}  # a sale is taxed when it is issued
     named = {on.isoformat(): on for on in sorted(points)}
     decisions = list(taxes.treat_all(session, account=account, seller=seller, profile=profile, points=named).values())
+    if seller.tax_provider != "own":
+        decisions = calculations.require(session, header, draft, seller, now=now)
     found = {decision.treatment for decision in decisions}
     books = sorted({(treatment.category, treatment.rate_bp, treatment.jurisdiction) for treatment in found})
     _same(

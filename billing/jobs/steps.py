@@ -14,6 +14,8 @@ from billing.controls import budgets as budget_room
 from billing.controls import second_person
 from billing.invoicing import batches, contracts, drafts, reminders, waiting
 from billing.invoicing.documents import render
+from billing.invoicing.taxes import calculations
+from billing.invoicing.taxes.port import TaxCalculator
 from billing.jobs import sealing, works
 from billing.jobs.context import JobContext, each_account
 from billing.kernel.errors import Refusal
@@ -148,6 +150,19 @@ def commitments(context: JobContext) -> int:
         context,
         account_ids,
         lambda session, account_id: contracts.lapse(session, now=context.now, account_id=account_id),
+    )
+
+
+def taxes(context: JobContext) -> int:
+    """Have the provider of their seller work out the taxes of open drafts, each outside of any transaction. Counts answers."""
+    with context.database.reading("jobs") as session:
+        waiting = calculations.due(session, now=context.now)
+    calculator = context.providers.get("stripe")
+    if not waiting or not isinstance(calculator, TaxCalculator):
+        return 0
+    return sum(
+        calculations.refresh(context.database, calculator, now=context.now, invoice_id=invoice_id)
+        for invoice_id in waiting
     )
 
 

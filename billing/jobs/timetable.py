@@ -47,6 +47,12 @@ TIMETABLE: tuple[Job, ...] = (
         name="commitments", words="End commitments whose time is over", every=timedelta(hours=1), run=steps.commitments
     ),
     Job(
+        name="taxes",
+        words="Have a provider work out the taxes of drafts",
+        every=timedelta(minutes=1),
+        run=steps.taxes,
+    ),
+    Job(
         name="vat-ids",
         words="Ask about VAT ids whose evidence grows old",
         every=timedelta(hours=1),

@@ -5,9 +5,10 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from billing.invoicing.taxes.port import Calculation, CalculationRefused, CalculationRequest
 from billing.kernel.clock import to_millis
 from billing.payments.errors import OutcomeUnknown, ProviderRefused
-from billing.payments.providers import envelopes, facts, signing
+from billing.payments.providers import envelopes, facts, signing, stripe_tax
 from billing.payments.providers.envelopes import METADATA_KEY
 from billing.payments.providers.port import CheckoutFacts, CheckoutRequest, Notice, RefundFacts, RefundRequestFacts
 from billing.reference import provider_currencies
@@ -117,6 +118,13 @@ class StripeProvider:
             lambda client: [item.to_dict() for item in client.v1.refunds.list(params).auto_paging_iter()]
         )
         return [facts.refund_facts(item) for item in items]
+
+    def calculate_tax(self, request: CalculationRequest) -> Calculation:
+        """Stripe Tax works out the taxes of a draft. Raises CalculationRefused."""
+        try:
+            return stripe_tax.read(self._call(lambda client: stripe_tax.ask(client, request)))
+        except (ProviderRefused, OutcomeUnknown) as error:
+            raise CalculationRefused(str(error)) from error
 
     def read_webhook(self, raw_body: bytes, headers: Mapping[str, str], *, now: datetime) -> Notice:
         """Check `Stripe-Signature` over the raw bytes, then read the envelope."""

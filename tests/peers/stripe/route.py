@@ -7,6 +7,7 @@ from typing import Any
 
 _KINDS = {
     "balance_transactions": "balance_transaction",
+    "calculations": "tax.calculation",
     "charges": "charge",
     "customers": "customer",
     "events": "event",

@@ -10,6 +10,7 @@ from tests.peers.stripe import (
     payment_methods,
     refunds,
     setup_intents,
+    tax_calculations,
     webhook_endpoints,
 )
 from tests.peers.stripe.errors import Unstarted
@@ -20,6 +21,7 @@ ROUTES: list[Route] = [
     *payment_methods.ROUTES,
     *payment_intents.ROUTES,
     *setup_intents.ROUTES,
+    *tax_calculations.ROUTES,
     *checkout_sessions.ROUTES,
     *charges.ROUTES,
     *refunds.ROUTES,
