@@ -68,6 +68,17 @@ _TABLE: tuple[tuple[str, int, str], ...] = (
     ),
     ("signing_key_unusable", 409, "The installation cannot sign at the moment; nothing was changed."),
     ("invoice_not_payable", 409, "The invoice is not issued, or nothing of it is open."),
+    (
+        "draft_dearer",
+        409,
+        "The draft would ask for more than was approved: it went back to draft, and a person approves it anew.",
+    ),
+    ("period_not_ended", 409, "The month still runs in the account's zone; `detail` says until when."),
+    ("tax_evidence_missing", 409, "The VAT id was not found valid: no reverse charge without evidence."),
+    ("tax_evidence_old", 409, "The VAT id was looked up too long ago: it is looked up again first."),
+    ("negative_total", 409, "Nothing would be given back, or there is no invoice that could be corrected."),
+    ("missing_rate", 409, "No exchange rate is held for a day on which something is converted; `detail` says which."),
+    ("stale_rate", 409, "The newest exchange rate is too old to issue with."),
     ("invoice_not_approved", 409, "Nobody has approved the draft, or it is void: a person approves it on its page."),
     (
         "invoice_not_a_draft",

@@ -318,7 +318,10 @@ ROUTES: tuple[Route, ...] = (
         tag="Invoices",
         words="Issue an approved draft",
         response=invoice_acts.InvoiceAct,
-        problems=("invoice_not_approved", "draft_outdated", "profile_incomplete", "document_invalid"),
+        problems=(
+            *("invoice_not_approved", "draft_outdated", "draft_dearer", "profile_incomplete", "document_invalid"),
+            *("period_not_ended", "tax_evidence_missing", "tax_evidence_old", "missing_rate", "stale_rate"),
+        ),
         is_keyed=True,
     ),
     Route(
@@ -340,7 +343,7 @@ ROUTES: tuple[Route, ...] = (
         request=invoice_acts.CreditNoteRequest,
         response=invoice_acts.CreditNoteAnswer,
         success=(201,),
-        problems=("credit_above_invoice",),
+        problems=("credit_above_invoice", "document_invalid", "negative_total"),
         is_keyed=True,
         example={"reason": "Outage on 12 October", "amount": {"amount_minor": 1190, "currency": "USD"}},
     ),
