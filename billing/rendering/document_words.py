@@ -20,8 +20,6 @@ _ROWS: dict[str, tuple[str, str, str]] = {
     ),
     "as_of": ("As of {at}", "Stand {at}", "État au {at}"),
     # Facts at the head.
-    "number": ("Number", "Nummer", "Numéro"),
-    "no_number": ("None", "Keine", "Aucun"),
     "issued_on": ("Date of issue", "Ausstellungsdatum", "Date d’émission"),
     "due_on": ("Payment due", "Zahlbar bis", "Échéance"),
     "period": ("Billing period", "Leistungszeitraum", "Période facturée"),

@@ -21,7 +21,8 @@ from portal import access, errors, filters, htmx, sentences, services
 from portal.fields import KeyedForm
 from portal.filters import reader_locale
 from portal.operator import document_mails, words
-from portal.tenant.invoices import CATEGORIES
+from portal.tenant import invoice_words
+from portal.tenant.invoice_words import CATEGORIES
 from portal.tenant.query import path_key
 from portal.unit_words import units
 
@@ -204,6 +205,7 @@ def _line(line: Line, currency: str) -> dict[str, Any]:
         "quantity": f"{formats.quantity(Decimal(line.quantity_text), places=12, locale=locale)} {units(line.unit, 1 if abs(Decimal(line.quantity_text)) == 1 else 2)}",
         "beside": beside,
         "price": f"{price} per {per}",
+        "notes": invoice_words.notes_of(line, currency),
     }
 
 

@@ -44,7 +44,7 @@ def in_tax_currency(document: InvoiceDocument) -> str | None:
 
 def notes_of(line: Line, currency: str) -> list[str]:
     """What else stands under a line: its days, where a converted amount comes from."""
-    found = [_days(line), _converted(line.converted, currency) if line.converted else None]
+    found = [_days(line), converted_words(line.converted, currency) if line.converted else None]
     return [one for one in found if one]
 
 
@@ -67,8 +67,7 @@ def _line(line: Line, document: InvoiceDocument) -> dict[str, Any]:
         "price": Decimal(line.unit_price_text),
         "per": per,
         "tax": filters.percent(line.tax_rate_bp) if line.tax_category == "S" else CATEGORIES.get(line.tax_category, ""),
-        "days": _days(line),
-        "converted": converted_words(line.converted, document.currency) if line.converted else None,
+        "notes": notes_of(line, document.currency),
         "evidence_url": _evidence_url(line),
     }
 

@@ -234,6 +234,9 @@ _STAFF = {
     "/operator/staff/invitations/<invitation_id>/<any(again, withdraw):act>": act(
         invitation_id="staff_invitation_id", act="=again"
     ),
+    "/operator/accounts/<account_id>/receipts": page("Receipts", account_id="account_id"),
+    "/operator/receipts/<receipt_id>.pdf": answer("application/pdf", receipt_id="receipt_id"),
+    "/operator/invoices/<invoice_id>/pro-forma.pdf": answer("application/pdf", invoice_id="draft_id"),
     "/operator/sellers": page("Sellers"),
     "/operator/sellers/<seller_id>": page("Plumbline Cloud Ltd", seller_id="seller_id"),
     "/operator/sellers/<seller_id>/edit": page("Change Plumbline Cloud Ltd", seller_id="seller_id", send=_SELLER),

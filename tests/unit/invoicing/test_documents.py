@@ -67,7 +67,7 @@ def _document(*lines: Line, **changes: Any) -> InvoiceDocument:
         "seller": replace(party, name="Plumbline Cloud Ltd", vat_id="IE6388047V"),
         "buyer": party,
         "purchase_order": "PO-1",
-        "bank_account": "IE29 AIBK 9311 5212 3456 78",
+        "bank_account": "IE29AIBK93115212345678",
         "corrects_number": None,
         "corrects_on": None,
         "reason": None,
