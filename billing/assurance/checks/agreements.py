@@ -21,7 +21,7 @@ from billing.catalog.tables import (
     Reservation,
     Subscription,
 )
-from billing.invoicing.tables import InvoiceLine
+from billing.invoicing.tables import InvoiceHeader, InvoiceLine
 from billing.kernel.clock import to_rfc3339
 from billing.metering import reserved_use
 from billing.storage.tables import AuditRecord
@@ -44,8 +44,13 @@ def _check_commitments(session: Session, tally: Tally) -> None:
     acts = _acts(session, "commitment")
     sold = dict(
         session.execute(
-            select(InvoiceLine.contract_id, InvoiceLine.invoice_id).where(
-                InvoiceLine.contract_id.is_not(None), InvoiceLine.charge_id.is_(None), InvoiceLine.amount_minor > 0
+            select(InvoiceLine.contract_id, InvoiceLine.invoice_id)
+            .join(InvoiceHeader, InvoiceHeader.id == InvoiceLine.invoice_id)
+            .where(
+                InvoiceHeader.kind == "invoice",
+                InvoiceHeader.state != "void",
+                InvoiceHeader.billing_period_id.is_(None),
+                InvoiceLine.contract_id.is_not(None),
             )
         ).all()
     )
