@@ -30,6 +30,7 @@ from billing.invoicing.documents import model
 from billing.invoicing.documents.model import InvoiceDocument, Line
 from billing.invoicing.tables import InvoiceHeader, InvoiceLine
 from billing.invoicing.tax import Treatment
+from billing.invoicing.taxes import inclusive
 from billing.invoicing.taxes import service as taxes
 from billing.kernel.errors import Conflict, NotFound
 from billing.kernel.ids import new_id, new_ids
@@ -119,8 +120,6 @@ def _corrected(session: Session, header: InvoiceHeader) -> tuple[InvoiceDocument
     if session.scalars(creditables.notes_of(header.id).limit(1)).first() is not None:
         raise Conflict(**facts, reason="already_credited")
     document = model.from_snapshot(header.snapshot or {})
-    if document.prices_include_tax:
-        raise Conflict(**facts, reason="not_reissued")
     return document, creditables.read(session, header, document, None)
 
 
@@ -134,7 +133,7 @@ def _billed_again(
     account = directory.get_account(session, header.billing_account_id)
     seller, profile = directory.get_seller(session, header.seller_id), parties.get_profile(session, account)
     parties.require_complete(account, profile, seller)
-    charged = [line for line in old.lines if line.charge_id is not None]
+    charged = [line for line in inclusive.grossed(old.lines) if line.charge_id is not None]
     labels = [line.period_label or str(old.period_label) for line in charged]
     decisions = drafts.decisions_of(session, account, seller, profile, set(labels))
     treatments = {label: decision.treatment for label, decision in decisions.items()}
@@ -188,7 +187,8 @@ def _available(
     session: Session, header: InvoiceHeader, old: InvoiceDocument, labels: Sequence[str], *, is_credited: bool
 ) -> deductions.Available:
     """What the old invoice took off, and no more of it."""
-    drawn = deductions.by_contract(old.lines)
+    drawn = deductions.by_contract(inclusive.grossed(old.lines))
+    taken = inclusive.grossed_allowances(old.allowances)
     found = contracts.drawable(
         session,
         account_id=header.billing_account_id,
@@ -203,10 +203,10 @@ def _available(
             for one in found
             if one.contract_id in drawn
         ],
-        discounts=deductions.discounts_of(old.allowances),
+        discounts=deductions.discounts_of(taken),
         gifts=[
             deductions.Gift(grant_id=grant_id, reason=reasons[grant_id], left_minor=minor)
-            for grant_id, minor in deductions.by_grant(old.allowances).items()
+            for grant_id, minor in deductions.by_grant(taken).items()
         ],
     )
 

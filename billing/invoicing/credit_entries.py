@@ -51,8 +51,8 @@ def of(
     returned = _commit_returns(note_id, figures, billed, sources, currency, revenue_of)
     returned += _allowance_returns(note_id, figures, allowances, sources, currency)
     if figures.inclusive is not None:
-        made = _to_tenant(note_id, sources, to_receivable_minor, currency)
-        return [*returned, *made, *_inclusive(note_id, figures.inclusive, currency)]
+        given = _to_tenant(note_id, sources, to_receivable_minor, currency)
+        return [*returned, *given, *_inclusive(note_id, figures.inclusive, currency)]
     for group in figures.groups:
         source = _Source(name=f"tax:{group.treatment.jurisdiction}")
         sources[source] = sources.get(source, 0) + group.tax_minor

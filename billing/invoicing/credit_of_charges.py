@@ -95,11 +95,9 @@ def entries(document: InvoiceDocument) -> list[Entry]:
 
     A tax below zero, where another rate outweighs it, takes its part back from where the others go.
     """
-    if document.prices_include_tax:
-        sources, groups = {"unbilled": document.payable_minor}, ()
-    else:
-        sources, groups = {"unbilled": document.net_minor}, document.taxes
-    for group in groups:
+    is_inclusive = document.prices_include_tax
+    sources = {"unbilled": document.payable_minor if is_inclusive else document.net_minor}
+    for group in () if is_inclusive else document.taxes:
         sources[f"tax:{group.jurisdiction}"] = sources.get(f"tax:{group.jurisdiction}", 0) + group.tax_minor
     detail = {"credit_note": document.id}
     place = "receivable" if document.to_receivable_minor else "wallet"

@@ -51,12 +51,14 @@ def store(
                 issued_at=note.issued_at,
             )
         )
-    for part in (
-        *(rows.of_tax(note, group) for group in document.taxes),
-        *(rows.of_allowance(note, one) for one in document.allowances),
-    ):
-        part.issued_at = note.issued_at
-        session.add(part)
+    for group in document.taxes:
+        row_of_group = rows.of_tax(note, group)
+        row_of_group.issued_at = note.issued_at
+        session.add(row_of_group)
+    for one in document.allowances:
+        row_of_allowance = rows.of_allowance(note, one)
+        row_of_allowance.issued_at = note.issued_at
+        session.add(row_of_allowance)
     session.flush()  # the next credit note counts them
     return note
 

@@ -22,9 +22,7 @@ def read(
     limit = contracts.left_minor(session, contract) if contract is not None else None
     notes = notes_of(header.id)
     by_line = session.execute(
-        select(
-            InvoiceLine.corrects_line_id, func.sum(func.coalesce(InvoiceLine.gross_minor, InvoiceLine.amount_minor))
-        )
+        select(InvoiceLine.corrects_line_id, func.sum(func.coalesce(InvoiceLine.gross_minor, InvoiceLine.amount_minor)))
         .where(InvoiceLine.invoice_id.in_(notes))
         .group_by(InvoiceLine.corrects_line_id)
     ).all()
@@ -71,7 +69,7 @@ def read(
     )
 
 
-def notes_of(invoice_id: str) -> Select[tuple[str]]:
+def notes_of(invoice_id: str) -> Select[str]:
     """Ids of the issued credit notes that took back lines of an invoice."""
     return select(InvoiceHeader.id).where(
         InvoiceHeader.corrects_id == invoice_id,
@@ -80,7 +78,7 @@ def notes_of(invoice_id: str) -> Select[tuple[str]]:
     )
 
 
-def _returned(session: Session, notes: Select[tuple[str]]) -> dict[tuple[Any, ...], int]:
+def _returned(session: Session, notes: Select[str]) -> dict[tuple[Any, ...], int]:
     """{(kind, grant, reason, tax category, rate): minor units that came back} of those notes' allowances."""
     key = (
         InvoiceAllowance.kind,

@@ -177,8 +177,8 @@ def counts(session: Session, *, work_id: str) -> dict[str, int]:
     )
     for state, finding, count in rows:
         found[""] += count
-        for name in {state, finding} & set(SHOWN):
-            found[name] += count
+        for name in SHOWN:
+            found[name] += count if name in (state, finding) else 0
     return found
 
 
@@ -205,10 +205,10 @@ def totals(session: Session, *, work_id: str) -> list[Total]:
         Total(
             currency=str(currency),
             count=count,
-            net_minor=int(net),
-            tax_minor=int(tax),
-            total_minor=int(total),
-            before_net_minor=int(before),
+            net_minor=int(net or 0),
+            tax_minor=int(tax or 0),
+            total_minor=int(total or 0),
+            before_net_minor=int(before or 0),
         )
         for currency, count, net, tax, total, before in rows
     ]
@@ -271,9 +271,7 @@ def _stored(row: InvoiceDryRunRow) -> Row:
     return Row(account_id=row.billing_account_id, **{name: getattr(row, name) for name in _COPIED})
 
 
-def _shown(
-    statement: Select[tuple[InvoiceDryRunRow]], work_id: str, show: str | None
-) -> Select[tuple[InvoiceDryRunRow]]:
+def _shown(statement: Select[InvoiceDryRunRow], work_id: str, show: str | None) -> Select[InvoiceDryRunRow]:
     statement = statement.where(InvoiceDryRunRow.work_id == work_id)
     if show in ("refused", "missing"):
         return statement.where(InvoiceDryRunRow.state == show)

@@ -87,7 +87,9 @@ def invoice_runs_period(period: str) -> Response:
             for work in work_rows.list_works(session, kinds=(works.DRY_RUN.name,), limit=20)
             if work.facts.get("period") == period
         ]
-        names = people.names_of(session, [one.requested_by for one in (*decided, *tried)])
+        names = people.names_of(
+            session, [*(batch.requested_by for batch in decided), *(work.requested_by for work in tried)]
+        )
         drafting = waiting.drafting(session, now=services.now(), period_label=period)
         counts = {name: sum(_is_shown(item, name) for item in run.items) for name in _SHOWN}
         listed = _sorted([item for item in run.items if not shown or _is_shown(item, shown)], sort)

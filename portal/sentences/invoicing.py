@@ -48,7 +48,6 @@ REASONS: dict[str, Sentence] = {
     "no_discount_on_a_credit_note": "A credit note takes no discount: it gives back what was billed too much.",
     "sale_not_reissued": "The sale of a commitment is not billed again: credit it, and sell the commitment anew.",
     "already_credited": "Something of this invoice was credited already, so it cannot be billed again whole: credit the rest of it.",
-    "not_reissued": "Invoices whose prices include tax are not billed again by one act: credit the whole of it.",
     "nothing_to_correct": "Neither the parties nor the tax are other than on the invoice: correct the billing profile first.",
     "commitment_sold": "Its sale is drafted or issued: void the draft, or credit the invoice.",
     "commitment_prices_include_tax": "The account's prices include tax: a commitment is agreed without it and cannot be sold to it.",

@@ -83,7 +83,7 @@ def _is_held(header: Any, row: Any) -> bool:
     is_own = row.draft_id == header.id
     booked_minor = row.amount_minor if row.gross_minor is None else row.gross_minor
     billed = sign * booked_minor if row.charged_minor is None else row.charged_minor
-    return row.posted_minor == billed and is_own == (header.billed_again_by is None)
+    return bool(row.posted_minor == billed and is_own == (header.billed_again_by is None))
 
 
 def _check_allowances(session: Session, tally: Tally, header: Any) -> int:

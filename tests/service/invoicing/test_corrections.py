@@ -22,6 +22,7 @@ from billing.rating.tables import Charge
 from billing.storage.database import Database
 from tests.service.invoicing import world
 from tests.service.invoicing.world import NOW, Use
+from tests.service.rating import world as rating_world
 
 BUSINESS = replace(world.GERMANY, legal_name="Calla Labs SE", vat_id="DE129274202")
 LATER = NOW + timedelta(days=3)
@@ -184,3 +185,22 @@ def _revenue(database: Database) -> int:
             select(LedgerEntry.debit_account_id, LedgerEntry.credit_account_id, LedgerEntry.amount_minor)
         ).all()
     return sum(minor * (("/revenue:" in credit) - ("/revenue:" in debit)) for debit, credit, minor in entries)
+
+
+@pytest.mark.usefixtures("proven")
+def test_where_prices_include_tax_the_gross_stays_and_the_tax_inside_it_changes(database: Database) -> None:
+    own = rating_world.book("per_unit", code="gross", unit_price="0.01")
+    account_id = rating_world.open_account(database, book=own, code="calla", prices_include_tax=True)
+    moved_to(database, account_id, world.GERMANY)
+    world.used(database, account_id, Use(11_900))
+    old = world.issued(database, account_id)
+    assert (old.net_minor, old.tax_minor) == (10_000, 1_900)
+    world.pay(database, old, 11_900)
+    moved_to(database, account_id, BUSINESS)
+    done = reissued(database, old)
+    assert (done.credited_minor, done.total_minor, done.due_minor) == (11_900, 11_900, 0)
+    with database.reading() as session:
+        document = invoices.get_invoice(session, now=LATER, key=done.invoice_id).document
+    assert (document.net_minor, document.tax_minor) == (11_900, 0)
+    balance = world.balance(database, account_id)
+    assert (balance.unbilled_minor, balance.wallet_minor, balance.receivable_minor) == (0, 0, 0)
