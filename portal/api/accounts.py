@@ -2,7 +2,7 @@
 
 from flask import Response
 
-from billing.accounts import profiles
+from billing.accounts import currencies, directory, profiles
 from billing.accounts.listing import AccountRow
 from billing.kernel import money as kernel_money
 from billing.ledger import balances
@@ -50,11 +50,13 @@ def show_currency_settings() -> Response:
     with services.database().reading() as session:
         account = keys.account_of(session, parameters.text("account"))
         held = balances.of_account(session, account.id)
-    others = sorted({one.currency for one in held} - {account.currency})
+        invoiced = currencies.invoice_currency_of(directory.get_account(session, account.id))
+    others = sorted({invoiced, *(one.currency for one in held)} - {account.currency})
     return answers.of(
         CurrencySettings(
             account=account.code,
             currency=account.currency,
+            invoice_currency=invoiced,
             currencies=[_setting(account, currency) for currency in (account.currency, *others)],
         )
     )

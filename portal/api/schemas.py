@@ -169,10 +169,11 @@ class CurrencySetting(Out):
 
 
 class CurrencySettings(Out):
-    """The account's currency, and every other in which it holds or owes something."""
+    """The currency that the account is priced in, that of its invoices, and every other in which it holds or owes something."""
 
     account: str
     currency: Currency
+    invoice_currency: Currency
     currencies: list[CurrencySetting]
 
 

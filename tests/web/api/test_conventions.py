@@ -291,6 +291,7 @@ def test_the_account_says_who_is_billed_and_in_which_currencies(calla: Machine) 
     assert account["profile"]["legal_name"] == "Calla Labs GmbH"
     assert account["profile"]["address"]["country"] == "DE"
     settings = calla.get("/billing/currency-settings").json
+    assert (settings["currency"], settings["invoice_currency"]) == ("USD", "USD")
     assert settings["currencies"] == [
         {
             "currency": "USD",
