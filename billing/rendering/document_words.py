@@ -216,6 +216,10 @@ _UNITS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
     "GPU-hour": (("GPU-Stunde", "GPU-Stunden"), ("heure-GPU", "heures-GPU")),
     "GPU-second": (("GPU-Sekunde", "GPU-Sekunden"), ("seconde-GPU", "secondes-GPU")),
     "GPU-millisecond": (("GPU-Millisekunde", "GPU-Millisekunden"), ("milliseconde-GPU", "millisecondes-GPU")),
+    "1/21000 GPU-millisecond": (
+        ("1/21000 GPU-Millisekunde", "1/21000 GPU-Millisekunden"),
+        ("1/21000 milliseconde-GPU", "1/21000 milliseconde-GPU"),
+    ),
     "GiB-hour": (("GiB-Stunde", "GiB-Stunden"), ("Gio-heure", "Gio-heures")),
     "GiB-second": (("GiB-Sekunde", "GiB-Sekunden"), ("Gio-seconde", "Gio-secondes")),
     "MiB-second": (("MiB-Sekunde", "MiB-Sekunden"), ("Mio-seconde", "Mio-secondes")),

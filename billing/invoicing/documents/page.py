@@ -16,11 +16,17 @@ _TAIL = 3  # lines that stay with the sums, so that sums never stand alone on a 
 
 
 def to_html(
-    document: InvoiceDocument, *, snapshot_hash: str | None, verify_url: str | None = None, mark: str | None = None
+    document: InvoiceDocument,
+    *,
+    snapshot_hash: str | None,
+    verify_url: str | None = None,
+    mark: str | None = None,
+    title: str | None = None,
 ) -> str:
     """The whole page, in the document's language. All text is escaped; fonts and pictures are named by the `asset:` scheme.
 
-    `mark` stands below the head and says what is special of this copy; a document without a number is called a draft.
+    `mark` stands below the head and says what is special of this copy; a document without a number is called a draft, or by
+    `title`, a key of its words.
     """
     missing: set[str] = set()
     doc = glyphs.shown(cleaned(document), missing)
@@ -29,7 +35,7 @@ def to_html(
         "documents/invoice.html",
         doc=doc,
         v=voice,
-        title=voice(_title(document)),
+        title=voice(title or _title(document)),
         mark=mark,
         days=_days(document),
         tail=_TAIL,
@@ -47,7 +53,7 @@ def pro_forma(document: InvoiceDocument, *, at: datetime) -> str:
     """The page of a running period or a draft, marked as what it is: no invoice. `at` is when its figures were read."""
     voice = voice_of(document)
     as_of = voice("as_of", at=voice.instant(at, document.zone))
-    return to_html(document, snapshot_hash=None, mark=f"{voice('pro_forma')}. {voice('not_an_invoice')} {as_of}.")
+    return to_html(document, snapshot_hash=None, mark=f"{voice('not_an_invoice')} {as_of}.", title="pro_forma")
 
 
 def assets_of(document: InvoiceDocument, *, logo: bytes | None) -> dict[str, bytes]:
