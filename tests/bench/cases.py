@@ -12,6 +12,7 @@ from tests.bench import (
     invoice_run,
     page,
     posting,
+    printing,
     rating,
     replaying,
     start,
@@ -24,7 +25,7 @@ CASES: dict[str, ModuleType] = {
     case.NAME: case
     for case in (
         *(ingest, ingest_repeats, importing, rating, posting, balance, verifying, replaying),
-        *(invoice_run, page, exporting, start, import_memory),
+        *(invoice_run, page, printing, exporting, start, import_memory),
     )
 }
 

@@ -20,6 +20,7 @@ ASSETS = {
     for name in ("Inter-Regular.otf", "Inter-SemiBold.otf", "DejaVuSans.ttf", "DroidSansFallback.ttf")
 }
 _VARIANT = "pdf/a-3a"
+_LONG = 100_000  # characters: some three hundred lines
 
 
 class ForbiddenAddress(Exception):
@@ -28,8 +29,8 @@ class ForbiddenAddress(Exception):
 
 def prepare_process() -> None:
     """Look for garbage seldom: a long document is a million objects that all live until it is written, and looking through them over
-    and over takes a third of the time."""
-    gc.set_threshold(200_000, 20, 1_000)
+    and over takes a third of the time. `make` looks once more after a long one."""
+    gc.set_threshold(50_000, 10, 2)
 
 
 def make(html: str, made_on: str, assets: Mapping[str, bytes] | None = None, xml: bytes | None = None) -> bytes:
@@ -45,6 +46,9 @@ def make(html: str, made_on: str, assets: Mapping[str, bytes] | None = None, xml
         return _make(html, made_at, assets or {}, xml)
     except FatalURLFetchingError as error:  # a BaseException, which would end the caller's process
         raise ForbiddenAddress(str(error)) from None
+    finally:
+        if len(html) > _LONG:
+            gc.collect()
 
 
 def _make(html: str, made_at: datetime, assets: Mapping[str, bytes], xml: bytes | None) -> bytes:
@@ -67,7 +71,7 @@ def _make(html: str, made_at: datetime, assets: Mapping[str, bytes], xml: bytes 
                 modified=made_at,
             )
         ]
-    document = HTML(string=html, base_url="asset:/", url_fetcher=_fetcher(assets)).render(**options)
+    document = HTML(string=html, base_url="asset:/", url_fetcher=fetcher(assets)).render(**options)
     document.metadata.created = document.metadata.modified = made_at.strftime("%Y-%m-%dT%H:%M:%SZ")
     describe = document.metadata.generate_rdf_metadata
     document.metadata.generate_rdf_metadata = lambda *arguments: xmp.extended(
@@ -77,7 +81,8 @@ def _make(html: str, made_at: datetime, assets: Mapping[str, bytes], xml: bytes 
     return made
 
 
-def _fetcher(assets: Mapping[str, bytes]) -> Any:
+def fetcher(assets: Mapping[str, bytes]) -> Any:
+    """What answers WeasyPrint's questions: the packaged fonts, the pictures handed over, nothing else."""
     from weasyprint.urls import FatalURLFetchingError, URLFetcher, URLFetcherResponse
 
     class PackagedOnly(URLFetcher):  # type: ignore[misc]
