@@ -157,7 +157,7 @@ def taxes(context: JobContext) -> int:
     """Have the provider of their seller work out the taxes of open drafts, each outside of any transaction. Counts answers."""
     with context.database.reading("jobs") as session:
         waiting = calculations.due(session, now=context.now)
-    calculator = context.providers.get("stripe")
+    calculator: object = context.providers.get("stripe")
     if not waiting or not isinstance(calculator, TaxCalculator):
         return 0
     return sum(

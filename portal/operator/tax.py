@@ -36,7 +36,7 @@ def _choices(words: dict[str, str]) -> list[SelectChoice]:
 
 def _countries() -> list[SelectChoice]:
     names = sorted((places.country(code), code) for code in countries.codes())
-    return [SelectChoice(code, name) for name, code in names]
+    return [SelectChoice("", "Choose a country"), *(SelectChoice(code, name) for name, code in names)]
 
 
 class RegistrationForm(FlaskForm):
