@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import Exists, exists, func, select
+from sqlalchemy import Exists, Select, exists, func, select
 from sqlalchemy.orm import Session
 
 from billing.accounts import heads
@@ -43,15 +43,17 @@ def list_receipts(
     session: Session, *, account_id: str | None = None, limit: int = 50, offset: int = 0
 ) -> list[ReceiptLine]:
     """Receipts, newest first: (id, number, account, day, amount in minor units, its ledger transaction, whether it has a PDF)."""
-    statement = (
-        select(ReceiptRow, BillingAccount.code, _is_rendered().label("is_rendered"))
-        .join(BillingAccount, BillingAccount.id == ReceiptRow.billing_account_id)
-        .order_by(ReceiptRow.id.desc())
-        .limit(limit)
-        .offset(offset)
-    )
+    statement = _lines().order_by(ReceiptRow.id.desc()).limit(limit).offset(offset)
     if account_id is not None:
         statement = statement.where(ReceiptRow.billing_account_id == account_id)
+    return [_line(row, code, is_rendered) for row, code, is_rendered in session.execute(statement)]
+
+
+def list_after(session: Session, *, account_id: str, after: str | None, limit: int) -> list[ReceiptLine]:
+    """The account's receipts in the order of issue, behind the one of id `after`."""
+    statement = _lines().where(ReceiptRow.billing_account_id == account_id).order_by(ReceiptRow.id).limit(limit)
+    if after is not None:
+        statement = statement.where(ReceiptRow.id > after)
     return [_line(row, code, is_rendered) for row, code, is_rendered in session.execute(statement)]
 
 
@@ -154,6 +156,12 @@ def _render(
             facts={"sha256": sha256},
         )
     return 1
+
+
+def _lines() -> Select[tuple[ReceiptRow, str, bool]]:
+    return select(ReceiptRow, BillingAccount.code, _is_rendered().label("is_rendered")).join(
+        BillingAccount, BillingAccount.id == ReceiptRow.billing_account_id
+    )
 
 
 def _row(session: Session, key: str, account_id: str | None) -> ReceiptRow:

@@ -560,6 +560,8 @@ _API = {
     "/api/v1/billing/invoices/<invoice_id>/evidence.zip": Sample(
         mimetype="application/zip", values={"invoice_id": "invoice_id"}, expects=409, leaves=ROOT
     ),
+    "/api/v1/billing/receipts": answer(JSON),
+    "/api/v1/billing/receipts/<receipt_id>.pdf": answer("application/pdf", receipt_id="receipt_id"),
     "/api/v1/billing/invoices/<invoice_id>.pdf": answer("application/pdf", invoice_id="invoice_id"),
     "/api/v1/billing/invoices/<invoice_id>.xml": answer("application/xml", invoice_id="invoice_id"),
     "/api/v1/billing/invoices/<invoice_id>.ubl": answer("application/xml", invoice_id="invoice_id"),
