@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -80,10 +81,12 @@ def test_plans_subscriptions_and_own_prices(database: Database, command_line: Cl
     assert run(command_line, "plans", "load", str(file)) == "version 1 from 1970-01-01T00:00:00Z, book gpu-cloud"
     assert rows(command_line, "plans", "show", "gold")[0]["terms"] == {"locks_price": True}
     assert {row["plan"] for row in rows(command_line, "plans", "list")} >= {"default", "gpu-cloud", "gold"}
-    words = ("subscriptions", "change", "--account", "calla", "--plan", "gold", "--from", "2999-01-01")
-    run(command_line, *words)
+    words = ("subscriptions", "change", "--account", "calla", "--plan", "gold", "--from")
+    assert "at most 10 years" in run(command_line, *words, "2999-01-01", fails=True)
+    start_on = f"{datetime.now(UTC).year + 5}-01-01"
+    run(command_line, *words, start_on)
     history = rows(command_line, "subscriptions", "list", "--account", "calla")
-    assert [(row["plan"], row["until"]) for row in history] == [("default", "2999-01-01T00:00:00Z"), ("gold", None)]
+    assert [(row["plan"], row["until"]) for row in history] == [("default", f"{start_on}T00:00:00Z"), ("gold", None)]
     ask = ("overrides", "ask", "--account", "calla", "--sku", "compute/cpu_hour", "--unit-price", "0.3")
     asked = run(command_line, *ask, "--from", "2998-01-01", "--as", MAKER, "--reason", "Contract 7")
     run(command_line, "approvals", "approve", asked.removeprefix("asked for: "), "--as", CHECKER)
