@@ -147,7 +147,7 @@ def stream(
             yield from file.add_rows(name, rows)
         for name, content in selection.files:
             yield from file.add(name, [content])
-    told = {
+    told: dict[str, Any] = {
         "format": FORMAT,
         "id": account.id,
         "code": account.code,

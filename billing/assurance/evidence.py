@@ -80,7 +80,7 @@ def stream(session: Session, account: Party, checkpoint: Checkpoint, of: Evidenc
     `checkpoint` is the account's, made before. The session reads one snapshot, and may be held to the account's own rows.
     """
     header = session.get_one(InvoiceHeader, of.document_id)
-    shown = list(session.scalars(bundle.postings_of(of.document_id)))
+    shown = [row.transaction_id for row in session.execute(bundle.postings_of(of.document_id)).all()]
     selection = Selection(
         document_id=of.document_id,
         transaction_ids=[*shown, str(header.transaction_id)],

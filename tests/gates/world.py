@@ -418,6 +418,7 @@ def _reconciled(database: Database, ids: dict[str, str]) -> dict[str, str]:
         run_id = reconciliation.record(session, now=NOW, comparison=comparison, actor="usr_x")
         [finding] = reconciliation_findings.list_findings(session, reconciliation_findings.Filters())
         seller = directory.get_seller(session, directory.get_account(session, ids["account_id"]).seller_id)
+        registration = registrations.list_of(session, seller.id)[0]
     rates = ecb.read(b"Date,USD,JPY\n2026-10-30,1.1172,175.68\n", today=NOW.date())
     with database.transaction() as session:
         fx_rates.import_table(session, rates, now=NOW, actor="usr_x")
@@ -426,6 +427,6 @@ def _reconciled(database: Database, ids: dict[str, str]) -> dict[str, str]:
         "reconciliation_run_id": run_id,
         "finding_id": finding.id,
         "seller": seller.code,
-        "registration_id": registrations.list_of(session, seller.id)[0].id,
+        "registration_id": registration.id,
         "fx_snapshot": snapshot.id,
     }
