@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import tracemalloc
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -129,3 +130,25 @@ def _packed(members: dict[str, bytes]) -> bytes:
         for name, content in members.items():
             file.writestr(name, content)
     return out.getvalue()
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("count", [500, pytest.param(100_000, marks=pytest.mark.release_heavy)])
+def test_memory_stays_flat_however_many_lines_an_invoice_has(database: Database, count: int) -> None:
+    account_id = world.open_account(database)
+    for _ in range(count // 500):  # rated and posted as they come, as an installation does
+        world.used(database, account_id, *(Use(place % 7 + 1, project="red") for place in range(500)))
+    header = world.issued(database, account_id)
+    rendered(database, header)
+    found = bundles.checkpoint(database, account_id)
+    with database.reading("jobs") as session:
+        account = directory.get_account(session, account_id)
+        of = evidence.find(session, key=header.id)
+        tracemalloc.start()
+        try:
+            size = sum(len(chunk) for chunk in evidence.stream(session, account, found, of))
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert size > count * 100
+    assert peak < 24_000_000, f"{peak:,} bytes for {count:,} lines"
