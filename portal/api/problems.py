@@ -59,7 +59,8 @@ _TABLE: tuple[tuple[str, int, str], ...] = (
     ("other_content", 409, "The id was used before with other content; nothing was changed."),
     ("conflict", 409, "As things stand, a rule forbids it; `reason` says which."),
     ("idempotency_in_flight", 409, "The same request is being worked on at this moment: ask again in a second."),
-    ("document_not_ready", 409, "The PDF is being made: ask again after `Retry-After` seconds."),
+    ("document_not_ready", 409, "The files are being made: ask again after `Retry-After` seconds."),
+    ("no_electronic_invoice", 404, "EN 16931 has no XML for this document: take the PDF or the CSV."),
     ("nothing_signed", 409, "Nothing was posted to the account yet: there is no statement to prove."),
     (
         "chain_not_continued",

@@ -26,5 +26,5 @@ CODES: dict[str, Sentence] = {
     "idempotency_in_flight": "A request with this Idempotency-Key is being worked on: ask again in a second.",
     "precondition_required": "Send If-Match with the ETag of what you edit, so that no one's change is lost.",
     "precondition_failed": "This was changed since you read it: read it again, then decide.",
-    "document_not_ready": "The PDF is being made: ask again in a few seconds.",
+    "document_not_ready": "The files are being made: ask again in a few seconds.",
 }

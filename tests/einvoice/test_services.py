@@ -10,6 +10,7 @@ from sqlalchemy import select
 from billing.accounts.profiles import ProfileFacts
 from billing.invoicing import credit_notes
 from billing.invoicing.documents import files, fingerprints, render
+from billing.invoicing.errors import NoElectronicInvoice
 from billing.invoicing.tables import InvoiceDocument as DocumentRow
 from billing.invoicing.tables import InvoiceEvent
 from billing.kernel.errors import NotFound
@@ -113,9 +114,7 @@ def test_a_document_that_had_only_a_pdf_keeps_its_bytes_and_gets_the_rest(databa
     assert event.facts["xml"] == stored["xml"].sha256
 
 
-def test_a_printer_that_dies_leaves_no_format_behind_and_the_next_run_makes_them_all(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_printer_that_dies_leaves_no_format_behind_and_the_next_run_makes_them_all(database: Database) -> None:
     header = world.invoice_of(database, 10_000)
     with database.reading() as session:
         assert files.find(session, key=header.id, format="xml") is None
@@ -135,3 +134,17 @@ def test_a_printer_that_dies_leaves_no_format_behind_and_the_next_run_makes_them
         ):
             with pytest.raises(NotFound):
                 files.find(session, key=key, format=format, account_id=account_id)
+
+
+def test_a_document_without_xml_says_so_instead_of_waiting_for_ever(database: Database) -> None:
+    header = world.invoice_of(database, 10_000)
+    with database.transaction("jobs") as session:
+        sha256 = hashlib.sha256(b"x").hexdigest()
+        for format in ("pdf", "csv"):
+            row = DocumentRow(invoice_id=header.id, format=format, sha256=sha256, content=b"x", rendered_at=NOW)
+            session.add(row)
+    assert render.render_pending(database, now=NOW) == 0
+    with database.reading() as session:
+        assert files.find(session, key=header.id, format="csv") is not None
+        with pytest.raises(NoElectronicInvoice):
+            files.find(session, key=header.id, format="xml")

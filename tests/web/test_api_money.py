@@ -165,6 +165,10 @@ def test_the_pdf_is_the_stored_bytes_and_until_then_a_conflict(
     assert (answer.status_code, answer.mimetype, answer.data[:5]) == (200, "application/pdf", b"%PDF-")
     stored = machine.get(f"{INVOICES}/{invoice.number}").json["pdf_sha256"]
     assert hashlib.sha256(answer.data).hexdigest() == stored
+    for ending, mimetype in (("xml", "application/xml"), ("ubl", "application/xml"), ("csv", "text/csv")):
+        file = machine.get(f"{INVOICES}/{invoice.number}.{ending}")
+        assert (file.status_code, file.mimetype) == (200, mimetype)
+        assert invoice.number.encode() in file.data
 
 
 def test_a_checkout_session_is_one_under_its_key(machine: Machine, database: Database) -> None:

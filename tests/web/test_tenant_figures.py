@@ -284,6 +284,7 @@ def test_a_pdf_that_is_not_made_yet_says_so_and_is_the_same_bytes_ever_after(cal
     assert "is made once" in Page(waiting).text
     part = client.get(f"/invoices/{calla.invoice.number}", headers={"HX-Request": "true"}).get_data(as_text=True)
     assert ("PDF is being made" in part, "hx-trigger" in part) == (True, True)
+    assert client.get(f"/invoices/{calla.invoice.number}.xml").status_code == 303
     render.render_pending(calla.database, now=operators.NOW)
     first, again = client.get(url), client.get(f"/invoices/{calla.invoice.id}.pdf")
     assert (first.status_code, first.mimetype, first.data[:5]) == (200, "application/pdf", b"%PDF-")
@@ -291,6 +292,16 @@ def test_a_pdf_that_is_not_made_yet_says_so_and_is_the_same_bytes_ever_after(cal
     assert first.data == again.data
     part = client.get(f"/invoices/{calla.invoice.number}", headers={"HX-Request": "true"}).get_data(as_text=True)
     assert ("Download PDF" in part, "hx-trigger" in part) == (True, False)
+    for ending, mimetype, begins in (
+        ("xml", "application/xml", b"<?xml"),
+        ("ubl", "application/xml", b"<?xml"),
+        ("csv", "text/csv", b"record,"),
+    ):
+        assert f"/invoices/{calla.invoice.number}.{ending}" in part
+        file = client.get(f"/invoices/{calla.invoice.number}.{ending}")
+        assert (file.status_code, file.mimetype, file.data[: len(begins)]) == (200, mimetype, begins)
+        assert file.headers["X-Content-SHA256"] == hashlib.sha256(file.data).hexdigest()
+    assert client.get("/invoices/INV-2026-999999.xml").status_code == 404
 
 
 def test_a_draft_is_not_shown_to_its_tenant(
