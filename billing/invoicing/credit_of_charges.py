@@ -59,7 +59,8 @@ def issue(
 
     page.try_out(written(numbers.dummy(seller.credit_note_prefix, today)))
     document = written(numbers.take(session, seller_id=seller.id, prefix=seller.credit_note_prefix, today=today))
-    digest = model.snapshot_hash(document.to_snapshot())
+    snapshot = document.to_snapshot()
+    digest = model.snapshot_hash(snapshot)
     posted = book.post(
         session,
         now=now,
@@ -74,7 +75,15 @@ def issue(
         anchor_hash=digest,
         linked_id=corrected.transaction_id,
     )
-    rows.freeze(session, header, document, now=now, digest=digest, transaction_id=posted.transaction_id)
+    rows.freeze(
+        session,
+        header,
+        document,
+        now=now,
+        snapshot=snapshot,
+        digest=digest,
+        transaction_id=posted.transaction_id,
+    )
     conversion.record(session, document, seller, now=now, on=today, issued_at=now)
     periods.mark_invoiced(session, period, now=now)
     settlement.record(

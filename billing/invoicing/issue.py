@@ -72,7 +72,8 @@ def issue(session: Session, *, now: datetime, draft_id: str, actor: str) -> Invo
     document = _numbered(
         ready, numbers.take(session, seller_id=seller.id, prefix=seller.invoice_prefix, today=today), terms_days
     )
-    digest = model.snapshot_hash(document.to_snapshot())
+    snapshot = document.to_snapshot()
+    digest = model.snapshot_hash(snapshot)
     posted = book.post(
         session,
         now=now,
@@ -88,7 +89,15 @@ def issue(session: Session, *, now: datetime, draft_id: str, actor: str) -> Invo
         memo=f"Invoice {document.number}",
         anchor_hash=digest,
     )
-    rows.freeze(session, header, document, now=now, digest=digest, transaction_id=posted.transaction_id)
+    rows.freeze(
+        session,
+        header,
+        document,
+        now=now,
+        snapshot=snapshot,
+        digest=digest,
+        transaction_id=posted.transaction_id,
+    )
     conversion.record(session, document, seller, now=now, on=taxed_on, issued_at=now)
     if period is not None:
         periods.mark_invoiced(session, period, now=now)

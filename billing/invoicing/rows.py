@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
 
 from sqlalchemy import Table, delete, update
 from sqlalchemy.orm import Session
@@ -144,6 +144,7 @@ def freeze(
     document: InvoiceDocument,
     *,
     now: datetime,
+    snapshot: dict[str, Any],
     digest: str,
     transaction_id: str,
 ) -> None:
@@ -151,7 +152,7 @@ def freeze(
     header.number, header.state = document.number, "issued"
     header.issued_at, header.issued_on, header.due_on = now, document.issued_on, document.due_on
     header.prepaid_minor, header.transaction_id = document.prepaid_minor, transaction_id
-    header.snapshot, header.snapshot_hash = document.to_snapshot(), digest
+    header.snapshot, header.snapshot_hash = snapshot, digest
     session.execute(update(InvoiceLine).where(InvoiceLine.invoice_id == header.id).values(issued_at=now))
     for table in (InvoiceTax, InvoiceAllowance):
         session.execute(update(table).where(table.invoice_id == header.id).values(issued_at=now))

@@ -4,7 +4,7 @@ A document that contradicts itself cannot be built: DocumentInvalid names the ru
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from typing import Any
 
@@ -222,7 +222,7 @@ class InvoiceDocument:
 
     def to_snapshot(self) -> dict[str, Any]:
         """Plain JSON values, from which `from_snapshot` builds the equal document again."""
-        plain: dict[str, Any] = _plain(asdict(self))
+        plain: dict[str, Any] = _plain(self)
         return plain
 
 
@@ -256,7 +256,12 @@ def _day(stored: str | None) -> date | None:
 
 
 def _plain(value: Any) -> Any:
-    """Days and instants as text, tuples as lists, down to the last member."""
+    """Members by name, days and instants as text, tuples as lists, down to the last; text and integers, of which there are most, first."""
+    kind = type(value)
+    if kind is str or kind is int or value is None or kind is bool:
+        return value
+    if kind in _NAMES:
+        return {name: _plain(getattr(value, name)) for name in _NAMES[kind]}
     if isinstance(value, Mapping):
         return {name: _plain(each) for name, each in value.items()}
     if isinstance(value, (list, tuple)):
@@ -264,6 +269,12 @@ def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return to_rfc3339(value)
     return value.isoformat() if isinstance(value, date) else value
+
+
+_NAMES = {
+    kind: tuple(each.name for each in fields(kind))
+    for kind in (Party, Conversion, TaxCurrency, Line, Allowance, Tax, InvoiceDocument)
+}
 
 
 def snapshot_hash(snapshot: Mapping[str, Any]) -> str:
