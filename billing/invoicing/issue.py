@@ -101,15 +101,21 @@ def issue(session: Session, *, now: datetime, draft_id: str, actor: str) -> Invo
     conversion.record(session, document, seller, now=now, on=taxed_on, issued_at=now)
     if period is not None:
         periods.mark_invoiced(session, period, now=now)
+    _tell(session, header, document, now=now, actor=actor)
+    return header
+
+
+def _tell(session: Session, header: InvoiceHeader, document: InvoiceDocument, *, now: datetime, actor: str) -> None:
+    """Record the issue and what the wallet paid of it, and put its notice into the outbox."""
     facts = {"number": document.number, "total_minor": document.total_minor, "currency": document.currency}
     events.record(session, header, now=now, type="issued", actor=actor, facts=facts)
     settlement.record(
         session,
         now=now,
         invoice_id=header.id,
-        transaction_id=posted.transaction_id,
+        transaction_id=str(header.transaction_id),
         kind="wallet",
-        amount_minor=prepaid_minor,
+        amount_minor=document.prepaid_minor,
         actor=actor,
     )
     outbox.enqueue(
@@ -118,9 +124,8 @@ def issue(session: Session, *, now: datetime, draft_id: str, actor: str) -> Invo
         topic="invoice.issued",
         dedup_key=f"invoice.issued:{header.id}",
         payload={"invoice_id": header.id, **facts, "due_minor": document.due_minor, "due_on": str(document.due_on)},
-        billing_account_id=account.id,
+        billing_account_id=header.billing_account_id,
     )
-    return header
 
 
 def terms_of(account: BillingAccount, seller: Seller) -> int:
