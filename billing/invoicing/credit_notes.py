@@ -36,6 +36,7 @@ from billing.kernel.errors import Invalid, NotFound
 from billing.kernel.ids import new_id, new_ids
 from billing.kernel.money import Money
 from billing.ledger import book
+from billing.ledger.entries import Entry
 
 REASON_MAX = 500
 
@@ -119,19 +120,7 @@ def issue(
         return credit_documents.of_invoice(note_id, invoice, figures, line_ids, reason, to_receivable, taken)
 
     page.try_out(written(numbers.dummy(seller.credit_note_prefix, today)))
-    entries = credit_entries.of(
-        note_id,
-        figures,
-        [_billed(session, line) for line in invoice.lines if figures.lines.get(line.id)],
-        invoice.allowances,
-        to_receivable_minor=to_receivable,
-        currency=header.currency,
-        is_reissued=is_reissued,
-    )
-    if is_reissued:
-        entries += conversion.entries(
-            invoice, is_returned=True
-        )  # the charges are billed again, each in its own currency
+    entries = _entries(session, note_id, invoice, figures, to_receivable, is_reissued=is_reissued)
     document = written(numbers.take(session, seller_id=seller.id, prefix=seller.credit_note_prefix, today=today))
     digest = model.snapshot_hash(document.to_snapshot())
     posted = book.post(
@@ -177,6 +166,28 @@ def issue(
         to_receivable_minor=to_receivable,
         to_wallet_minor=figures.payable_minor - to_receivable,
     )
+
+
+def _entries(
+    session: Session,
+    note_id: str,
+    invoice: InvoiceDocument,
+    figures: credits.Credit,
+    to_receivable_minor: int,
+    *,
+    is_reissued: bool,
+) -> list[Entry]:
+    """What is given back; where the charges are billed again, each also leaves in its own currency the way it came."""
+    found = credit_entries.of(
+        note_id,
+        figures,
+        [_billed(session, line) for line in invoice.lines if figures.lines.get(line.id)],
+        invoice.allowances,
+        to_receivable_minor=to_receivable_minor,
+        currency=invoice.currency,
+        is_reissued=is_reissued,
+    )
+    return found + conversion.entries(invoice, is_returned=True) if is_reissued else found
 
 
 def against_open(

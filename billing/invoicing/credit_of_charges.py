@@ -44,18 +44,12 @@ def issue(
     )
     today = now.astimezone(get_zone(seller.zone)).date()
 
+    to_wallet = payable_minor - to_receivable
+    ready = replace(ready, to_receivable_minor=to_receivable, to_wallet_minor=to_wallet)
+    ready = replace(ready, due_on=None, bank_account=None, bank_name=None, bic=None)  # nobody pays a credit note
+
     def written(taken: numbers.Taken) -> InvoiceDocument:
-        return replace(
-            ready,
-            number=taken.number,
-            issued_on=taken.issued_on,
-            due_on=None,
-            bank_account=None,
-            bank_name=None,
-            bic=None,
-            to_receivable_minor=to_receivable,
-            to_wallet_minor=payable_minor - to_receivable,
-        )
+        return replace(ready, number=taken.number, issued_on=taken.issued_on)
 
     page.try_out(written(numbers.dummy(seller.credit_note_prefix, today)))
     document = written(numbers.take(session, seller_id=seller.id, prefix=seller.credit_note_prefix, today=today))
@@ -76,13 +70,7 @@ def issue(
         linked_id=corrected.transaction_id,
     )
     rows.freeze(
-        session,
-        header,
-        document,
-        now=now,
-        snapshot=snapshot,
-        digest=digest,
-        transaction_id=posted.transaction_id,
+        session, header, document, now=now, snapshot=snapshot, digest=digest, transaction_id=posted.transaction_id
     )
     conversion.record(session, document, seller, now=now, on=today, issued_at=now)
     periods.mark_invoiced(session, period, now=now)
