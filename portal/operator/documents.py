@@ -42,6 +42,7 @@ _EVENTS = {
     "drafted": ("Drafted", None),
     "review_started": ("Review begun", None),
     "outlier_accepted": ("Outlier accepted", "warn"),
+    "taxed": ("Tax worked out by the provider", None),
     "approved": ("Approved", None),
     "issued": ("Issued", "good"),
     "rendered": ("PDF made", None),
