@@ -111,16 +111,15 @@ def _verify_account(database: Database, account_id: str) -> list[Tally]:
 def _scan(session: Session, account_id: str) -> list[Tally] | None:
     """The tallies of an account whose every row is proven; None where the checks must say what is wrong."""
     try:
-        rated = quick_scan.rated_lines(session, account_id)
-        used = quick_scan.usage(session, account_id) if rated is not None else None
+        proven = quick_scan.prove(session, account_id)
     except (*report.UNREADABLE, AttributeError):
         return None
-    if rated is None or used is None:
+    if proven is None:
         return None
     return [
-        Tally(check=_ANCHOR, looked=rated[1]),
-        Tally(check=lines.NAME, looked=rated[0]),
-        Tally(check=usage.NAME, looked=used),
+        Tally(check=_ANCHOR, looked=proven.postings),
+        Tally(check=lines.NAME, looked=proven.lines),
+        Tally(check=usage.NAME, looked=proven.usage),
     ]
 
 

@@ -160,7 +160,7 @@ LineFacts = tuple[str, str, int, str, str, int, str, str, int, int, int, str]
 """id, billing account, line_seq, usage record, counter, counter_seq, charge, price version, quantity_base, before_base,
 amount_micro, currency: a rated line as it is stored, up to its time and its hash."""
 
-_LAYOUT = '["rated-line/1","%s","%s",%d,"%s","%s",%d,"%s","%s","%d","%d","%d","%s",%d,"%s","%s"]'
+_LAYOUT = '["rated-line/1","%s","%s",%d,"%s","%s",%d,"%s","%s","%s","%s","%s","%s",%d,"%s","%s"]'
 
 
 def line_hash(facts: LineFacts, rated_at_micros: int, record_hash: str, price_hash: str) -> str:

@@ -203,7 +203,7 @@ def _lines(session: Session, covered: Iterable[Any]) -> Sequence[tuple[str, str,
     """(charge, quantity as text, hash) of the covered lines in order, straight from the driver."""
     rows = select(RatedLine.charge_id, plain.integer_text(session, RatedLine.quantity_base), RatedLine.line_hash)
     with session.connection().execute(rows.where(*covered).order_by(RatedLine.line_seq)) as result:
-        return result.cursor.fetchall()  # type: ignore[union-attr]
+        return result.cursor.fetchall()
 
 
 def _charges(session: Session, charge_ids: Collection[str]) -> Sequence[ChargeRow]:
@@ -224,7 +224,7 @@ def _charges(session: Session, charge_ids: Collection[str]) -> Sequence[ChargeRo
         .order_by(Charge.sku_code, Counter.segment_start_at, Charge.project_key, Charge.generation, Charge.id)
     )
     with session.connection().execute(rows) as result:
-        return result.cursor.fetchall()  # type: ignore[union-attr]
+        return result.cursor.fetchall()
 
 
 def _counters(session: Session, counter_ids: set[str], to_line_seq: int) -> dict[str, CounterFacts]:
@@ -272,7 +272,7 @@ def _opened(session: Session, charges: Sequence[ChargeRow], counters: dict[str, 
         .group_by(RatedLine.charge_id)
     )
     return {
-        charge_id: curve_of(later[charge_id].terms, later[charge_id].history.before(line_seq))  # type: ignore[union-attr]
+        charge_id: curve_of(later[charge_id].terms, later[charge_id].history.before(line_seq))
         for charge_id, line_seq in firsts
     }
 
