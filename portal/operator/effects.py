@@ -7,13 +7,14 @@ from typing import Any
 
 from flask import url_for
 
+from billing.accounts import manual_rates
 from billing.accounts.approval_list import ApprovalRow
 from billing.accounts.approvals import ACTS
 from billing.catalog import activations, overrides
 from billing.kernel.money import Money
 from billing.ledger import adjustments, balances, reversal, write_offs
 from billing.ledger.entries import BALANCE_NAMES
-from billing.rendering import formats
+from billing.rendering import formats, places
 from billing.storage.database import Session
 from portal import price_words
 from portal.filters import reader_locale
@@ -140,6 +141,8 @@ def _facts(row: ApprovalRow) -> tuple[dict[str, Any], ...]:
         return ({"label": "Transaction to reverse", "id": row.subject_id, "url": url},)
     if row.act in (activations.ACT, overrides.ACT):
         return tuple(_price_facts(row))
+    if row.act == manual_rates.ACT:
+        return tuple(_rate_facts(row.content))
     if row.act == "ledger.reopen_period" and isinstance(row.content.get("month"), str):
         first_on = date.fromisoformat(f"{row.content['month']}-01")
         return ({"label": "Month", "text": formats.month(first_on, locale=reader_locale())},)
@@ -150,6 +153,17 @@ def _facts(row: ApprovalRow) -> tuple[dict[str, Any], ...]:
         relief = "is claimed back in its share" if row.content["with_tax"] else "is not claimed back"
         return ({"label": "Invoice", "text": str(row.content.get("number"))}, {"label": "Tax", "text": relief})
     return ()
+
+
+def _rate_facts(content: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The rate that would be charged, and where."""
+    rate_bp = content.get("rate_bp")
+    rate = formats.percent(rate_bp, locale=reader_locale()) if isinstance(rate_bp, int) else "No longer charged"
+    yield {"label": "Country", "text": places.country(str(content.get("country")))}
+    yield {"label": "Tax", "text": str(content.get("tax_name"))}
+    yield {"label": "Rate", "text": rate}
+    yield {"label": "The seller's number there", "text": str(content.get("registration"))}
+    yield {"label": "First day", "text": str(content.get("valid_from"))}
 
 
 def _price_facts(row: ApprovalRow) -> Iterator[dict[str, Any]]:

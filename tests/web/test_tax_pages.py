@@ -127,7 +127,8 @@ def test_a_rate_waits_for_a_second_person(browser: Browser) -> None:
     data = {"country": "CH", "tax_name": "MWST", "registration": "CHE1", "valid_from": "2026-01-01", "reason": "Law"}
     page = post(browser(staff="maker"), "/operator/tax/house/rates/new", {**data, "rate": "8.1"})
     assert page.status == 200
-    assert "Rate of another country" in page.text
+    for words in ("Rate of another country", "Switzerland", "8.1%", "2026-01-01"):
+        assert words in page.text
     assert "None. Customers outside" in Page(browser(staff="approver").get("/operator/tax")).text
 
 
