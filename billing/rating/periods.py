@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import exists, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from billing.accounts.tables import AccountHead, BillingAccount
@@ -97,17 +97,6 @@ def list_periods(session: Session, account_id: str) -> Sequence[BillingPeriod]:
         .where(BillingPeriod.billing_account_id == account_id)
         .order_by(BillingPeriod.start_at.desc())
     ).all()
-
-
-def ended_without_draft(session: Session, *, now: datetime) -> list[tuple[str, str]]:
-    """(billing account id, period label) of each ended period, not yet invoiced, with charges that no draft has closed."""
-    is_open = exists().where(Charge.billing_period_id == BillingPeriod.id, Charge.draft_id.is_(None))
-    rows = session.execute(
-        select(BillingPeriod.billing_account_id, BillingPeriod.label)
-        .where(BillingPeriod.end_at <= now, BillingPeriod.invoiced_at.is_(None), is_open)
-        .order_by(BillingPeriod.billing_account_id, BillingPeriod.start_at)
-    ).all()
-    return [(account_id, label) for account_id, label in rows]
 
 
 def charges_to_invoice(session: Session, period: BillingPeriod) -> list[ChargeToInvoice]:

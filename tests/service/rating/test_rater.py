@@ -9,6 +9,7 @@ from sqlalchemy import select
 from billing.accounts.tables import AccountHead, BillingAccount
 from billing.catalog import activations
 from billing.catalog.tables import PriceVersion
+from billing.invoicing import waiting
 from billing.metering.tables import UsageRecord
 from billing.rating import lines, periods, rater, unrated
 from billing.rating.amounts import rounded_minor
@@ -255,15 +256,15 @@ def test_ended_periods_with_open_charges_wait_for_a_draft(database: Database) ->
     world.use(database, account_id, Use(1), Use(1, at=NOVEMBER))
     world.rate(database, account_id)
     with database.reading() as session:
-        assert periods.ended_without_draft(session, now=NOW) == [(account_id, "2026-10")]
-        assert periods.ended_without_draft(session, now=OCTOBER + timedelta(days=5)) == []
+        assert waiting.list_waiting(session, now=NOW) == [(account_id, "2026-10")]
+        assert waiting.list_waiting(session, now=OCTOBER + timedelta(days=5)) == []
     with database.transaction("jobs") as session:
         october = periods.find_period(session, account_id, "2026-10")
         assert october is not None
         ids = session.scalars(select(Charge.id).where(Charge.billing_period_id == october.id)).all()
         periods.close_charges(session, ids, "drf_1")
     with database.reading() as session:
-        assert periods.ended_without_draft(session, now=NOW) == []
+        assert waiting.list_waiting(session, now=NOW) == []
 
 
 def test_charges_of_rated_but_unposted_lines_are_not_invoiced(database: Database) -> None:
