@@ -158,7 +158,7 @@ def _render(
     return 1
 
 
-def _lines() -> Select[tuple[ReceiptRow, str, bool]]:
+def _lines() -> Select[ReceiptRow, str, bool]:
     return select(ReceiptRow, BillingAccount.code, _is_rendered().label("is_rendered")).join(
         BillingAccount, BillingAccount.id == ReceiptRow.billing_account_id
     )

@@ -3,14 +3,13 @@
 from flask import Response
 
 from billing.accounts import names
+from billing.invoicing.errors import NotReady
 from billing.kernel.errors import NotFound
 from billing.payments import receipt_files
 from billing.payments.receipt_files import ReceiptLine
 from portal import errors, services
 from portal.api import answers, cursors, keys, parameters
-from portal.api.invoices import NotReady
-from portal.api.schemas import Out
-from portal.api.values import Money
+from portal.api.values import Money, Out
 
 
 class Receipt(Out):
@@ -62,7 +61,7 @@ def download_receipt(receipt_id: str) -> Response:
         account = keys.account_of(session, parameters.text("account"))
         pdf = receipt_files.find_pdf(session, receipt_id, account_id=account.id)
     if pdf is None:
-        answer = errors.of_refusal(NotReady(receipt=receipt_id))
+        answer = errors.of_refusal(NotReady(invoice_id=receipt_id))
         answer.headers["Retry-After"] = "5"
         return answer
     response = Response(pdf.content, mimetype="application/pdf")
