@@ -272,7 +272,7 @@ def _opened(session: Session, charges: Sequence[ChargeRow], counters: dict[str, 
         .group_by(RatedLine.charge_id)
     )
     return {
-        charge_id: curve_of(later[charge_id].terms, later[charge_id].history.before(line_seq))
+        charge_id: curve_of(later[charge_id].terms, later[charge_id].history.before(line_seq))  # type: ignore[union-attr]
         for charge_id, line_seq in firsts
     }
 
