@@ -6,8 +6,9 @@ from flask import Response
 from pydantic import Field, model_validator
 
 from billing.accounts import directory, names
-from billing.invoicing import credit_notes, drafts, invoices, issue, waiting
+from billing.invoicing import credit_notes, drafts, invoices, issue, sending_back, waiting
 from billing.invoicing.documents.model import InvoiceDocument
+from billing.invoicing.errors import DraftDearer
 from billing.invoicing.invoices import InvoiceRow
 from billing.kernel import periods
 from billing.kernel.errors import Invalid, NotFound, Refusal
@@ -109,13 +110,18 @@ def generate_invoices() -> Response:
 
 @keys.needs_staff("finance.run")
 def close_invoice(invoice_id: str) -> Response:
-    """Issue a draft that a person approved: number, entries and notice, or nothing at all."""
+    """Issue a draft that a person approved: number, entries and notice, or nothing at all. One that became dearer is a draft again."""
 
     def act(session: Session) -> Response:
         header = issue.issue(session, now=services.now(), draft_id=_id(invoice_id), actor=keys.actor())
         return answers.of(_act(session, header.id))
 
-    return answers.once(act)
+    try:
+        return answers.once(act)
+    except DraftDearer:  # an act of its own: the refusal took nothing
+        with services.database().transaction() as session:
+            sending_back.send_back(session, now=services.now(), draft_id=_id(invoice_id), actor=keys.actor())
+        raise
 
 
 @keys.needs_staff("finance.run")

@@ -1,13 +1,16 @@
 """Finance's machines over invoices: drafting a month, closing, voiding, crediting; approving stays a person's."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
+import time_machine
 from flask import Flask
 
 from billing.invoicing import drafts, invoices
 from billing.storage.database import Database
 from tests.service.invoicing import world
+from tests.service.invoicing.terms_world import gift
 from tests.service.rating.world import Use
 from tests.web import operators
 from tests.web.api.machines import Machine, problem, staff_machine
@@ -64,6 +67,20 @@ def test_a_month_is_drafted_approved_by_a_person_closed_and_credited(ops: Machin
     assert rest.json["credited"]["amount_minor"] == 11_900 - 2 * 1_190
     above = ops.post(f"{url}/credit-notes", body, Idempotency_Key="n4")
     assert problem(above)[:2] == (409, "credit_above_invoice")
+
+
+def test_a_draft_that_became_dearer_since_it_was_approved_is_refused_and_a_draft_again_with_its_new_total(
+    ops: Machine, database: Database, account_id: str
+) -> None:
+    """100.00 net less a gift of 20.00 that has expired: 95.20 were approved, 119.00 would be asked for."""
+    gift(database, account_id, 2_000, expires_at=NOW + timedelta(minutes=1))
+    draft_id = world.approved(database, account_id)
+    with time_machine.travel(NOW + timedelta(minutes=2)):
+        refused = ops.post(f"{INVOICES}/{draft_id}:close", None, Idempotency_Key="c1")
+    assert problem(refused)[:2] == (409, "draft_dearer")
+    with database.reading() as session:
+        row = invoices.get_invoice(session, now=NOW, key=draft_id).row
+    assert (row.state, row.total_minor) == ("draft", 11_900)
 
 
 def test_a_draft_is_voided_and_its_charges_can_be_drafted_again(
