@@ -99,7 +99,7 @@ class InvoiceDetail:
     transaction_id: str | None
     approved_by: str | None
     settlements: Sequence[SettlementRow]
-    credit_notes: Sequence[InvoiceRow]
+    credit_notes: Sequence[InvoiceRow]  # issued ones: a draft has corrected nothing
     events: Sequence[EventRow]
     pdf_sha256: str | None
     file_hashes: Mapping[str, str]  # format -> SHA-256 of every stored file
@@ -199,7 +199,8 @@ def get_invoice(session: Session, *, now: datetime, key: str, account_id: str | 
     header = _header(session, key, account_id)
     rows = _rows(session, now)
     found = session.execute(rows.where(InvoiceHeader.id == header.id)).one()
-    notes = session.execute(rows.where(InvoiceHeader.corrects_id == header.id).order_by(InvoiceHeader.id)).all()
+    issued_notes = (InvoiceHeader.corrects_id == header.id) & (InvoiceHeader.state == "issued")
+    notes = session.execute(rows.where(issued_notes).order_by(InvoiceHeader.id)).all()
     settlements = session.scalars(
         select(InvoiceSettlement).where(InvoiceSettlement.invoice_id == header.id).order_by(InvoiceSettlement.id)
     )
@@ -272,7 +273,7 @@ def _credited() -> ColumnElement[int]:
     note = aliased(InvoiceHeader)
     return func.coalesce(
         select(func.sum(note.total_minor + note.rounding_minor))
-        .where(note.corrects_id == InvoiceHeader.id)
+        .where(note.corrects_id == InvoiceHeader.id, note.state == "issued")
         .correlate(InvoiceHeader)
         .scalar_subquery(),
         literal(0, Minor),

@@ -12,6 +12,7 @@ from billing.invoicing.tables import InvoiceHeader
 from billing.kernel.errors import Invalid
 from billing.storage.database import Database
 from tests.service.invoicing import world
+from tests.service.invoicing.terms_world import gift
 from tests.service.invoicing.world import NOW, Use
 from tests.service.rating import world as rating_world
 
@@ -115,3 +116,22 @@ def test_a_credit_note_of_charges_is_issued_once_however_often_it_is_asked_for(d
         with database.transaction() as session:
             numbers.append(issue.issue(session, now=NOW, draft_id=draft_id, actor="usr_ann").number)
     assert numbers == ["CN-2026-000001"] * 2
+
+
+def test_a_draft_or_void_credit_note_has_corrected_nothing_yet(database: Database) -> None:
+    """1,000.00 less a gift of 990.00 is 11.90 with tax; 200 late units make a credit note of 47.60, which is not issued."""
+    account_id = volume_account(database)
+    gift(database, account_id, 99_000)
+    world.used(database, account_id, Use(1_000, at=IN_SEPTEMBER))
+    invoice = world.issued(database, account_id, period=SEPTEMBER)
+    world.used(database, account_id, Use(200, at=IN_SEPTEMBER), Use(0))
+    draft_id = world.draft(database, account_id)
+    for state in ("draft", "void"):
+        with database.reading() as session:
+            assert session.get_one(InvoiceHeader, draft_id).state == state
+            assert session.get_one(InvoiceHeader, draft_id).total_minor == 4_760
+            found = invoices.get_invoice(session, now=NOW, key=invoice.id)
+        assert (found.row.due_minor, found.row.state, found.credit_notes) == (1_190, "issued", [])
+        if state == "draft":
+            with database.transaction() as session:
+                drafts.void(session, now=NOW, draft_id=draft_id, actor="usr_ann")
