@@ -138,18 +138,25 @@ def tax_minor_in(of: TaxCurrency, tax_minor: int, currency: str) -> int:
 def check_rates(session: Session, header: InvoiceHeader, document: InvoiceDocument, *, on: date) -> None:
     """Before issue: the lines were converted with the rates that are the day's now, or the draft is outdated.
 
-    A rate that was published late or imported since changes what was approved: nothing rises silently.
+    A rate that was published late or imported since changes what was approved: nothing rises silently. What bills an invoice again
+    keeps the rates of that one, whatever was imported since: it corrects the parties, not the supply.
     """
     for code, lines in _by_currency(document.lines).items():
-        rate = fx_rates.get_rate(session, from_currency=code, to_currency=document.currency, on=on)
-        now_said = (exchange.to_text(rate.value), rate.published_on.isoformat())
+        now_said = None if header.replaces_id else _said(session, code, document.currency, on)
         for line in lines:
-            said = (line.converted.rate_text, line.converted.rate_on) if line.converted else now_said
+            said = (line.converted.rate_text, line.converted.rate_on) if line.converted else ("", "")
             billed = billed_minor(line.converted, document.currency) if line.converted else held_minor(line)
-            if said != now_said or _sign(document) * held_minor(line) != billed:
+            if now_said not in (None, said) or _sign(document) * held_minor(line) != billed:
+                books = now_said or said
                 raise DraftOutdated(
-                    invoice_id=header.id, what="exchange rate", draft=" of ".join(said), books=" of ".join(now_said)
+                    invoice_id=header.id, what="exchange rate", draft=" of ".join(said), books=" of ".join(books)
                 )
+
+
+def _said(session: Session, code: str, currency: str, on: date) -> tuple[str, str]:
+    """The rate of a day and the day it was published, as a line says them. Raises MissingRate, StaleRate."""
+    rate = fx_rates.get_rate(session, from_currency=code, to_currency=currency, on=on)
+    return exchange.to_text(rate.value), rate.published_on.isoformat()
 
 
 def record(
@@ -163,8 +170,8 @@ def record(
 ) -> None:
     """Store the rates that a draft was made with, in place of those before; at issue for ever. Flushes.
 
-    With them the total in the seller's functional currency, at the rate of the day of issue, where there is one: a payment's gain
-    or loss is worked out from it.
+    With them what is asked for in the seller's functional currency, at the rate of the day of issue, where there is one: a payment's
+    gain or loss is worked out from it.
     """
     session.execute(delete(InvoiceRate).where(InvoiceRate.invoice_id == document.id))
     made = [_of_lines(document, code, lines) for code, lines in _by_currency(document.lines).items()]
@@ -187,8 +194,8 @@ def record(
             _row(
                 document.id,
                 "functional",
-                (document.currency, document.total_minor),
-                (seller.functional_currency, rate.convert(document.total_minor)),
+                (document.currency, document.payable_minor),
+                (seller.functional_currency, rate.convert(document.payable_minor)),
                 (exchange.to_text(rate.value), rate.published_on.isoformat(), " ".join(rate.snapshot_ids)),
             )
         )

@@ -212,6 +212,25 @@ def test_wrong_parties_are_corrected_and_the_charge_goes_through_dollars_and_bac
         assert reconciliation.compare(session, now=NOW).found == []
 
 
+def test_an_invoice_is_billed_again_at_its_own_rate_also_where_a_later_one_of_its_month_was_imported_since(
+    database: Database,
+) -> None:
+    load(database, "Date,USD,\n2026-10-29,1.1000,\n")
+    account_id = account_in(database, "EUR", Use(333))
+    old = world.issued(database, account_id)
+    assert old.total_minor == 469  # 4.329 / 1.1 is 3.935..., 3.94; 19 % of it 0.7486
+    load(database)
+    with database.transaction("jobs") as session:
+        facts = replace(world.GERMANY, legal_name="Calla Laboratories GmbH")
+        profiles.update_profile(session, now=NOW, account_id=account_id, facts=facts)
+    with database.transaction() as session:
+        done = corrections.reissue(session, now=NOW, invoice_id=old.id, reason="Name", actor="usr_ann")
+    assert (done.credited_minor, done.total_minor) == (469, 469)
+    assert held(database, account_id) == {"EUR": (0, -469), "USD": (0, 0)}
+    with database.reading() as session:
+        assert reconciliation.compare(session, now=NOW).found == []
+
+
 def test_late_corrections_below_zero_give_back_what_was_converted(database: Database) -> None:
     load(database, RATES + "2026-09-30,1.1172,170,\n")
     account_id = account_in(database, "EUR", Use(333, at=datetime(2026, 9, 10, tzinfo=UTC)))

@@ -5,14 +5,15 @@ from datetime import date
 
 from sqlalchemy import select
 
-from billing.accounts import directory, profiles
+from billing.accounts import currencies, directory, profiles
 from billing.accounts.tax_tables import ManualRate
 from billing.assurance import reconciliation
-from billing.invoicing import credit_notes, drafts, issue
+from billing.invoicing import conversion, credit_notes, drafts, issue
 from billing.invoicing.documents import model
 from billing.invoicing.tables import InvoiceHeader
 from billing.invoicing.taxes import filing
 from billing.ledger.tables import LedgerEntry
+from billing.reference import ecb, fx_rates
 from billing.storage.database import Database
 from tests.service.invoicing import world
 from tests.service.invoicing.terms_world import gift
@@ -124,3 +125,18 @@ def test_gift_and_discount_are_taken_off_the_gross_and_come_back_with_it(databas
     balance = world.balance(database, account_id)
     assert (balance.receivable_minor, balance.promo_minor, balance.wallet_minor) == (0, 2_000, 0)
     _ties(database)
+
+
+def test_an_invoices_value_in_the_sellers_own_currency_is_that_of_what_is_asked_for(database: Database) -> None:
+    """2.99 EUR at 4 %: 2.88 + 0.12 - 0.01. It is 2.99 that will be paid, not 3.00."""
+    account_id = _open(database)
+    with database.transaction() as session:
+        table = ecb.read(b"Date,USD,\n2026-11-20,1.2,\n2026-10-30,1,\n", today=NOW.date())
+        fx_rates.import_table(session, table, now=NOW, actor="usr_ann")
+        currencies.set_invoice_currency(session, now=NOW, account_code="calla", currency="EUR", actor="usr_ann")
+    world.used(database, account_id, Use(299))
+    header = world.issued(database, account_id)
+    assert (header.currency, header.total_minor, header.payable_minor) == ("EUR", 300, 299)
+    with database.reading() as session:
+        (value,) = [row for row in conversion.list_rates(session, header.id) if row.purpose == "functional"]
+    assert (value.from_minor, value.to_minor) == (299, 359)
