@@ -2,13 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from fractions import Fraction
 
-from billing.invoicing import credits, lines, numbers
+from billing.invoicing import conversion, credits, lines, numbers
 from billing.invoicing.documents.model import Allowance, InvoiceDocument, Line, TaxCurrency
 from billing.invoicing.taxes import inclusive
-from billing.kernel.money import exponent
-from billing.kernel.rounding import half_up_fraction
 
 
 def of_invoice(
@@ -61,17 +58,18 @@ def of_invoice(
         due_minor=figures.payable_minor,
         to_receivable_minor=to_receivable_minor,
         to_wallet_minor=figures.payable_minor - to_receivable_minor,
-        tax_currency=_in_tax_currency(invoice, figures.tax_minor),
+        tax_currency=_in_tax_currency(invoice, figures),
     )
 
 
-def _in_tax_currency(invoice: InvoiceDocument, tax_minor: int) -> TaxCurrency | None:
-    """The credited VAT at the invoice's own rate (BT-111)."""
+def _in_tax_currency(invoice: InvoiceDocument, figures: credits.Credit) -> TaxCurrency | None:
+    """The credited VAT at the invoice's own rate (BT-111): that of all credited so far, less that of what was credited before."""
     of = invoice.tax_currency
     if of is None:
         return None
-    major = Fraction(tax_minor, 10 ** exponent(invoice.currency)) * Fraction(of.rate_text)
-    return replace(of, tax_minor=half_up_fraction(major * 10 ** exponent(of.currency)))
+    before = conversion.tax_minor_in(of, figures.tax_before_minor, invoice.currency)
+    so_far = conversion.tax_minor_in(of, figures.tax_before_minor + figures.tax_minor, invoice.currency)
+    return replace(of, tax_minor=so_far - before)
 
 
 def _line(billed: Line, line_id: str, figures: credits.Credit, seq: int, invoice: InvoiceDocument) -> Line:

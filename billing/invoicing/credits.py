@@ -115,6 +115,7 @@ class Credit:
     inclusive: Sequence["InclusivePart"] | None = (
         None  # where prices include tax: `lines` and `allowances` are gross then
     )
+    tax_before_minor: int = 0  # VAT that earlier credit notes gave back
 
     @property
     def payable_minor(self) -> int:
@@ -321,6 +322,7 @@ def _credit(invoice: Creditable, chosen: Mapping[str, int], *, payable_minor: in
         rounding_minor=rounding_minor,
         covers=returned.covers,
         allowances=returned.allowances,
+        tax_before_minor=sum(invoice.credited_tax_minor.values()),
     )
 
 
@@ -353,6 +355,7 @@ def _credit_gross(invoice: Creditable, chosen: Mapping[str, int]) -> Credit:
         rounding_minor=payable_minor - net_minor - tax_minor,
         allowances=returned.allowances,
         inclusive=parts,
+        tax_before_minor=sum(invoice.credited_tax_minor.values()),
     )
 
 

@@ -187,6 +187,29 @@ def test_vat_without_a_rate_for_the_tax_office_is_not_issued(database: Database)
         assert session.get_one(InvoiceHeader, draft_id).number is None
 
 
+def test_the_vat_of_credit_notes_in_the_tax_offices_currency_sums_to_the_invoices(database: Database) -> None:
+    """VAT 0.19 USD is 0.17 EUR; credited 0.06 (0.0537: 0.05), 0.06 (0.12 so far is 0.11: 0.06) and 0.07 (0.06)."""
+    load(database)
+    with database.transaction() as session:
+        currencies.set_tax_currency(session, now=NOW, seller_code=seller(session), currency="EUR", actor="usr_ann")
+    account_id = world.open_account(database)
+    world.used(database, account_id, Use(99))
+    invoice = world.issued(database, account_id)
+    given = []
+    for amount_minor in (39, 39, 40):
+        with database.transaction() as session:
+            done = credit_notes.credit(
+                session, now=NOW, invoice_id=invoice.id, amount_minor=amount_minor, reason="Slow", actor="usr_ann"
+            )
+        note = document(database, done.credit_note_id)
+        assert note.tax_currency is not None
+        given.append((note.tax_minor, note.tax_currency.tax_minor))
+    stated = document(database, invoice.id).tax_currency
+    assert stated is not None
+    assert stated.tax_minor == 17
+    assert given == [(6, 5), (6, 6), (7, 6)]
+
+
 def test_the_invoices_value_in_the_sellers_own_currency_is_kept_for_the_day_it_is_paid(database: Database) -> None:
     load(database, "Date,USD,\n2026-11-20,1.2,\n2026-10-30,1.1172,\n")
     header = world.issued(database, account_in(database, "EUR", Use(333)))
