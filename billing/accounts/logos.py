@@ -49,7 +49,7 @@ def of_upload(content: bytes) -> Logo:
             picture = image.convert("RGBA" if has_alpha else "RGB")
     except Invalid:
         raise
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError):
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError, LookupError):
         raise _refused("logo_not_an_image") from None
     picture.thumbnail(_PRINTED_MAX_PX)
     written = io.BytesIO()

@@ -1,6 +1,8 @@
 """What a seller says on documents: checked, kept by nobody else's edit, its numbers nobody else's."""
 
 import io
+import struct
+import zlib
 from dataclasses import replace
 from typing import Any
 
@@ -151,11 +153,12 @@ def test_numbers_of_the_bank_are_kept_in_one_spelling() -> None:
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "logo_not_an_image"),
         (b"\x89PNG\r\n\x1a\n" + b"\x00" * 40, "logo_not_an_image"),
         (picture("GIF", mode="P"), "logo_not_an_image"),
+        (picture()[:-12] + b"\x00\x00\x00\x00iCCP" + struct.pack(">I", zlib.crc32(b"iCCP")), "logo_not_an_image"),
         (picture(size=(8, 8)), "logo_too_small"),
         (picture(size=(4_001, 20)), "logo_too_large"),
         (picture()[:120], "logo_not_an_image"),
     ],
-    ids=["empty", "heavy", "svg", "broken head", "gif", "small", "wide", "cut off"],
+    ids=["empty", "heavy", "svg", "broken head", "gif", "empty profile", "small", "wide", "cut off"],
 )
 def test_what_is_no_logo_is_refused_with_its_reason(content: bytes, reason: str) -> None:
     with pytest.raises(Invalid) as refused:
