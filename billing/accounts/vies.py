@@ -14,6 +14,16 @@ _TEXT_MAX = 500
 _NOT_DISCLOSED = "---"
 
 
+class _StayHere(urllib.request.HTTPRedirectHandler):
+    """An answer that points elsewhere is none: whoever stands there would decide which VAT ids are valid."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """Follow nothing, so that the redirect itself is the error."""
+
+
+_OPENER = urllib.request.build_opener(_StayHere)
+
+
 class Vies:
     """Asks VIES. `base_url` is another address of the same interface, such as a mirror or a server in tests."""
 
@@ -35,7 +45,7 @@ class Vies:
             method="POST",
         )
         try:
-            with urllib.request.urlopen(request, timeout=self._timeout_s) as response:  # noqa: S310
+            with _OPENER.open(request, timeout=self._timeout_s) as response:
                 said = json.loads(response.read(_MAX_BYTES))
         except urllib.error.HTTPError as error:
             return _refused(error)

@@ -16,6 +16,7 @@ class Server:
         self.error: str | None = None
         self.raw: bytes | None = None
         self.status = 200
+        self.location: str | None = None
         self.asked: list[dict[str, Any]] = []
         self.url = ""
 
@@ -46,6 +47,8 @@ def serving() -> Iterator[Server]:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             content = register.raw if register.raw is not None else json.dumps(register.answer(body)).encode()
             self.send_response(register.status if self.path.endswith("/check-vat-number") else 404)
+            if register.location:
+                self.send_header("Location", register.location)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()

@@ -151,6 +151,14 @@ def test_nobody_there_is_an_answer_too() -> None:
     )
 
 
+def test_a_register_that_points_elsewhere_is_not_followed(register: vies.Server) -> None:
+    with vies.serving() as elsewhere:
+        elsewhere.names["DE136695976"] = "Anybody"
+        register.status, register.location = 303, f"{elsewhere.url}/check-vat-number"
+        answer = Vies(register.url).consult("DE136695976", requester=None)
+        assert (answer.outcome, answer.reason, elsewhere.asked) == ("unavailable", "HTTP 303", [])
+
+
 def test_a_number_that_the_register_does_not_know_is_taxed_as_a_consumers(
     database: Database, register: vies.Server
 ) -> None:
