@@ -76,6 +76,11 @@ STAFF_PERMISSIONS = (
     Permission(name="refund.approve", words="Allow or refuse refunds", roles=("approver", "admin")),
     Permission(name="ledger.approve", words="Allow or refuse corrections of the ledger", roles=("approver", "admin")),
     Permission(name="invoice.issue", words="Approve, issue and void invoices", roles=("approver", "admin")),
+    Permission(
+        name="seller.manage",
+        words="Change what documents say about a seller: its bank account, logo and numbers",
+        roles=("admin",),
+    ),
     Permission(name="audit.read", words="Read the audit log", roles=("approver", "admin")),
     Permission(name="admin", words="Manage staff and service keys", roles=("admin",)),
 )

@@ -100,7 +100,7 @@ def sellers_logo(seller_id: str, sha256: str) -> Response:
     return response
 
 
-@access.requires_staff("invoice.issue", fresh=True)
+@access.requires_staff("seller.manage", fresh=True)
 def sellers_edit(seller_id: str) -> Response:
     """Change what documents say from now on; sent with `step=preview` the head of a document as it would be."""
     found, form, refusals = _read(seller_id), SellerForm(), []
@@ -122,7 +122,7 @@ def sellers_edit(seller_id: str) -> Response:
     return _edit_page(form, found, shown, refusals=refusals, status=status)
 
 
-@access.requires_staff("invoice.issue", fresh=True)
+@access.requires_staff("seller.manage", fresh=True)
 def sellers_new_logo(seller_id: str) -> Response:
     """Print another logo from now on, or none."""
     found, form, refusals = _read(seller_id), LogoForm(), []
@@ -225,7 +225,7 @@ def _edit_page(
 
 def _detail_page(found: SellerDetail) -> Response:
     template = "operator/sellers/detail.html"
-    may = "invoice.issue" in access.current_principal().staff_permissions
+    may = "seller.manage" in access.current_principal().staff_permissions
     return htmx.render(template, template, found=found, may_edit=may, **_printed(found.facts))
 
 

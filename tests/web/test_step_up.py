@@ -30,6 +30,7 @@ MONEY = {
     "staff:refund.approve",
     "staff:refund.request",
     "staff:invoice.issue",
+    "staff:seller.manage",
     "staff:ledger.approve",
     "staff:ledger.correct",
 }

@@ -47,6 +47,10 @@ def test_only_owners_and_administrators_decide_who_else_may() -> None:
     assert [role for role in permissions.STAFF_ROLES if "admin" in permissions.of_staff(role)] == ["admin"]
 
 
+def test_whoever_approves_and_issues_invoices_cannot_say_where_they_are_paid_to() -> None:
+    assert [role for role in permissions.STAFF_ROLES if "seller.manage" in permissions.of_staff(role)] == ["admin"]
+
+
 def test_a_key_of_several_tenants_may_never_move_money() -> None:
     assert {"billing.read", "usage.write"} == permissions.SERVICE_SCOPES
     assert permissions.of_member("owner") >= permissions.SCOPES
