@@ -17,7 +17,7 @@ class AgainForm(KeyedForm):
     """Sending a document once more."""
 
 
-@access.requires_staff("invoice.issue")
+@access.requires_staff("invoice.issue", fresh=True)
 def invoice_runs_send(invoice_id: str) -> Response:
     """Send an issued document again to everybody who would get it today; one form is one mail each."""
     form = AgainForm()

@@ -66,7 +66,7 @@ class ActForm(KeyedForm):
     outlier_reason = TextAreaField("Why this is right", [Length(max=reviews.REASON_MAX)])
 
 
-@access.requires_staff("invoice.issue")
+@access.requires_staff("invoice.issue", fresh=True)
 def invoice_runs_review(invoice_id: str) -> Response:
     """Say that one looks at a draft."""
     form = KeyedForm()

@@ -34,7 +34,7 @@ class AskForm(KeyedForm):
     """Asks for a dry run."""
 
 
-@access.requires_staff("invoice.issue")
+@access.requires_staff("invoice.issue", fresh=True)
 def invoice_runs_dry_run_ask(period: str) -> Response:
     """Ask for the dry run of a month; it gets a page of its own. The same form sent twice is one."""
     form = AskForm()
