@@ -6,7 +6,7 @@ sandbox provider's signed webhooks. Loading it again changes nothing.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from functools import partial
 
 from sqlalchemy.orm import Session
@@ -25,13 +25,14 @@ from billing.metering import accrual, allocations, ingest
 from billing.metering.sources.port import EventFacts
 from billing.payments.providers.port import Provider
 from billing.rating import up_to_date
-from billing.reference import fx_rates
+from billing.reference import ecb, fx_rates
 from billing.storage.database import Database
 from billing.storage.tables import Setting
 
 _MONTHS = 3
 _LOADED = "demo_loaded_at"
 _GIB_S = 2**30
+_PUBLISHED_AT = time(15)  # of a day, in UTC: about when the ECB publishes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,13 +58,16 @@ def load(
     months = months_until(now, _MONTHS)
     account_ids = _open_accounts(database, months[0])
     people = _people(database, months[0].start_at)
-    _rates(database, months[0].start_at, now)
+    _rates(database, months[0].start_at)
     cloud = Cloud(database=database, providers=providers, account_ids=account_ids, people=people, now=now)
     for number, month in enumerate(months):
         progress(f"living through {periods.label_of(month.start_at, 'month', 'UTC')}")
         before = months[number - 1] if number else None
         is_present = number == len(months) - 1
-        planned = settling.acts_of_month(cloud, month, before, number=number, is_present=is_present)
+        planned = [
+            *settling.acts_of_month(cloud, month, before, number=number, is_present=is_present),
+            *_rates_of_month(database, month, now),
+        ]
         for at, act in sorted(planned, key=lambda pair: pair[0]):
             if at <= now:
                 act()
@@ -76,14 +80,27 @@ def load(
     return True
 
 
-def _rates(database: Database, first_at: datetime, now: datetime) -> None:
-    """Rates for every day of the demo, and the Irish seller's VAT in euros (BT-111): its books are in dollars."""
+def _rates(database: Database, first_at: datetime) -> None:
+    """Rates from before the demo, and the Irish seller's VAT in euros (BT-111): its books are in dollars."""
     with database.transaction("jobs") as session:
-        made = rates.table((first_at - timedelta(days=10)).date(), now.date())
+        made = rates.table((first_at - timedelta(days=10)).date(), (first_at - timedelta(days=1)).date())
         fx_rates.import_table(session, made, now=first_at, actor="demo", source=rates.SOURCE)
         currencies.set_tax_currency(
             session, now=first_at, seller_code=bootstrap.SELLER.code, currency="EUR", actor="demo"
         )
+
+
+def _rates_of_month(database: Database, month: Period, now: datetime) -> Iterator[tuple[datetime, Callable[[], None]]]:
+    """Each weekday's rates, imported in the afternoon of their day."""
+    first_on = month.start_at.date()
+    for day in rates.table(first_on, min(month.end_at.date() - timedelta(days=1), now.date())).days:
+        at = datetime.combine(day.published_on, _PUBLISHED_AT, tzinfo=UTC)
+        yield at, partial(_import_rates, database, ecb.Table(days=(day,), bad=()), at)
+
+
+def _import_rates(database: Database, table: ecb.Table, at: datetime) -> None:
+    with database.transaction("jobs") as session:
+        fx_rates.import_table(session, table, now=at, actor="demo", source=rates.SOURCE)
 
 
 def sign_ins() -> list[SignIn]:
