@@ -7,6 +7,7 @@ is taxed. Discounts and promo are allowances on the document (BG-20), one per VA
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from billing.invoicing import quantities
 from billing.invoicing.documents.model import Allowance, Line
 from billing.kernel.ids import new_id
 from billing.kernel.money import Money
@@ -161,7 +162,9 @@ def _draw(commitment: Commitment, rest: _Rest, currency: str) -> list[Line]:
 
 def _drawdown_line(commitment: Commitment, group: VatGroup, covers: Mapping[str, int], currency: str) -> Line:
     amount_minor = sum(covers.values())
-    parts = [f"{family} {_plain(minor, currency)}" for family, minor in sorted(covers.items()) if family]
+    parts = [
+        f"{family} {quantities.grouped(_plain(minor, currency))}" for family, minor in sorted(covers.items()) if family
+    ]
     return Line(
         id=new_id("inl"),
         seq=0,

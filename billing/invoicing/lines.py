@@ -146,19 +146,21 @@ def plain_money(minor: int, currency: str) -> str:
 
 
 def _tiers(charge: ChargeToInvoice) -> str:
-    """The price in words: "1500 reports: up to 1000 at 1.00, then 0.50"."""
+    """The price in words: "1,500 reports: up to 1,000 at 1.00, then 0.50"."""
     priced = Fraction(charge.quantity_base, charge.base_per_unit)
-    counted = f"{quantities.rounded(priced)} {charge.unit}s"
+    counted = f"{quantities.grouped(quantities.rounded(priced))} {charge.unit}s"
     tiers = charge.parameters.get("tiers")
     if isinstance(tiers, list):
         steps = [
-            f"up to {tier['up_to']} at {tier['unit_price']}" if "up_to" in tier else f"then {tier['unit_price']}"
+            f"up to {quantities.grouped(tier['up_to'])} at {tier['unit_price']}"
+            if "up_to" in tier
+            else f"then {tier['unit_price']}"
             for tier in tiers
         ]
         whole = " for all" if charge.model == "volume" else ""
         return f"{counted}: {', '.join(steps)}{whole}"
     if "free" in charge.parameters:
-        return f"{counted}: {charge.parameters['free']} free, then {charge.parameters.get('unit_price', '')}"
+        return f"{counted}: {quantities.grouped(charge.parameters['free'])} free, then {charge.parameters.get('unit_price', '')}"
     if "package_size" in charge.parameters:
-        return f"{counted}: {charge.parameters.get('package_price', '')} per {charge.parameters['package_size']}"
+        return f"{counted}: {charge.parameters.get('package_price', '')} per {quantities.grouped(charge.parameters['package_size'])}"
     return counted

@@ -82,5 +82,10 @@ def rounded(value: Fraction) -> str:
     return plain(Fraction(half_up_fraction(value * 10**4), 10**4))
 
 
+def grouped(text: str | int) -> str:
+    """A plain decimal as words show it: 2464128.5 is "2,464,128.5"."""
+    return f"{Decimal(text):,f}"
+
+
 def _is_short(value: Fraction) -> bool:
     return bool((value * 10**_PLACES).denominator == 1)

@@ -52,7 +52,7 @@ def test_tiers_print_one_item_at_its_amount_with_the_tiers_in_words() -> None:
         amount_minor=125_000,
     )
     assert (line.quantity_text, line.unit, line.unit_price_text) == ("1", "item", "1250.00")
-    assert line.detail == "1500 reports: up to 1000 at 1.00, then 0.50"
+    assert line.detail == "1,500 reports: up to 1,000 at 1.00, then 0.50"
 
 
 def test_a_correction_is_minus_one_item_never_a_negative_price() -> None:
