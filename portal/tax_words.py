@@ -69,8 +69,13 @@ def scheme(code: str | None) -> str:
 def _why(facts: Mapping[str, Any]) -> Why:
     rate = formats.percent(facts["rate_bp"], locale=reader_locale())
     where = places.country(facts["jurisdiction"])
-    title = f"VAT {rate}, {where}" if facts["rate_bp"] else f"No VAT charged: {scheme(facts['scheme']).lower()}"
+    title = f"VAT {rate}, {where}" if facts["rate_bp"] else f"No VAT charged: {_lowered(scheme(facts['scheme']))}"
     return Why(title=title, sentence=_sentence(facts, rate), facts=tuple(_facts(facts)))
+
+
+def _lowered(words: str) -> str:
+    """As it stands inside a sentence: "not subject to VAT"."""
+    return words[:1].lower() + words[1:]
 
 
 def _sentence(facts: Mapping[str, Any], rate: str) -> str:

@@ -70,8 +70,12 @@ class RateForm(KeyedForm):
 class PolicyForm(FlaskForm):
     """How the seller's taxes are worked out."""
 
-    tax_provider = SelectField("Worked out by", choices=_choices(_PROVIDERS), validate_choice=False)
-    vat_check = SelectField("VAT ids are looked at", choices=_choices(_CHECKS), validate_choice=False)
+    tax_provider = SelectField(
+        "Worked out by", [InputRequired("Choose one.")], choices=_choices(_PROVIDERS), validate_choice=False
+    )
+    vat_check = SelectField(
+        "VAT ids are looked at", [InputRequired("Choose one.")], choices=_choices(_CHECKS), validate_choice=False
+    )
     tax_evidence_days = IntegerField(
         "Evidence is good for, in days",
         [InputRequired("Enter a number of days."), NumberRange(min=1, max=3650, message="From 1 to 3,650 days.")],

@@ -34,6 +34,8 @@ _ACTS: dict[str, tuple[str, str | None]] = {
     "invoice.part_paid": ("Invoice paid in part", "good"),
     "invoice.paid": ("Invoice paid", "good"),
     "invoice.credited": ("Invoice credited", None),
+    "receipt.issue": ("Receipt issued", "good"),
+    "receipt.render": ("Receipt printed", None),
     "payment.start": ("Payment begun", None),
     "payment.receive": ("Payment received", "good"),
     "refund.request": ("Refund asked for", None),

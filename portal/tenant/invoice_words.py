@@ -38,7 +38,7 @@ def in_tax_currency(document: InvoiceDocument) -> str | None:
     on = filters.day(date.fromisoformat(of.rate_on))
     return (
         f"VAT in {of.currency}: {filters.money(of.tax_minor, of.currency)}. "
-        f"1 {document.currency} = {rate} {of.currency}, published {on}."
+        f"1 {document.currency} {'' if rate.startswith('≈') else '= '}{rate} {of.currency}, published {on}."
     )
 
 

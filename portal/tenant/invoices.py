@@ -36,7 +36,13 @@ _EVENTS = {
     "paid": "Paid in full",
     "credited": "Credited",
 }
-_SETTLED = {"wallet": "Paid from the wallet", "payment": "Payment", "credit_note": "Credit note"}
+_SETTLED = {
+    "wallet": "Paid from the wallet",
+    "payment": "Payment",
+    "credit_note": "Credit note",
+    "write_off": "Written off",
+    "write_off_reversal": "Write-off undone by a payment",
+}
 
 
 @blueprint.get("/invoices")
