@@ -105,7 +105,7 @@ def reissue(session: Session, *, now: datetime, invoice_id: str, reason: str, ac
         invoice_number=str(issued.number),
         currency=issued.currency,
         credited_minor=note.payable_minor,
-        total_minor=issued.total_minor,
+        total_minor=issued.payable_minor,
         due_minor=model.from_snapshot(issued.snapshot or {}).due_minor,
     )
 
@@ -249,7 +249,7 @@ def _store(
         before = billed[row.charge_id]
         row.sku_code, row.project_id, row.quantity_base = before.sku_code, before.project_id, before.quantity_base
     session.execute(update(Charge).where(Charge.draft_id == header.id).values(draft_id=made.id))
-    facts = {"total_minor": made.total_minor, "currency": made.currency, "replaces": header.id}
+    facts = {"total_minor": made.payable_minor, "currency": made.currency, "replaces": header.id}
     events.record(session, made, now=now, type="drafted", actor=actor, facts=facts)
     made.state, made.approved_at, made.approved_by = "approved", now, actor
     events.record(session, made, now=now, type="approved", actor=actor)

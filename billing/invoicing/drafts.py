@@ -265,7 +265,7 @@ def _draft(
         now=now,
         on=parties.last_day(period.end_at, account.zone),
     )
-    facts = {"total_minor": header.total_minor, "currency": currency, "lines": len(document.lines)}
+    facts = {"total_minor": header.payable_minor, "currency": currency, "lines": len(document.lines)}
     events.record(session, header, now=now, type="drafted", actor=actor, facts=facts)
     session.flush()  # approval and issue read the rows
     return header.id

@@ -49,7 +49,8 @@ class InvoiceRow:
     allowance_minor: int  # taken off before tax: lines - allowances = net
     net_minor: int
     tax_minor: int
-    total_minor: int
+    rounding_minor: int  # of prices that include tax, and of a credit by amount: the cents that are neither net nor VAT
+    total_minor: int  # what it asks for or gives back: net + tax + rounding
     due_minor: int
     issued_on: date | None
     due_on: date | None
@@ -359,7 +360,7 @@ def _filtered(
 _SORTS: dict[str, Any] = {
     "issued": InvoiceHeader.issued_on,
     "due": InvoiceHeader.due_on,
-    "total": InvoiceHeader.total_minor,
+    "total": InvoiceHeader.payable_minor,
     "number": InvoiceHeader.number,
     "account": BillingAccount.code,
 }
@@ -387,7 +388,8 @@ def _row(found: Any) -> InvoiceRow:
         allowance_minor=header.allowance_minor,
         net_minor=header.net_minor,
         tax_minor=header.tax_minor,
-        total_minor=header.total_minor,
+        rounding_minor=header.rounding_minor,
+        total_minor=header.payable_minor,
         due_minor=int(found.due_minor),
         issued_on=header.issued_on,
         due_on=header.due_on,

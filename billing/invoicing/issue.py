@@ -107,7 +107,7 @@ def issue(session: Session, *, now: datetime, draft_id: str, actor: str) -> Invo
 
 def _tell(session: Session, header: InvoiceHeader, document: InvoiceDocument, *, now: datetime, actor: str) -> None:
     """Record the issue and what the wallet paid of it, and put its notice into the outbox."""
-    facts = {"number": document.number, "total_minor": document.total_minor, "currency": document.currency}
+    facts = {"number": document.number, "total_minor": document.payable_minor, "currency": document.currency}
     events.record(session, header, now=now, type="issued", actor=actor, facts=facts)
     settlement.record(
         session,

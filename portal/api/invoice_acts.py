@@ -46,7 +46,7 @@ class GenerateAnswer(Out):
 
 
 class InvoiceAct(Out):
-    """A document after the act; `state` is draft, in_review, approved, issued or void."""
+    """A document after the act; `state` is draft, in_review, approved, issued or void, `total` net, tax and rounding."""
 
     id: str
     kind: Literal["invoice", "credit_note"]
@@ -56,6 +56,7 @@ class InvoiceAct(Out):
     state: str
     net: Money
     tax: Money
+    rounding: Money
     total: Money
 
 
@@ -225,5 +226,6 @@ def _act(session: Session, invoice_id: str) -> InvoiceAct:
         state=row.state,
         net=Money(amount_minor=row.net_minor, currency=row.currency),
         tax=Money(amount_minor=row.tax_minor, currency=row.currency),
+        rounding=Money(amount_minor=row.rounding_minor, currency=row.currency),
         total=Money(amount_minor=row.total_minor, currency=row.currency),
     )

@@ -151,6 +151,7 @@ def _row(row: InvoiceRow) -> Invoice:
         allowance=money(row.allowance_minor),
         net=money(row.net_minor),
         tax=money(row.tax_minor),
+        rounding=money(row.rounding_minor),
         total=money(row.total_minor),
         due=money(row.due_minor),
         corrects=row.corrects_number,

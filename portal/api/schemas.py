@@ -242,7 +242,8 @@ class RatedUsagePage(Out):
 
 
 class Invoice(Out):
-    """One issued invoice or credit note. `allowance` was taken off its lines before tax; `due` is what is left to pay."""
+    """One issued invoice or credit note. `allowance` was taken off its lines before tax; `total` is net, tax and
+    `rounding` (the cent of prices that include tax that is neither); `due` is what is left to pay."""
 
     id: str
     number: str
@@ -255,6 +256,7 @@ class Invoice(Out):
     allowance: Money
     net: Money
     tax: Money
+    rounding: Money
     total: Money
     due: Money
     corrects: str | None

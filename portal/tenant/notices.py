@@ -44,7 +44,7 @@ def _paid(facts: dict[str, Any]) -> Words:
 
 def _credit_note(facts: dict[str, Any]) -> Words:
     title = f"Invoice {facts.get('invoice_number')} was credited"
-    return title, _money(facts, "total_minor"), _document(facts.get("credit_note_id")), "good"
+    return title, _money(facts, "amount_minor"), _document(facts.get("credit_note_id")), "good"
 
 
 def _payment(facts: dict[str, Any]) -> Words:

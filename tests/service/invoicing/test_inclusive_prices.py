@@ -8,13 +8,14 @@ from sqlalchemy import select
 from billing.accounts import currencies, directory, profiles
 from billing.accounts.tax_tables import ManualRate
 from billing.assurance import reconciliation
-from billing.invoicing import conversion, credit_notes, drafts, issue
+from billing.invoicing import conversion, credit_notes, drafts, invoices, issue
 from billing.invoicing.documents import model
 from billing.invoicing.tables import InvoiceHeader
 from billing.invoicing.taxes import filing
 from billing.ledger.tables import LedgerEntry
 from billing.reference import ecb, fx_rates
 from billing.storage.database import Database
+from billing.storage.tables import OutboxMessage
 from tests.service.invoicing import world
 from tests.service.invoicing.terms_world import gift
 from tests.service.invoicing.world import NOW, Use
@@ -140,3 +141,20 @@ def test_an_invoices_value_in_the_sellers_own_currency_is_that_of_what_is_asked_
     with database.reading() as session:
         (value,) = [row for row in conversion.list_rates(session, header.id) if row.purpose == "functional"]
     assert (value.from_minor, value.to_minor) == (299, 359)
+
+
+def test_lists_and_notices_state_what_is_asked_for(database: Database) -> None:
+    """2.99 at 4 %: a list that said 3.00 would leave a cent unpaid for ever beside a payment of 2.99."""
+    account_id = _open(database)
+    world.used(database, account_id, Use(299))
+    header = world.issued(database, account_id)
+    with database.reading() as session:
+        (row,) = invoices.list_invoices(session, now=NOW)
+        told = {
+            event.type: event.facts.get("total_minor")
+            for event in invoices.get_invoice(session, now=NOW, key=header.id).events
+        }
+        payload = session.scalars(select(OutboxMessage.payload).where(OutboxMessage.topic == "invoice.issued")).one()
+    assert (row.net_minor, row.tax_minor, row.rounding_minor, row.total_minor, row.due_minor) == (288, 12, -1, 299, 299)
+    assert (told["drafted"], told["issued"]) == (299, 299)
+    assert (payload["total_minor"], payload["due_minor"]) == (299, 299)
