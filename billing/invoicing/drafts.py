@@ -275,7 +275,7 @@ def _signed(
     session: Session, document: InvoiceDocument, charges: Sequence[ChargeToInvoice]
 ) -> tuple[InvoiceDocument, str | None]:
     """The document; below zero the credit note that it is then, and the id of the invoice that it names. Raises NegativeTotal without one."""
-    if document.total_minor >= 0:
+    if document.payable_minor >= 0:
         return document, None
     corrected = below_zero.find_corrected(session, charges, currency=document.currency)
     if corrected is None:
@@ -327,7 +327,7 @@ def _document(
     document = replace(document, tax_facts=taxes.facts_of(decisions.values()))
     on = min(parties.last_day(period.end_at, account.zone), parties.last_day(now, account.zone))
     document = conversion.with_tax_currency_if_known(session, document, seller, on=on)
-    if document.total_minor < 0:
+    if document.payable_minor < 0:
         return document
     deducted = with_deductions(session, document, now=now, account_id=account.id)
-    return document if deducted.total_minor < 0 else deducted
+    return document if deducted.payable_minor < 0 else deducted

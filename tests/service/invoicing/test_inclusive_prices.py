@@ -1,8 +1,9 @@
 """Prices that include tax, from usage to the ledger and back: the books hold gross, the document says net, tax and the cent."""
 
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 
+import pytest
 from sqlalchemy import select
 
 from billing.accounts import currencies, directory, profiles
@@ -30,21 +31,26 @@ def _open(database: Database, *, rate_bp: int = 400) -> str:
     account_id = rating_world.open_account(database, book=own, code="calla", prices_include_tax=True)
     with database.transaction("jobs") as session:
         profiles.update_profile(session, now=NOW, account_id=account_id, facts=SWITZERLAND)
+    _rate(database, account_id, "tmr_1", rate_bp, valid_from=date(2026, 1, 1))
+    return account_id
+
+
+def _rate(database: Database, account_id: str, rate_id: str, rate_bp: int, *, valid_from: date) -> None:
+    with database.transaction("jobs") as session:
         session.add(
             ManualRate(
-                id="tmr_1",
+                id=rate_id,
                 seller_id=directory.get_account(session, account_id).seller_id,
                 country="CH",
                 tax_name="MWST",
                 rate_bp=rate_bp,
                 registration="CHE123456788",
-                valid_from=date(2026, 1, 1),
+                valid_from=valid_from,
                 approval_id="apr_1",
                 recorded_at=NOW,
                 recorded_by="usr_otto",
             )
         )
-    return account_id
 
 
 def _entries(database: Database, header: InvoiceHeader) -> list[tuple[str, str, str, int]]:
@@ -141,6 +147,31 @@ def test_an_invoices_value_in_the_sellers_own_currency_is_that_of_what_is_asked_
     with database.reading() as session:
         (value,) = [row for row in conversion.list_rates(session, header.id) if row.purpose == "functional"]
     assert (value.from_minor, value.to_minor) == (299, 359)
+
+
+@pytest.mark.parametrize(
+    ("own", "kind", "sums"),
+    # Net, tax, rounding: 299 at 4 % are 288 + 12 - 1; at 0 % there is no cent left over.
+    [(301, "invoice", (-11, 12, 0)), (299, "credit_note", (12, -12, 1))],
+)
+def test_a_document_of_two_rates_has_the_sign_of_what_it_asks_for(
+    database: Database, own: int, kind: str, sums: tuple[int, int, int]
+) -> None:
+    """3.00 of September, at 0 %, are taken back late; October, at 4 %, used `own` cents: one cent is asked for, or given back."""
+    account_id = _open(database)
+    _rate(database, account_id, "tmr_2", 0, valid_from=date(2026, 1, 2))
+    _rate(database, account_id, "tmr_3", 400, valid_from=date(2026, 10, 1))
+    september = datetime(2026, 9, 10, tzinfo=UTC)
+    world.used(database, account_id, Use(1_000, at=september))
+    invoice = world.issued(database, account_id, period="2026-09")
+    assert (invoice.payable_minor, invoice.tax_minor) == (1_000, 0)
+    world.used(database, account_id, Use(-300, at=september), Use(own))
+    made = world.issued(database, account_id)
+    assert (made.kind, made.net_minor, made.tax_minor, made.rounding_minor) == (kind, *sums)
+    assert made.payable_minor == 1
+    sign = 1 if kind == "invoice" else -1
+    assert world.balance(database, account_id).receivable_minor == -1_000 - sign
+    _ties(database)
 
 
 def test_lists_and_notices_state_what_is_asked_for(database: Database) -> None:
