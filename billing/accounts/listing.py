@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from billing.accounts import names
+from billing.accounts import currencies, names
 from billing.accounts.tables import BillingAccount
 from billing.kernel.errors import Invalid, NotFound
 
@@ -28,6 +28,7 @@ class AccountRow:
     kind: str
     tenant_id: str
     currency: str
+    invoice_currency: str
     zone: str
     policy: str
     opened_at: datetime
@@ -115,6 +116,7 @@ def _row(account: BillingAccount) -> AccountRow:
         kind=account.kind,
         tenant_id=account.tenant_id or "",
         currency=account.currency,
+        invoice_currency=currencies.invoice_currency_of(account),
         zone=account.zone,
         policy=account.policy,
         opened_at=account.created_at,

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing.accounts import heads, names
+from billing.accounts import currencies, heads, names
 from billing.accounts.tables import BillingAccount
 from billing.catalog.errors import CommitmentOverlaps
 from billing.catalog.tables import CommitContract, Sku
@@ -36,15 +36,16 @@ def create(
     """A commitment of `amount` (net) that charges of these families ([]: all) draw down while it runs, not yet sold.
 
     The same again gives the same one. Locks the account's head. Raises NotFound for the account, Invalid for another currency than
-    the account's, a naive time, a term that ends before it starts, has passed or lasts over ten years, a family that nothing is
+    its invoices', which draw it down, a naive time, a term that ends before it starts, has passed or lasts over ten years, a family that nothing is
     sold under; CommitmentOverlaps where another commitment of the account runs at the same time for one of the families.
     """
     heads.lock_one(session, account_id)
     account = session.get(BillingAccount, account_id)
     if account is None:
         raise NotFound(account_id=account_id)
-    if amount.currency != account.currency:
-        raise Invalid(field="currency", value=amount.currency, expected=account.currency, reason="other_currency")
+    expected = currencies.invoice_currency_of(account)
+    if amount.currency != expected:
+        raise Invalid(field="currency", value=amount.currency, expected=expected, reason="other_currency")
     if not 0 < amount.minor <= MAX_MINOR:
         raise Invalid(field="amount", amount_minor=amount.minor, currency=amount.currency, reason="not_positive")
     starts_at, ends_at = require_utc(starts_at, "starts_at"), require_utc(ends_at, "ends_at")

@@ -2,7 +2,7 @@
 
 import click
 
-from billing.accounts import directory
+from billing.accounts import currencies, directory
 from billing.catalog import commitments as commitment_room
 from billing.invoicing import contracts, sales
 from billing.invoicing.contracts import ContractRow
@@ -46,7 +46,7 @@ def list_(account_code: str | None, form: str) -> None:
 @click.option("--account", "account_code", required=True, help="The billing account that pays in advance.")
 @click.option("--name", required=True, help="Stands on the invoices.")
 @click.option("--amount", required=True, help="Before tax, such as 10000.00, in the currency.")
-@click.option("--currency", help="The account's own where left out.")
+@click.option("--currency", help="That of the account's invoices where left out.")
 @click.option("--from", "starts_text", required=True, help="Such as 2026-12-01, in the account's zone.")
 @click.option("--until", "ends_text", required=True)
 @click.option("--family", "families", multiple=True, help="Which charges draw it down; left out for all. Repeatable.")
@@ -73,7 +73,7 @@ def create(
             now=now,
             account_id=account.id,
             name=name,
-            amount=money.parse(amount, currency or account.currency),
+            amount=money.parse(amount, currency or currencies.invoice_currency_of(account)),
             starts_at=clock.parse_instant(starts_text, field="from", zone=account.zone),
             ends_at=clock.parse_instant(ends_text, field="until", zone=account.zone),
             families=families,

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from billing.accounts import currencies
+from billing.invoicing import invoice_currency as invoice_currency_room
 from billing.reference import ecb, fx_rates, fx_seed
 from billing.reference.fx_rates import Imported
 from portal import fx_words
@@ -83,7 +84,7 @@ def tax_currency(seller: str, currency: str) -> None:
 def invoice_currency(account: str, currency: str) -> None:
     """Invoice ACCOUNT in CURRENCY from the next draft on."""
     with context.database().transaction("jobs") as session:
-        currencies.set_invoice_currency(
+        invoice_currency_room.change(
             session, now=context.now(), account_code=account, currency=currency, actor=context.actor()
         )
     click.echo(f"{account} is invoiced in {currency} from the next draft on")

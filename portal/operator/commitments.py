@@ -87,7 +87,7 @@ def accounts_commitments_new(account_id: str) -> Response:
     with services.database().reading() as session:
         account = _account(session, account_id)
         families = sorted({code.partition("/")[0] for code in books.names_of(session)}, key=price_words.family_order)
-    form.currency = account.currency
+    form.currency = account.invoice_currency
     form.families.choices = [(family, price_words.family(family)) for family in families]
     if form.validate_on_submit():
         try:

@@ -13,7 +13,7 @@ from wtforms import StringField, TextAreaField
 from wtforms.validators import InputRequired, Length
 
 from billing.accounts import currencies
-from billing.invoicing import conversion
+from billing.invoicing import conversion, invoice_currency
 from billing.kernel.errors import Refusal
 from billing.kernel.rounding import half_up_fraction
 from billing.reference import ecb, exchange, fx_rates
@@ -148,7 +148,7 @@ def fx_invoice_currency() -> Response:
         return _page(status=422, form=form)
     try:
         with services.database().transaction() as session:
-            account = currencies.set_invoice_currency(
+            account = invoice_currency.change(
                 session,
                 now=services.now(),
                 account_code=(form.account.data or "").strip(),

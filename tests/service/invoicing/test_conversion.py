@@ -9,17 +9,17 @@ from sqlalchemy import select, update
 from billing.accounts import currencies, profiles
 from billing.accounts.tables import BillingAccount, Seller
 from billing.assurance import reconciliation
-from billing.invoicing import conversion, corrections, credit_notes, drafts, issue
+from billing.invoicing import conversion, corrections, credit_notes, drafts, invoice_currency, issue
 from billing.invoicing.documents import model
 from billing.invoicing.errors import DraftOutdated
 from billing.invoicing.tables import InvoiceHeader
-from billing.kernel.errors import Invalid
+from billing.kernel.errors import Conflict, Invalid
 from billing.ledger import balances
 from billing.ledger.tables import LedgerEntry
 from billing.reference import ecb, fx_rates
 from billing.reference.errors import MissingRate, StaleRate
 from billing.storage.database import Database
-from tests.service.invoicing import world
+from tests.service.invoicing import terms_world, world
 from tests.service.invoicing.world import NOW
 from tests.service.rating.world import Use
 
@@ -218,6 +218,35 @@ def test_the_invoices_value_in_the_sellers_own_currency_is_kept_for_the_day_it_i
         value = rates["functional"]
         # 4.61 EUR x 1.2 on the day of issue
         assert (value.from_minor, value.to_currency, value.to_minor, value.rate_text) == (461, "USD", 553, "1.2")
+
+
+def test_a_commitment_of_an_account_invoiced_in_euros_is_sold_in_euros_and_drawn_down(database: Database) -> None:
+    """One in dollars would be paid for, drawn down by nothing, and lapse: 4.329 USD of usage would be billed again as 3.87 EUR."""
+    load(database, RATES + "2026-11-20,1.2,170,\n")
+    account_id = account_in(database, "EUR", Use(333))
+    with pytest.raises(Invalid) as refused:
+        terms_world.contract(database, account_id, 10_000, currency="USD")
+    assert (refused.value.fields["reason"], refused.value.fields["expected"]) == ("other_currency", "EUR")
+    terms_world.committed(database, account_id, 10_000, currency="EUR")
+    header = world.issued(database, account_id)
+    assert (header.currency, header.net_minor, header.tax_minor) == ("EUR", 0, 0)
+    assert [line.amount_minor for line in document(database, header.id).lines] == [387, -387]
+    with database.reading() as session:
+        (held_in_euros,) = balances.of_account(session, account_id, currency="EUR")
+        assert held_in_euros.deferred_minor == 10_000 - 387
+        assert reconciliation.compare(session, now=NOW).found == []
+
+
+@pytest.mark.parametrize("what", ["commitment", "gift"])
+def test_the_currency_of_invoices_stays_while_money_waits_for_invoices_in_it(database: Database, what: str) -> None:
+    account_id = world.open_account(database)
+    if what == "gift":
+        terms_world.gift(database, account_id, 2_000)
+    else:
+        terms_world.committed(database, account_id, 10_000)
+    with pytest.raises(Conflict) as refused, database.transaction() as session:
+        invoice_currency.change(session, now=NOW, account_code="calla", currency="EUR", actor="usr_ann")
+    assert refused.value.fields["reason"] == "money_in_invoice_currency"
 
 
 def test_wrong_parties_are_corrected_and_the_charge_goes_through_dollars_and_back(database: Database) -> None:
