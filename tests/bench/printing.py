@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
+from tempfile import TemporaryDirectory
 
 from billing.invoicing.documents import cii, page, pdf
 from billing.invoicing.documents.model import InvoiceDocument
@@ -47,7 +48,11 @@ def run(scratch: Scratch, *, size: int, rounds: int) -> Result:
 
 def _alone(act: Callable[[int], tuple[float, float]], size: int) -> tuple[float, float]:
     """(seconds, peak in MB) of an act in a process of its own."""
-    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn"), initializer=pdf.prepare_process) as pool:
+    spawned, prepare = get_context("spawn"), pdf.prepare_process
+    with (
+        TemporaryDirectory() as folder,
+        ProcessPoolExecutor(max_workers=1, mp_context=spawned, initializer=prepare, initargs=(folder,)) as pool,
+    ):
         return pool.submit(act, size).result()
 
 

@@ -7,6 +7,7 @@ document.
 
 import gc
 import hashlib
+import tempfile
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 from pathlib import Path
@@ -27,9 +28,10 @@ class ForbiddenAddress(Exception):
     """The page asked for something that is not in the package."""
 
 
-def prepare_process() -> None:
-    """Look for garbage seldom: a long document is a million objects that all live until it is written, and looking through them over
+def prepare_process(folder: str) -> None:
+    """Unpack fonts into `folder`, which whoever started the process takes away. Look for garbage seldom: a long document is a million objects that all live until it is written, and looking through them over
     and over takes a third of the time. `make` looks once more after a long one."""
+    tempfile.tempdir = folder
     gc.set_threshold(50_000, 10, 2)
 
 

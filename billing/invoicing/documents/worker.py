@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -23,6 +24,7 @@ class Printer:
     def __init__(self, *, timeout_s: int = TIMEOUT_S) -> None:
         self._timeout_s = timeout_s
         self._pool: ProcessPoolExecutor | None = None
+        self._folder: TemporaryDirectory[str] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -44,8 +46,13 @@ class Printer:
         from multiprocessing import get_context
 
         if self._pool is None:
+            # The worker is ended, never asked to leave: what it unpacked (fonts, 1.3 MB) is taken away from here.
+            self._folder = TemporaryDirectory(prefix="plumbline-printer-", ignore_cleanup_errors=True)
             self._pool = ProcessPoolExecutor(
-                max_workers=1, mp_context=get_context("spawn"), initializer=pdf.prepare_process
+                max_workers=1,
+                mp_context=get_context("spawn"),
+                initializer=pdf.prepare_process,
+                initargs=(self._folder.name,),
             )
         try:
             printing = self._pool.submit(pdf.make, html, made_on.isoformat(), dict(assets or {}), xml)
@@ -70,3 +77,6 @@ class Printer:
             process.terminate()
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._pool = None
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -239,6 +240,15 @@ def test_a_killed_worker_is_reported_and_the_next_document_gets_a_new_one() -> N
             printer.to_pdf(html, made_on=ON)
         assert printer.to_pdf(html, made_on=ON) == first
     assert printer.worker_pids() == []
+
+
+def test_a_printer_leaves_nothing_behind_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    with worker.Printer() as printer:
+        printer.to_pdf(page.to_html(_document(), snapshot_hash="ab" * 32), made_on=ON)
+        assert list(tmp_path.rglob("weasyprint-*"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_parent_never_loads_the_printer() -> None:
