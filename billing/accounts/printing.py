@@ -9,7 +9,7 @@ from billing.kernel.errors import Invalid
 LANGUAGES = ("en", "de", "fr")
 PAGE_SIZES = ("A4", "letter")
 FOOTER_MAX = 500
-_PREFIX = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9./_-]{0,15})")
+_PREFIX = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,15})")
 _PREFIXES = ("invoice_prefix", "credit_note_prefix", "receipt_prefix")
 _LENGTHS = {"legal_id": 60, "tax_number": 30, "phone": 30, "bank_name": 100, "footer": FOOTER_MAX}
 _WEBSITE = re.compile(

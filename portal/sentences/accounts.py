@@ -45,7 +45,7 @@ REASONS: dict[str, Sentence] = {
     "vat_id_wrong": "The VAT id is not one of its country: check its digits.",
     "vat_id_of_other_country": "The VAT id belongs to another country than the address.",
     "prefixes_equal": "Invoices, credit notes and receipts need three different number prefixes.",
-    "prefix_wrong": "A number prefix is 1 to 16 letters, digits or . / _ - and begins with a letter or digit, such as INV-.",
+    "prefix_wrong": "A number prefix is 1 to 16 letters, digits or . _ - and begins with a letter or digit, such as INV-.",
     "iban_wrong": "This is no IBAN: its length or its check digits are wrong.",
     "bic_wrong": "This is no BIC: it has 8 or 11 letters and digits, such as AIBKIE2D.",
     "bic_of_other_country": lambda fields: (

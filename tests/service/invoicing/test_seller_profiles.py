@@ -114,6 +114,7 @@ def test_a_prefix_of_another_seller_is_refused(database: Database, seller_id: st
         ("language", "tlh", "unknown_language"),
         ("page_size", "A0", "unknown_page_size"),
         ("invoice_prefix", "<b>", "prefix_wrong"),
+        ("invoice_prefix", "RE/", "prefix_wrong"),
         ("receipt_prefix", "inv-", "prefixes_equal"),
         ("footer", "x" * 501, "too_long"),
         ("legal_id", "HRB\u202e1", "direction_control"),
