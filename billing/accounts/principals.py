@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing.accounts import permissions
+from billing.accounts import currencies, permissions
 from billing.accounts.access_tables import TotpDevice
 from billing.accounts.tables import BillingAccount, Membership, User
 
@@ -18,6 +18,7 @@ class AccountAccess:
     code: str
     name: str
     currency: str
+    invoice_currency: str
     zone: str
     policy: str
     tenant_id: str
@@ -68,6 +69,7 @@ def find_principal(session: Session, user_id: str) -> Principal | None:
                 code=account.code,
                 name=account.name,
                 currency=account.currency,
+                invoice_currency=currencies.invoice_currency_of(account),
                 zone=account.zone,
                 policy=account.policy,
                 tenant_id=account.tenant_id or "",

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing.accounts import directory, heads
+from billing.accounts import currencies, directory, heads
 from billing.invoicing import settlement
 from billing.invoicing.tables import InvoiceHeader
 from billing.kernel import money
@@ -46,8 +46,8 @@ def open_intent(
     """Store that `account_id` means to pay, or give back what this form stored before: two clicks are one intent.
 
     `purpose` is top_up or invoice (then at most what is open on `invoice_id`). Locks the account's head. Raises
-    AmountOutOfRange, NotPayable, NotFound, Invalid for a currency that is not the account's or cannot be charged, Conflict when
-    the form's key was used for something else.
+    AmountOutOfRange, NotPayable, NotFound, Invalid for a currency that is not that of the account's invoices or cannot be charged,
+    Conflict when the form's key was used for something else.
     """
     if not form_key or len(form_key) > 200:
         raise Invalid(field="form_key", reason="form_key_missing")
@@ -167,10 +167,9 @@ def _check_amount(session: Session, account_id: str, purpose: str, amount: Money
     account = directory.get_account(session, account_id)
     provider_currencies.require_payable(amount)
     if purpose == "top_up":
-        if amount.currency != account.currency:
-            raise Invalid(
-                field="currency", value=amount.currency, expected=account.currency, reason="currency_mismatch"
-            )
+        expected = currencies.invoice_currency_of(account)
+        if amount.currency != expected:
+            raise Invalid(field="currency", value=amount.currency, expected=expected, reason="currency_mismatch")
         least, most = limits(amount.currency)
     elif purpose == "invoice":
         least, most = (

@@ -62,8 +62,8 @@ def add_funds() -> Response:
     """The amount; open invoices and earlier payments beside it."""
     account = access.current_account()
     form = AmountForm()
-    form.currency = account.currency
-    least, most = checkout.limits(account.currency)
+    form.currency = account.invoice_currency
+    least, most = checkout.limits(account.invoice_currency)
     if form.validate_on_submit() and (amount := _within(form, least, most)) is not None:
         return htmx.redirect(url_for("tenant.add_funds_check", amount=amount.to_decimal()))
     if request.method == "GET" and form.amount.data is None:
@@ -76,11 +76,11 @@ def add_funds() -> Response:
         waiting = [
             row for row in sessions.list_sessions(session, account_id=account.id, limit=_SHOWN) if not row.is_final
         ]
-        held = balances.of_account(session, account.id, currency=account.currency)
+        held = balances.of_account(session, account.id, currency=account.invoice_currency)
     page = render_template(
         "tenant/add_funds/index.html",
         form=form,
-        currency=account.currency,
+        currency=account.invoice_currency,
         least=least,
         most=most,
         wallet_minor=held[0].wallet_minor,
@@ -167,8 +167,8 @@ def _read() -> Asked:
         if found.due_minor <= 0:
             raise Invalid(field="invoice", reason="nothing_open")
         return Asked(amount=Money(minor=found.due_minor, currency=found.currency), invoice=found)
-    amount = money.parse(request.args.get("amount", ""), account.currency)
-    least, most = checkout.limits(account.currency)
+    amount = money.parse(request.args.get("amount", ""), account.invoice_currency)
+    least, most = checkout.limits(account.invoice_currency)
     if not least.minor <= amount.minor <= most.minor:
         raise AmountOutOfRange(
             field="amount",

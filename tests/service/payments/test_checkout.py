@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import select
 
+from billing.accounts import currencies, directory
 from billing.kernel.errors import Conflict, Invalid, NotFound
 from billing.payments import acts, recovery, sessions
 from billing.payments.errors import AmountOutOfRange
@@ -76,6 +77,18 @@ def test_top_up_in_another_currency_is_refused(world: World) -> None:
     with pytest.raises(Invalid) as refusal:
         world.start(5000, currency="EUR")
     assert refusal.value.fields["reason"] == "currency_mismatch"
+
+
+def test_a_top_up_is_in_the_currency_of_the_invoices_that_it_will_pay(world: World) -> None:
+    """Dollars in the wallet of an account that is invoiced in euros would pay none of its invoices."""
+    with world.database.transaction() as session:
+        code = directory.get_account(session, world.account_id).code
+        currencies.set_invoice_currency(session, now=world.now, account_code=code, currency="EUR", actor="usr_ann")
+    with pytest.raises(Invalid) as refusal:
+        world.start(5000, currency="USD")
+    assert refusal.value.fields["expected"] == "EUR"
+    row = world.start(5000, currency="EUR")
+    assert (row.amount_minor, row.currency) == (5000, "EUR")
 
 
 def test_success_url_without_payment_credits_nothing(world: World) -> None:
