@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from fractions import Fraction
 from typing import Any
 
 from sqlalchemy import or_, select
@@ -15,8 +16,10 @@ from sqlalchemy.orm import Session, aliased
 from billing.accounts.tables import Seller
 from billing.invoicing.tables import InvoiceHeader, InvoiceTax
 from billing.kernel import periods
-from billing.kernel.rounding import largest_remainder
+from billing.kernel.money import exponent
+from billing.kernel.rounding import half_up_fraction, split_fractions
 from billing.ledger.tables import LedgerAccount, LedgerEntry, LedgerTransaction
+from billing.reference import exchange
 
 _QUARTER = re.compile(r"(\d{4})-Q([1-4])")
 RELIEF, CORRECTION = "bad_debt_relief", "correction"
@@ -124,7 +127,7 @@ def _documents(
 def _add(lines: dict[Key, Figures], header: Any, groups: list[InvoiceTax]) -> None:
     sign = -1 if header.kind == "credit_note" else 1
     stated = (header.snapshot or {}).get("tax_currency")
-    shares = _shares(stated, groups) if stated else [None] * len(groups)
+    shares = _shares(stated, header.currency, groups) if stated else [None] * len(groups)
     for group, share in zip(groups, shares, strict=True):
         key = Key(
             jurisdiction=group.jurisdiction,
@@ -144,10 +147,19 @@ def _add(lines: dict[Key, Figures], header: Any, groups: list[InvoiceTax]) -> No
         own.credit_notes += sign < 0
 
 
-def _shares(stated: dict[str, Any], groups: list[InvoiceTax]) -> list[int | None]:
-    """A document states its whole tax in the tax office's currency: each group has its share, and they sum to it."""
-    weights = [max(0, group.tax_minor) for group in groups]
-    return list(largest_remainder(int(stated["tax_minor"]), weights)) if groups else []
+def _shares(stated: dict[str, Any], currency: str, groups: list[InvoiceTax]) -> list[int | None]:
+    """A document states its whole tax in the tax office's currency: each group has its share, below zero too, and they sum to it."""
+    if not groups:
+        return []
+    scale = Fraction(10 ** exponent(stated["currency"]), 10 ** exponent(currency))
+    rate = exchange.from_text(stated["rate_text"]) * scale
+    exact = [group.tax_minor * rate for group in groups]
+    rounded = half_up_fraction(sum(exact, Fraction(0)))
+    shares = split_fractions(rounded, exact)
+    # A credit note's tax is a difference of two rounded sums: its largest share bears the cent between.
+    largest = max(range(len(shares)), key=lambda index: abs(shares[index]))
+    shares[largest] += int(stated["tax_minor"]) - rounded
+    return list(shares)
 
 
 def _scheme_before(category: str) -> str:

@@ -174,6 +174,29 @@ def test_a_document_of_two_rates_has_the_sign_of_what_it_asks_for(
     _ties(database)
 
 
+def test_vat_below_zero_of_one_rate_is_declared_so_in_the_tax_offices_currency(database: Database) -> None:
+    """September 10.00 at 4 %: VAT 0.38, 0.34 EUR. October 4.00 at 8.1 %, less 3.00 late of September: 0.30 - 0.12 USD are 0.16 EUR,
+    0.27 of the one rate and -0.11 of the other."""
+    account_id = _open(database)
+    _rate(database, account_id, "tmr_3", 810, valid_from=date(2026, 10, 1))
+    with database.transaction() as session:
+        table = ecb.read(b"Date,USD,\n2026-10-30,1.1172,\n2026-09-30,1.1172,\n", today=NOW.date())
+        fx_rates.import_table(session, table, now=NOW, actor="usr_ann")
+        seller = directory.get_seller(session, directory.get_account(session, account_id).seller_id)
+        currencies.set_tax_currency(session, now=NOW, seller_code=seller.code, currency="EUR", actor="usr_ann")
+    september = datetime(2026, 9, 10, tzinfo=UTC)
+    world.used(database, account_id, Use(1_000, at=september))
+    world.issued(database, account_id, period="2026-09")
+    world.used(database, account_id, Use(-300, at=september), Use(400))
+    world.issued(database, account_id)
+    with database.reading("jobs") as session:
+        found = filing.file(session, directory.first_seller(session), "2026-11")
+    assert [(key.rate_bp, of.tax_minor, of.in_tax_currency_minor) for key, of in found.rows] == [
+        (400, 38 - 12, 34 - 11),
+        (810, 30, 27),
+    ]
+
+
 def test_lists_and_notices_state_what_is_asked_for(database: Database) -> None:
     """2.99 at 4 %: a list that said 3.00 would leave a cent unpaid for ever beside a payment of 2.99."""
     account_id = _open(database)
