@@ -46,7 +46,7 @@ def due(session: Session, *, now: datetime) -> list[str]:
     found = session.execute(
         select(InvoiceHeader, Seller)
         .join(Seller, Seller.id == InvoiceHeader.seller_id)
-        .where(InvoiceHeader.state.in_(_OPEN), InvoiceHeader.kind == "invoice", Seller.tax_provider != "own")
+        .where(InvoiceHeader.state.in_(_OPEN), Seller.tax_provider != "own")
         .order_by(InvoiceHeader.id)
     ).all()
     return [header.id for header, seller in found if _is_due(session, header, seller, now=now)]
@@ -127,13 +127,15 @@ def apply(session: Session, *, now: datetime, calculation_id: str, answer: Calcu
     document = model.from_snapshot(header.snapshot or {})
     if header.state not in _OPEN or basis_of(document, _profile(session, header)) != row.basis_hash:
         return
-    made = drafts.with_deductions(
-        session,
-        _taxed(document, row),
-        now=now,
-        account_id=account_id,
-        discounts=deductions.discounts_of(document.allowances),
-    )
+    made = _taxed(document, row)
+    if document.kind == "invoice":  # nothing is taken off what is given back
+        made = drafts.with_deductions(
+            session,
+            made,
+            now=now,
+            account_id=account_id,
+            discounts=deductions.discounts_of(document.allowances),
+        )
     for line in made.lines:
         session.execute(
             update(InvoiceLine)
@@ -183,7 +185,8 @@ def _items(document: InvoiceDocument) -> list[CalculationItem]:
 
 
 def _taxed(document: InvoiceDocument, row: TaxCalculation) -> InvoiceDocument:
-    """The draft with the provider's treatments. What was taken off it is worked out anew at issue."""
+    """The draft with the provider's treatments; a credit note of charges keeps its lines' signs, and all of it goes to the wallet
+    until issue says what is open. What was taken off an invoice is worked out anew at issue."""
     treatments = _treatments(row)
 
     def retaxed(line: Line) -> Line:
@@ -191,8 +194,10 @@ def _taxed(document: InvoiceDocument, row: TaxCalculation) -> InvoiceDocument:
         return replace(line, tax_category=of.category, tax_rate_bp=of.rate_bp)
 
     charged = [retaxed(line) for line in document.lines if not line.covers]
-    made = assembling.with_lines(document, charged, (), list(treatments.values()))
-    return replace(made, tax_facts=facts_of(_decisions(made, row)))
+    as_invoice = replace(document, kind="invoice", to_wallet_minor=0)
+    made = assembling.with_lines(as_invoice, charged, (), list(treatments.values()))
+    made = replace(made, tax_facts=facts_of(_decisions(made, row)))
+    return replace(made, kind=document.kind, to_wallet_minor=made.payable_minor) if document.kind != "invoice" else made
 
 
 def _treatments(row: TaxCalculation) -> dict[str, Treatment]:

@@ -17,6 +17,8 @@ from billing.jobs import steps
 from billing.jobs.context import JobContext
 from billing.storage.database import Database
 from tests.service.invoicing import world
+from tests.service.invoicing.terms_world import gift
+from tests.service.invoicing.test_below_zero import IN_SEPTEMBER, SEPTEMBER, volume_account
 from tests.service.invoicing.world import NOW, Use
 from tests.service.payments.world import StripeCustomer, customer_of
 
@@ -106,3 +108,26 @@ def test_a_calculation_of_another_address_or_too_old_is_refused_at_issue(
         _issue(database, draft_id)
     assert _calculate(database, stripe) == 1
     assert _issue(database, draft_id).state == "issued"
+
+
+def test_a_credit_note_of_late_charges_takes_the_providers_rate_and_no_gift(
+    database: Database, stripe: StripeCustomer
+) -> None:
+    """900 at 1.00 billed; 200 late come to -20.00: with the provider's 8.1 % 21.62 are given back, and the gift stays whole."""
+    account_id = volume_account(database)
+    with database.transaction("jobs") as session:
+        profiles.update_profile(session, now=NOW, account_id=account_id, facts=SWITZERLAND)
+    world.used(database, account_id, Use(900, at=IN_SEPTEMBER))
+    first = world.draft(database, account_id, period=SEPTEMBER)
+    _calculate(database, stripe)
+    assert _issue(database, first).total_minor == 97_290
+    gift(database, account_id, 500)
+    world.used(database, account_id, Use(200, at=IN_SEPTEMBER), Use(0))
+    note_id = world.draft(database, account_id)
+    assert _calculate(database, stripe) == 1
+    header, document = _draft(database, note_id)
+    assert (header.kind, header.net_minor, header.tax_minor, document.allowances) == ("credit_note", 2_000, 162, ())
+    issued = _issue(database, note_id)
+    assert (issued.total_minor, issued.number) == (2_162, "CN-2026-000001")
+    balance = world.balance(database, account_id)
+    assert (balance.receivable_minor, balance.promo_minor, balance.unbilled_minor) == (2_162 - 97_290, 500, 0)
