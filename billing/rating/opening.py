@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing.accounts import heads
+from billing.accounts import currencies, heads
 from billing.accounts.tables import BillingAccount
 from billing.catalog.items import Item
 from billing.catalog.prices import PriceTable
@@ -142,7 +142,10 @@ def _give_all(
 
 
 def _gift(account: BillingAccount, period: BillingPeriod, stretches: Sequence[PlanStretch]) -> Money | None:
-    """The whole gift of the plan with which the period begins for the account: at its first instant, or at the account's opening."""
+    """The whole gift of the plan with which the period begins for the account: at its first instant, or at the account's opening.
+
+    In the currency of its invoices, which alone can use it.
+    """
     at = max(period.start_at, clock.whole_second(account.created_at))
     found = plan_periods.terms_at(stretches, at) if at < period.end_at else None
-    return found.grant_in(account.currency) if found is not None else None
+    return found.grant_in(currencies.invoice_currency_of(account)) if found is not None else None

@@ -237,6 +237,22 @@ def test_a_commitment_of_an_account_invoiced_in_euros_is_sold_in_euros_and_drawn
         assert reconciliation.compare(session, now=NOW).found == []
 
 
+def test_a_plans_gift_is_in_the_currency_of_the_invoices_that_use_it(database: Database) -> None:
+    """1,300 queries at 0.01 are 13.00 USD, 11.64 EUR (11.6362...); the plan's gift of 9.00 EUR leaves 2.64; 20.00 USD would stay unused."""
+    load(database)
+    account_id = terms_world.open_on_plan(
+        database, grant={"USD": "20.00", "EUR": "9.00"}, opened_at=datetime(2026, 10, 1, tzinfo=UTC)
+    )
+    with database.transaction() as session:
+        invoice_currency.change(session, now=NOW, account_code="calla", currency="EUR", actor="usr_ann")
+    terms_world.use(database, account_id, Use(1_300), now=datetime(2026, 10, 20, tzinfo=UTC))
+    header = world.issued(database, account_id)
+    assert (header.currency, header.allowance_minor, header.net_minor) == ("EUR", 900, 264)
+    with database.reading() as session:
+        assert sum(one.promo_minor for one in balances.of_account(session, account_id)) == 0
+        assert reconciliation.compare(session, now=NOW).found == []
+
+
 @pytest.mark.parametrize("what", ["commitment", "gift"])
 def test_the_currency_of_invoices_stays_while_money_waits_for_invoices_in_it(database: Database, what: str) -> None:
     account_id = world.open_account(database)
