@@ -205,11 +205,8 @@ def get_invoice(session: Session, *, now: datetime, key: str, account_id: str | 
     settlements = session.scalars(
         select(InvoiceSettlement).where(InvoiceSettlement.invoice_id == header.id).order_by(InvoiceSettlement.id)
     )
-    happened = session.scalars(
-        select(InvoiceEvent)
-        .where(InvoiceEvent.invoice_id == header.id)
-        .order_by(InvoiceEvent.happened_at, InvoiceEvent.id)
-    )
+    of_document = select(InvoiceEvent).where(InvoiceEvent.invoice_id == header.id)
+    happened = session.scalars(of_document.order_by(InvoiceEvent.happened_at, InvoiceEvent.id))
     stored = select(DocumentRow.format, DocumentRow.sha256).where(DocumentRow.invoice_id == header.id)
     hashes = {row.format: row.sha256 for row in session.execute(stored)}
     return InvoiceDetail(
@@ -271,10 +268,11 @@ def _settled() -> ColumnElement[int]:
 
 
 def _credited() -> ColumnElement[int]:
+    """What was taken back of its own lines; a credit note of other charges that names it settles it, as a payment does."""
     note = aliased(InvoiceHeader)
     return func.coalesce(
         select(func.sum(note.total_minor + note.rounding_minor))
-        .where(note.corrects_id == InvoiceHeader.id, note.state == "issued")
+        .where(note.corrects_id == InvoiceHeader.id, note.state == "issued", ~note.takes_charges)
         .correlate(InvoiceHeader)
         .scalar_subquery(),
         literal(0, Minor),

@@ -135,3 +135,23 @@ def test_a_draft_or_void_credit_note_has_corrected_nothing_yet(database: Databas
         if state == "draft":
             with database.transaction() as session:
                 drafts.void(session, now=NOW, draft_id=draft_id, actor="usr_ann")
+
+
+def test_an_invoice_that_a_credit_note_of_other_charges_settles_is_paid_and_can_still_be_credited(
+    database: Database,
+) -> None:
+    """11.90 open, 47.60 of late charges given back: 11.90 against it, 35.70 to the wallet. None of its own lines was taken back."""
+    account_id = volume_account(database)
+    gift(database, account_id, 99_000)
+    world.used(database, account_id, Use(1_000, at=IN_SEPTEMBER))
+    invoice = world.issued(database, account_id, period=SEPTEMBER)
+    world.used(database, account_id, Use(200, at=IN_SEPTEMBER), Use(0))
+    note = world.issued(database, account_id)
+    assert (note.corrects_id, note.total_minor, world.balance(database, account_id).wallet_minor) == (
+        invoice.id,
+        4_760,
+        3_570,
+    )
+    with database.reading() as session:
+        assert invoices.get_invoice(session, now=NOW, key=invoice.id).row.state == "paid"
+        assert credit_notes.rest_minor(session, invoice.id) == 1_190
