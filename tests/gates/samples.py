@@ -306,7 +306,7 @@ _OPERATOR = {
         seller="seller",
         send={"tax_provider": "own", "vat_check": "format", "tax_evidence_days": "60"},
     ),
-    "/operator/accounts/<account_id>/tax": page("Tax of Calla Labs", account_id="account_id"),
+    "/operator/accounts/<account_id>/tax": page("Tax of calla", account_id="account_id"),
     "/operator/accounts/<account_id>/tax/override": page(
         "Change the treatment", account_id="account_id", send={"category": "Z", "reason": "Zero-rated by law"}
     ),

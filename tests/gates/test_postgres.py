@@ -25,4 +25,4 @@ def test_owners_and_strangers_see_on_postgresql_what_they_see_on_sqlite(walled: 
         *access_gates.stranger(walled, stops),
         *access_gates.stranger_lists(walled, stops),
     ]
-    assert found == []
+    assert not found, "\n".join(found)
