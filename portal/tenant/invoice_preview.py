@@ -22,12 +22,15 @@ PER_ACCOUNT = limits.Policy(name="pro_forma", limit=10, window_s=600)
 @access.requires("billing.read")
 def invoices_preview() -> Response:
     """What the invoice of the running period would say now, with everything that leads to it."""
-    now = services.now()
     try:
         with services.database().reading() as session:
             document = _preview(session)
     except Refusal as refusal:
         return _refused(refusal)
+    return _page(document)
+
+
+def _page(document: InvoiceDocument | None) -> Response:
     return htmx.render(
         "tenant/invoices/preview.html",
         "tenant/invoices/preview.html",
@@ -36,14 +39,14 @@ def invoices_preview() -> Response:
         categories=CATEGORIES,
         country=places.country,
         tax_note=in_tax_currency(document) if document else None,
-        now=now,
+        now=services.now(),
     )
 
 
 @blueprint.get("/invoices/preview.pdf")
 @access.requires("billing.read")
 def invoices_preview_pdf() -> Response:
-    """The pro forma; a page that says why where there is none."""
+    """The pro forma; the page of the period where nothing is to be billed yet or it cannot be made."""
     account, now = access.current_account(), services.now()
     if not limits.take(services.database(), bucket=account.id, policy=PER_ACCOUNT, now=now).is_allowed:
         return make_response(
@@ -58,8 +61,7 @@ def invoices_preview_pdf() -> Response:
             document = _preview(session)
             logo = seller_profiles.logo_bytes(session, document.logo_sha256) if document else None
         if document is None:
-            sentence = "There is nothing to bill in the running period yet."
-            return make_response(render_template("tenant/invoices/preview_refused.html", sentence=sentence), 404)
+            return _page(None)
         content = proforma.to_pdf(document, logo=logo, at=now)
     except Refusal as refusal:
         return _refused(refusal)
