@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, exists, false, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
+from billing.accounts import directory, heads
 from billing.accounts.tables import BillingAccount, Seller
 from billing.invoicing.tables import InvoiceHeader
 from billing.kernel.errors import Invalid, NotFound
+from billing.rating import periods
 from billing.rating.tables import BillingPeriod, Charge
 from billing.storage import audit
 
@@ -40,7 +42,8 @@ class Grace:
 
 
 def list_waiting(session: Session, *, now: datetime) -> list[tuple[str, str]]:
-    """(billing account id, period label) of each ended month to be drafted: its grace is over, it has charges, no draft is open.
+    """(billing account id, period label) of each ended month to be drafted: its grace is over, no draft is open, and it has charges or
+    brings along late ones.
 
     Found by the indexes of periods that are not invoiced and of open charges: what it costs follows what waits.
     """
@@ -51,6 +54,31 @@ def list_waiting(session: Session, *, now: datetime) -> list[tuple[str, str]]:
         .order_by(BillingPeriod.billing_account_id, BillingPeriod.start_at)
     ).all()
     return [(account_id, label) for account_id, label in rows]
+
+
+def late_without_month(session: Session) -> list[str]:
+    """Accounts with late charges and no later month to be invoiced that could bring them along: nothing was used since."""
+    later = aliased(BillingPeriod)
+    has_month = exists().where(
+        later.billing_account_id == BillingPeriod.billing_account_id,
+        later.invoiced_at.is_(None),
+        later.start_at >= BillingPeriod.end_at,
+    )
+    rows = session.scalars(
+        select(Charge.billing_account_id)
+        .join(BillingPeriod, BillingPeriod.id == Charge.billing_period_id)
+        .where(Charge.draft_id.is_(None), Charge.posted_minor != 0, BillingPeriod.invoiced_at.is_not(None), ~has_month)
+        .distinct()
+        .order_by(Charge.billing_account_id)
+    )
+    return list(rows)
+
+
+def open_month(session: Session, *, now: datetime, account_id: str) -> int:
+    """Open the running month of an account without usage in it, so that its draft bills what came late; 1. Locks the account's head."""
+    heads.lock_one(session, account_id)
+    periods.period_at(session, directory.get_account(session, account_id), now)
+    return 1
 
 
 def list_accounts(session: Session, *, period_label: str) -> list[tuple[str, str]]:
@@ -122,12 +150,21 @@ def set_grace(session: Session, *, now: datetime, seller_id: str, hours: int, ac
 
 
 def _open() -> tuple[ColumnElement[bool], ...]:
-    """Not invoiced, with charges that no draft has, and no draft that they wait for."""
+    """Not invoiced, with charges that no draft has, its own or late ones, and no draft that they wait for."""
     has_charges = exists().where(Charge.billing_period_id == BillingPeriod.id, Charge.draft_id.is_(None))
+    before = aliased(BillingPeriod)
+    has_late = exists().where(
+        Charge.billing_period_id == before.id,
+        Charge.draft_id.is_(None),
+        Charge.posted_minor != 0,
+        before.billing_account_id == BillingPeriod.billing_account_id,
+        before.invoiced_at.is_not(None),
+        before.start_at < BillingPeriod.start_at,
+    )
     has_draft = exists().where(
         InvoiceHeader.billing_period_id == BillingPeriod.id, InvoiceHeader.state.in_(("draft", "approved"))
     )
-    return BillingPeriod.invoiced_at.is_(None), has_charges, ~has_draft
+    return BillingPeriod.invoiced_at.is_(None), has_charges | has_late, ~has_draft
 
 
 def _ended(session: Session, now: datetime) -> ColumnElement[bool]:

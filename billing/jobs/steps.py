@@ -180,9 +180,16 @@ def vat_ids(context: JobContext) -> int:
 
 
 def invoices(context: JobContext) -> int:
-    """Draft each ended month that has charges and no draft yet, once late usage has had its time. Counts drafts."""
+    """Draft each ended month that has charges and no draft yet, once late usage has had its time. Counts drafts.
+
+    Late charges of an account that uses nothing any more get a month of their own.
+    """
     with context.database.reading("jobs") as session:
         found = waiting.list_waiting(session, now=context.now)
+        left = waiting.late_without_month(session)
+    each_account(
+        context, left, lambda session, account_id: waiting.open_month(session, now=context.now, account_id=account_id)
+    )
     labels: dict[str, list[str]] = {}
     for account_id, label in found:
         labels.setdefault(account_id, []).append(label)

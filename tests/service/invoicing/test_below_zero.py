@@ -3,12 +3,15 @@
 from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy import select
 
 from billing.accounts import profiles
 from billing.assurance import reconciliation
 from billing.invoicing import credit_notes, drafts, invoices, issue
 from billing.invoicing.documents import model
 from billing.invoicing.tables import InvoiceHeader
+from billing.jobs import steps
+from billing.jobs.context import JobContext
 from billing.kernel.errors import Invalid
 from billing.storage.database import Database
 from tests.service.invoicing import world
@@ -155,3 +158,25 @@ def test_an_invoice_that_a_credit_note_of_other_charges_settles_is_paid_and_can_
     with database.reading() as session:
         assert invoices.get_invoice(session, now=NOW, key=invoice.id).row.state == "paid"
         assert credit_notes.rest_minor(session, invoice.id) == 1_190
+
+
+def test_what_comes_late_of_an_account_that_uses_nothing_any_more_gets_a_month_of_its_own(database: Database) -> None:
+    """900 billed in September, 200 late in November, nothing since: the 23.80 are drafted when November has ended."""
+    account_id = volume_account(database)
+    world.used(database, account_id, Use(900, at=IN_SEPTEMBER))
+    invoice = world.issued(database, account_id, period=SEPTEMBER)
+    world.used(database, account_id, Use(200, at=IN_SEPTEMBER))
+    december = datetime(2026, 12, 10, tzinfo=UTC)
+    drafted = [
+        steps.invoices(JobContext(database=database, providers={}, now=now)) for now in (NOW, NOW, december, december)
+    ]
+    assert drafted == [0, 0, 1, 0]
+    with database.reading() as session:
+        note = session.scalars(select(InvoiceHeader).where(InvoiceHeader.state == "draft")).one()
+    assert (note.kind, note.total_minor, note.corrects_id) == ("credit_note", 2_380, invoice.id)
+    with database.transaction() as session:
+        drafts.approve(session, now=december, draft_id=note.id, actor="usr_ann")
+        issue.issue(session, now=december, draft_id=note.id, actor="usr_ann")
+    assert steps.invoices(JobContext(database=database, providers={}, now=december)) == 0
+    balance = world.balance(database, account_id)
+    assert (balance.receivable_minor, balance.unbilled_minor) == (2_380 - 107_100, 0)
