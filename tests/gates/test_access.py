@@ -20,6 +20,7 @@ PUBLIC = {
     "auth.reset",  # whoever has the link from the mail
     "auth.invitation",
     "auth.recipient",
+    "public.verify_document",  # whoever was given a document; it says genuine or not, and nothing else
     "sandbox.checkout",
     "sandbox.decide",
     "api_docs.description",  # how the API is used, by whoever writes a program
