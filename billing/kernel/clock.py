@@ -12,10 +12,13 @@ def utc_now() -> datetime:
 
 
 def require_utc(value: datetime, field: str = "time") -> datetime:
-    """The same instant in UTC. Raises Invalid for a naive time: without a zone it has no place on the line."""
+    """The same instant in UTC. Raises Invalid for a naive time (without a zone it has no place on the line), or one beyond the calendar."""
     if value.tzinfo is None:
         raise Invalid(field=field, value=value.isoformat(), reason="naive_time")
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:  # the first or last hours of the calendar, in another zone
+        raise Invalid(field=field, value=value.isoformat(), reason="not_an_instant") from None
 
 
 def parse_instant(text: str, *, field: str = "time", zone: str | None = None) -> datetime:

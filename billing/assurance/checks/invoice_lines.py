@@ -19,6 +19,7 @@ _LINE = (
 _SINCE = ("contract_id", "gross_minor")  # said since there are commitments, and prices that include tax
 _ALLOWANCE = ("seq", "kind", "grant_id", "reason", "tax_category", "tax_rate_bp", "amount_minor")
 _TAX = ("category", "rate_bp", "jurisdiction", "taxable_minor", "tax_minor", "reason")
+_TAX_SINCE = ("vatex", "scheme", "registration")  # said since there are tax profiles
 
 
 def check(session: Session, tally: Tally) -> None:
@@ -99,11 +100,14 @@ def _check_allowances(session: Session, tally: Tally, header: Any) -> int:
 
 
 def _check_taxes(session: Session, tally: Tally, header: Any) -> int:
-    columns = [getattr(InvoiceTax, name) for name in _TAX]
+    columns = [getattr(InvoiceTax, name) for name in (*_TAX, *_TAX_SINCE)]
     rows = session.execute(select(*columns).where(InvoiceTax.invoice_id == header.id)).all()
     tally.look(len(rows))
     stored = sorted(tuple(row) for row in rows)
-    said = sorted(tuple(group[name] for name in _TAX) for group in header.snapshot["taxes"])
+    said = sorted(
+        (*(group[name] for name in _TAX), *(group.get(name) for name in _TAX_SINCE))
+        for group in header.snapshot["taxes"]
+    )
     if stored != said:
         sentence = f"its VAT groups are not those of document {header.number} as it was issued"
         tally.differ(header.id, sentence, number=header.number)

@@ -29,9 +29,10 @@ _SOURCES = {"invoice": ("issue", "invoice"), "credit_note": ("credit_note", "cre
 _HEADER_FIELDS = (
     *("id", "kind", "number", "issued_on", "due_on", "currency", "reason"),
     *("allowance_minor", "net_minor", "tax_minor", "total_minor", "prepaid_minor", "rounding_minor"),
+    "prices_include_tax",
 )
-# Said since there are allowances; a document from before them took nothing off.
-_SINCE = {"allowance_minor": 0}
+# Said since there are allowances, and prices that include tax; a document from before them had neither.
+_SINCE = {"allowance_minor": 0, "prices_include_tax": False}
 # Entries that name what they move: kind -> the field of their detail.
 _NAMING = {
     "commit_drawdown": "contract_id",

@@ -16,6 +16,7 @@ from billing.assurance.checks import rescales
 from billing.assurance.report import Tally, count
 from billing.catalog.tables import PriceVersion
 from billing.metering.tables import UsageRecord
+from billing.rating import curves
 from billing.rating.derivations import LineFacts, line_hash
 from billing.rating.tables import BillingPeriod, Charge, Counter, RatedLine
 from billing.storage.columns import micros
@@ -45,6 +46,9 @@ class _Sums:
 
     counters: dict[str, tuple[int, int]] = field(default_factory=dict)  # counter -> (quantity, last counter_seq)
     charges: dict[str, int] = field(default_factory=dict)
+    projects: dict[str, set[str]] = field(
+        default_factory=dict
+    )  # charge -> projects of the usage it counts, "" for none
 
 
 def check(session: Session, tally: Tally, account_id: str | None = None) -> None:
@@ -74,6 +78,7 @@ def _check_account(session: Session, tally: Tally, account_id: str) -> tuple[int
             _L.c.line_hash,
             UsageRecord.billing_account_id.label("usage_account_id"),
             UsageRecord.quantity_base.label("usage_base"),
+            UsageRecord.project_id.label("usage_project_id"),
             UsageRecord.record_hash,
             PriceVersion.price_hash,
             PriceVersion.currency.label("price_currency"),
@@ -114,6 +119,7 @@ def _check_line(tally: Tally, row: Any, expected_seq: int, sums: _Sums) -> None:
         tally.differ(row.id, sentence, counter=row.counter_id)
     sums.counters[row.counter_id] = (before + row.quantity_base, row.counter_seq)
     sums.charges[row.charge_id] = sums.charges.get(row.charge_id, 0) + row.quantity_base
+    sums.projects.setdefault(row.charge_id, set()).add(row.usage_project_id or "")
 
 
 def _check_counters(session: Session, tally: Tally, account_id: str, sums: _Sums) -> int:
@@ -143,7 +149,8 @@ def _check_counters(session: Session, tally: Tally, account_id: str, sums: _Sums
 
 
 def _check_charges(session: Session, tally: Tally, account_id: str, sums: _Sums) -> int:
-    """Charges sum their lines; those of one counter and project follow each other: `before` is what earlier ones counted."""
+    """Charges sum their lines, of their own project where prices are per project; those of one counter and project follow each
+    other: `before` is what earlier ones counted."""
     looked = 0
     statement = (
         select(
@@ -155,8 +162,10 @@ def _check_charges(session: Session, tally: Tally, account_id: str, sums: _Sums)
             Charge.quantity_base,
             Charge.billing_account_id,
             (Charge.billing_period_id == Counter.billing_period_id).label("is_same_period"),
+            PriceVersion.model,
         )
         .join(Counter, Counter.id == Charge.counter_id)
+        .join(PriceVersion, PriceVersion.id == Counter.price_version_id)
         .where(Counter.billing_account_id == account_id)
         .order_by(Charge.counter_id, Charge.project_key, Charge.generation)
     )
@@ -170,6 +179,9 @@ def _check_charges(session: Session, tally: Tally, account_id: str, sums: _Sums)
                 tally.differ(row.id, f"counts {row.quantity_base}, its lines sum to {lines_base}", account=account_id)
             if (row.generation, row.before_base) != (generation, before_base):
                 tally.differ(row.id, f"starts at {row.before_base}, the generations before it end at {before_base}")
+            keys = sums.projects.get(row.id, set()) if curves.is_per_project(row.model) else {""}
+            if keys - {row.project_key}:
+                tally.differ(row.id, f"is for {row.project_key or 'no project'}, what it counts for {', '.join(keys)}")
             if not row.is_same_period:
                 tally.differ(row.id, f"belongs to another billing period than its counter {row.counter_id}")
             if row.billing_account_id != account_id:

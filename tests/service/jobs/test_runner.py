@@ -20,7 +20,8 @@ def test_a_job_is_due_when_its_interval_has_passed_since_it_last_began(database:
     assert runner.run_due_jobs(database, {}, now=NOW) == []
     later = {outcome.job for outcome in runner.run_due_jobs(database, {}, now=NOW + timedelta(seconds=21))}
     assert later == {
-        "consume", "rate", "post", "payments", "invoice-batches", "documents", "outbox", "mail", "seal-audit", "works",
+        "consume", "rate", "post", "payments", "invoice-batches", "documents", "receipts", "outbox", "mail", "seal-audit",
+        "works",
     }  # fmt: skip
 
 
