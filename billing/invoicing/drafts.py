@@ -24,7 +24,7 @@ from billing.invoicing import (
 )
 from billing.invoicing.documents import model
 from billing.invoicing.documents.model import Conversion, InvoiceDocument, Line
-from billing.invoicing.errors import DiscountTooHigh, NegativeTotal, NotADraft, PeriodNotEnded
+from billing.invoicing.errors import DiscountTooHigh, NegativeTotal, NotADraft, PeriodNotEnded, TaxMixed
 from billing.invoicing.tables import InvoiceHeader
 from billing.invoicing.taxes import inclusive
 from billing.invoicing.taxes import service as taxes
@@ -47,7 +47,8 @@ def generate(
     """Draft the account's invoice for an ended period ("2016-12"); its id, or None where there is nothing to bill.
 
     Everything rated must be posted (rating.errors.UnpostedLines otherwise). Locks the account's head. Late usage of earlier
-    invoiced periods comes along. While a draft of the period is open its id is returned and later charges wait. Charges in
+    invoiced periods comes along, on a document of its own where its tax may not stand beside this period's; then the id is that of
+    the first. While a draft of the period is open its id is returned and later charges wait. Charges in
     another currency than the account's invoices are converted. Raises PeriodNotEnded, NegativeTotal, MissingRate, StaleRate.
     """
     heads.lock_one(session, account_id)
@@ -58,9 +59,9 @@ def generate(
         return None
     if period.end_at > now:
         raise PeriodNotEnded(account=account.code, period=period_label, ends_at=period.end_at.isoformat())
-    opened = _open_drafts(session, period)
-    if opened:
-        return next(iter(opened.values()))
+    opened = _open_draft(session, period)
+    if opened is not None:
+        return opened
     charges = periods.charges_to_invoice(session, period)
     if not charges:
         return None
@@ -70,16 +71,20 @@ def generate(
     )
     seller, profile = directory.get_seller(session, account.seller_id), parties.get_profile(session, account)
     taxes.keep_evidence(session, now=now, account=account, seller=seller, profile=profile, actor=actor)
-    return _draft(
-        session,
-        now=now,
-        account=account,
-        period=period,
-        currency=currency,
-        charges=billed,
-        converted=converted,
-        actor=actor,
-    )
+    made = [
+        _draft(
+            session,
+            now=now,
+            account=account,
+            period=period,
+            currency=currency,
+            charges=some,
+            converted=converted,
+            actor=actor,
+        )
+        for some in _by_document(session, account, seller, profile, billed)
+    ]
+    return made[0]
 
 
 def preview(session: Session, *, now: datetime, account_id: str, period_label: str) -> InvoiceDocument | None:
@@ -95,6 +100,8 @@ def preview(session: Session, *, now: datetime, account_id: str, period_label: s
     currency = currencies.invoice_currency_of(account)
     on = min(parties.last_day(period.end_at, account.zone), parties.last_day(now, account.zone))
     billed, converted = conversion.of_charges(session, charges, currency=currency, on=on)
+    seller, profile = directory.get_seller(session, account.seller_id), parties.get_profile(session, account)
+    billed = _by_document(session, account, seller, profile, billed)[0]
     document = _document(session, "preview", account, period, currency, billed, now, converted)
     return _signed(session, document, billed)[0]
 
@@ -217,6 +224,36 @@ def decisions_of(
     return taxes.treat_all(session, account=account, seller=seller, profile=profile, points=points)
 
 
+def _by_document(
+    session: Session,
+    account: BillingAccount,
+    seller: Seller,
+    profile: BillingProfile,
+    charges: Sequence[ChargeToInvoice],
+) -> list[list[ChargeToInvoice]]:
+    """The charges by document, mostly one: late ones whose tax may not stand beside the period's own go on another, behind it."""
+    labels = sorted({charge.period_label for charge in charges}, reverse=True)
+    if len(labels) == 1:
+        return [list(charges)]
+    decisions = decisions_of(session, account, seller, profile, labels)
+    found: list[list[str]] = []
+    for label in labels:
+        place = next((some for some in found if _may_stand(decisions, [*some, label])), None)
+        if place is None:
+            found.append([label])
+        else:
+            place.append(label)
+    return [[charge for charge in charges if charge.period_label in some] for some in found]
+
+
+def _may_stand(decisions: Mapping[str, Decision], labels: Sequence[str]) -> bool:
+    try:
+        taxes.require_one_document([decisions[label].treatment for label in labels])
+    except TaxMixed:
+        return False
+    return True
+
+
 def _locked(session: Session, draft_id: str) -> InvoiceHeader:
     header, _ = lock_header(session, draft_id)
     if header.state not in OPEN_STATES:
@@ -224,13 +261,12 @@ def _locked(session: Session, draft_id: str) -> InvoiceHeader:
     return header
 
 
-def _open_drafts(session: Session, period: BillingPeriod) -> dict[str, str]:
-    rows = session.execute(
-        select(InvoiceHeader.currency, InvoiceHeader.id)
-        .where(InvoiceHeader.billing_period_id == period.id, InvoiceHeader.state.in_(OPEN_STATES))
-        .order_by(InvoiceHeader.id)
-    ).all()
-    return {row.currency: row.id for row in rows}
+def _open_draft(session: Session, period: BillingPeriod) -> str | None:
+    """The first open draft of the period."""
+    found = select(InvoiceHeader.id).where(
+        InvoiceHeader.billing_period_id == period.id, InvoiceHeader.state.in_(OPEN_STATES)
+    )
+    return session.scalars(found.order_by(InvoiceHeader.id).limit(1)).first()
 
 
 def _draft(
