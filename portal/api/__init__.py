@@ -2,6 +2,7 @@
 
 from flask import Blueprint, Response, request
 from flask.blueprints import BlueprintSetupState
+from werkzeug.routing import BaseConverter
 
 from portal import errors
 from portal.api import keys, rates
@@ -12,9 +13,25 @@ _MAX_HEADER_BYTES = 32 * 1024
 # Routes of earlier systems that callers already use: the same views under their old addresses.
 _ALIASES = {"/usage/report": "report_usage", "/api/billing/usage:ingest": "ingest_usage"}
 
+# Addresses that acts hang on, such as <invoice_id>:close.
+_ACTED_ON = {route.path.rpartition(":")[0] for route in ROUTES if ">:" in route.path}
+
+
+class _Subject(BaseConverter):
+    """An id or number that acts hang on: what follows a colon is an act and no part of it."""
+
+    regex = "[^/:]+"
+
+
+def _rule(path: str) -> str:
+    head, _, name = path.rpartition("<")
+    return f"{head}<subject:{name}" if path in _ACTED_ON else path
+
+
 blueprint = Blueprint("api", __name__)
+blueprint.record(lambda state: state.app.url_map.converters.update(subject=_Subject))
 for route in ROUTES:
-    blueprint.add_url_rule(route.path, view_func=route.view, methods=[route.method])
+    blueprint.add_url_rule(_rule(route.path), view_func=route.view, methods=[route.method])
 blueprint.after_request(rates.add_headers)
 
 

@@ -424,7 +424,7 @@ _OPERATOR = {
     "/operator/fx/import": page("Import rates", send={"source": "ECB", "text": "Date,USD\n2026-10-29,1.113\n"}),
     "/operator/fx/snapshots/<snapshot_id>": page("Rates of 30 Oct 2026", snapshot_id="fx_snapshot"),
     "/operator/fx/sellers/<seller>": act(send={"currency": "USD"}, seller="seller"),
-    "/operator/fx/accounts": act(send={"account": "calla", "currency": "EUR"}),
+    "/operator/fx/accounts": act(send={"account": "dahlia", "currency": "EUR"}),
     "/operator/ledger": page("Ledger"),
     "/operator/ledger/holders/<currency>/<name>": page("Wallet of all accounts", currency="=USD", name="=wallet"),
     "/operator/ledger/entries/<owner>/<currency>/<name>": page(
@@ -550,8 +550,8 @@ _API = {
     "/api/v1/admin/billing/shadow-rating/<trial_id>": answer(JSON, trial_id="trial_id"),
     "/api/v1/billing/currency-settings": answer(JSON),
     "/api/v1/billing/invoices": answer(JSON),
-    "/api/v1/billing/invoices/<invoice_id>": answer(JSON, invoice_id="invoice_id"),
-    "/api/v1/billing/invoices:generate": act(body={"period": "2026-10", "accounts": ["{account}"]}),
+    "/api/v1/billing/invoices/<subject:invoice_id>": answer(JSON, invoice_id="invoice_id"),
+    "/api/v1/billing/invoices:generate": act(body={"period": "2026-10", "accounts": ["calla"]}),
     "/api/v1/billing/invoices/<invoice_id>:close": act(invoice_id="draft_id", expects=409),  # nobody has approved it
     "/api/v1/billing/invoices/<invoice_id>:void": act(invoice_id="invoice_id", expects=409),  # it is issued
     "/api/v1/billing/invoices/<invoice_id>/credit-notes": act(
