@@ -14,8 +14,8 @@ from portal import access, errors, htmx, sentences, services
 from portal.tenant import blueprint
 from portal.tenant.invoice_words import CATEGORIES, in_tax_currency, lines_of
 
-PER_ACCOUNT = limits.Policy(name="pro_forma", limit=10, window_s=600)
-"""Each one starts a process: ten in ten minutes are enough for people."""
+PER_ACCOUNT = limits.Policy(name="pro_forma", limit=30, window_s=600)
+"""Each one starts a process: thirty in ten minutes are enough for people, a reload after each change included."""
 
 
 @blueprint.get("/invoices/preview")

@@ -308,7 +308,9 @@ _OPERATOR = {
     ),
     "/operator/accounts/<account_id>/tax": page("Tax of calla", account_id="account_id"),
     "/operator/accounts/<account_id>/tax/override": page(
-        "Change the treatment", account_id="account_id", send={"category": "Z", "reason": "Zero-rated by law"}
+        "Change the treatment",
+        account_id="account_id",
+        send={"category": "Z", "reason": "Zero-rated by law", "vatex": "", "delivery_country": ""},
     ),
     "/operator/accounts/<account_id>/tax/vat-id": page(
         "Record a look of your own", account_id="account_id", send={"is_valid": "yes", "reason": "Letter"}, expects=422
