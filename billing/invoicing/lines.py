@@ -93,8 +93,9 @@ def _of_charge(
 ) -> Line:
     # A fee or a closing charge is one item at its amount: what the system counts for it is no unit that anybody bought.
     is_usage = kind_of(charge.meter_code) == USAGE
-    unit_price = charge.parameters.get("unit_price") if charge.model == "per_unit" and is_usage else None
-    if unit_price is not None and charge.quantity_base >= 0 and converted is None:
+    priced = charge.parameters.get("unit_price") if charge.model == "per_unit" and is_usage else None
+    if priced is not None and charge.quantity_base >= 0 and converted is None:
+        unit_price = str(priced)
         stated = quantities.state(
             meter_code=charge.meter_code,
             unit=charge.unit,
@@ -105,7 +106,7 @@ def _of_charge(
     else:
         # Other models print one item at its amount, a correction minus one: a price is never negative (BR-27).
         sign = "-1" if charge.amount_minor < 0 else "1"
-        unit_price, priced = plain_money(abs(charge.amount_minor), charge.currency), unit_price
+        unit_price = plain_money(abs(charge.amount_minor), charge.currency)
         stated = quantities.Stated(
             quantity_text=sign, unit="item", price_base_text="1", beside_text="", priced_unit="item"
         )
@@ -125,7 +126,7 @@ def _of_charge(
         detail=" · ".join(part for part in (project, late, words) if part),
         quantity_text=stated.quantity_text,
         unit=stated.unit,
-        unit_price_text=str(unit_price),
+        unit_price_text=unit_price,
         price_base_text=stated.price_base_text,
         beside_text=stated.beside_text,
         priced_unit=stated.priced_unit,

@@ -248,7 +248,7 @@ def _rebuild(table: str, changes: list[tuple[str, str]]) -> None:
         raise RuntimeError(f"{table} is written otherwise than expected")
     columns = ", ".join(row[1] for row in bind.exec_driver_sql(f"PRAGMA table_info({table})").all())
     op.execute(f"CREATE TABLE {table}_new ({body}")
-    op.execute(f"INSERT INTO {table}_new ({columns}) SELECT {columns} FROM {table}")  # noqa: S608  our own names
+    op.execute(f"INSERT INTO {table}_new ({columns}) SELECT {columns} FROM {table}")
     op.execute(f"DROP TABLE {table}")
     op.execute(f"ALTER TABLE {table}_new RENAME TO {table}")
     for kind, sql in rows:

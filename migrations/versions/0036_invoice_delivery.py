@@ -23,9 +23,7 @@ def upgrade() -> None:
         sa.Column("verified_at", types.instant(), nullable=True),
         sa.Column("removed_at", types.instant(), nullable=True),
         sa.Column("removed_by", types.ident(), nullable=True),
-        sa.CheckConstraint(
-            "(removed_at IS NULL) = (removed_by IS NULL)", name=op.f("ck_document_recipients_removed")
-        ),
+        sa.CheckConstraint("(removed_at IS NULL) = (removed_by IS NULL)", name=op.f("ck_document_recipients_removed")),
         sa.ForeignKeyConstraint(
             ["billing_account_id"],
             ["billing_accounts.id"],
@@ -34,9 +32,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_document_recipients")),
         sqlite_strict=True,
     )
-    op.create_index(
-        "ix_document_recipients_billing_account_id", "document_recipients", ["billing_account_id", "email"]
-    )
+    op.create_index("ix_document_recipients_billing_account_id", "document_recipients", ["billing_account_id", "email"])
     op.create_index("ix_invoice_headers_due_on", "invoice_headers", ["due_on"])
     op.add_column("billing_profiles", sa.Column("buyer_reference", sa.Text(), nullable=True))
     op.add_column("billing_profiles", sa.Column("language", types.ident(), nullable=True))

@@ -114,7 +114,8 @@ def close_invoice(invoice_id: str) -> Response:
     """Issue a draft that a person approved: number, entries and notice, or nothing at all. One that became dearer is a draft again."""
 
     def act(session: Session) -> Response:
-        header = issue.issue(session, now=services.now(), draft_id=_id(invoice_id), actor=keys.actor())
+        found = invoices.find_id(session, _id(invoice_id)) or _id(invoice_id)
+        header = issue.issue(session, now=services.now(), draft_id=found, actor=keys.actor())
         return answers.of(_act(session, header.id))
 
     try:

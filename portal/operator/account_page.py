@@ -83,7 +83,9 @@ def accounts_detail(account_id: str) -> str:
             burns=_burns(live),
             dues=_dues(opened),
             open_invoices=opened,
-            drafts=invoices.list_invoices(session, now=now, account_id=account.id, states=("draft", "in_review", "approved")),
+            drafts=invoices.list_invoices(
+                session, now=now, account_id=account.id, states=("draft", "in_review", "approved")
+            ),
             invoice_count=invoices.count_invoices(session, now=now, account_id=account.id),
             payments=sessions.list_payments(session, account_id=account.id, limit=10),
             refunds=refunds.list_requests(session, account_id=account.id, limit=10),

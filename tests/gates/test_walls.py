@@ -76,7 +76,9 @@ def test_a_tenant_sees_its_own_rows_and_none_of_another(walled: Database) -> Non
     own, strange = _counts(walled, _scope_of(walled, world.TENANT)), _counts(walled, _scope_of(walled, STRANGER))
     jobs = _counts(walled, tenancy.NOTHING, "jobs")  # which are not held by the wall
     assert all(jobs[name] for name in walls.LOOKED_UP)
-    assert everything == jobs | dict.fromkeys(walls.LOOKED_UP, 0)  # those are asked for one by one, and listed by nobody
+    assert everything == jobs | dict.fromkeys(
+        walls.LOOKED_UP, 0
+    )  # those are asked for one by one, and listed by nobody
     # Prices that are nobody's are everybody's; nothing else is in sight of nobody.
     assert {name for name, count in nothing.items() if count} <= walls.SHARED
     filled = {name for name, count in everything.items() if count and name not in walls.SHARED}

@@ -56,11 +56,33 @@ def tour(peer: StripeServer) -> None:
     _checkout(peer, v1, customer.id)
     _refunds(peer, v1)
     _webhook_endpoints(v1)
+    _taxes(v1)
     v1.events.list({"limit": 100})
     v1.events.retrieve(v1.events.list({"limit": 1}).data[0].id)
     refused(v1.customers.retrieve, "cus_nobody")
     v1.customers.delete(customer.id)
     v1.customers.retrieve(customer.id)
+
+
+def _taxes(v1: Any) -> None:
+    address = {"line1": "Hafenstr. 2", "city": "Hamburg", "postal_code": "20457", "country": "DE"}
+    asked = {
+        "currency": "eur",
+        "customer_details": {"address": address, "address_source": "billing"},
+        "line_items": [
+            {"amount": 1_000, "reference": "S", "tax_behavior": "exclusive"},
+            {"amount": 299, "reference": "T", "tax_behavior": "inclusive"},
+        ],
+        "expand": ["line_items.data.tax_breakdown"],
+    }
+    v1.tax.calculations.create(asked)
+    business = {
+        "address": address,
+        "address_source": "billing",
+        "tax_ids": [{"type": "eu_vat", "value": "DE123456789"}],
+    }
+    v1.tax.calculations.create(asked | {"customer_details": business})
+    refused(v1.tax.calculations.create, asked | {"line_items": []})
 
 
 def _customers(v1: Any, customer_id: str) -> None:

@@ -87,7 +87,7 @@ def _is_plain(value: Any, note: Any) -> bool:
 
 
 def _against_named(value: Any, name: str, where: str) -> Iterator[str]:
-    cls = getattr(stripe, name, None) or getattr(stripe.checkout, name, None)
+    cls = getattr(stripe, name, None) or getattr(stripe.checkout, name, None) or getattr(stripe.tax, name, None)
     if not isinstance(value, dict):
         yield f"{where}: {value!r} is not an object"
     elif cls is None:

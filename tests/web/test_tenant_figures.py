@@ -270,7 +270,8 @@ def test_an_invoice_says_what_was_billed_to_whom_and_on_what_evidence(calla: Liv
     assert Page(client.get(evidence[0])).rows("lines")
     listed = Page(client.get("/invoices")).rows("invoices")
     assert listed == [
-        [str(calla.invoice.number), "October 2026", "21 Nov 2026", "5 Dec 2026", "Issued", "USD 54.54", "USD 54.54"]
+        [str(calla.invoice.number), "October 2026", "21 Nov 2026", "5 Dec 2026", "Issued", "USD 54.54", "USD 54.54"],
+        ["1 invoice in USD", "USD 54.54", "USD 54.54"],
     ]
     assert Page(client.get("/invoices?state=paid")).text.count("No document matches") == 1
 

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from billing.accounts.tables import AccountHead
 from billing.assurance import streams
 from billing.assurance.report import Tally, count
+from billing.kernel.errors import Invalid
 from billing.rating import days
 from billing.rating.tables import RatedDay, RatedDayMark
 
@@ -34,7 +35,11 @@ def check(session: Session, tally: Tally, account_id: str | None = None) -> None
         mark = marks.get(each)
         if mark is not None and not 0 <= mark.line_seq <= (mark.head_seq or 0):
             tally.differ(each, f"its days hold lines up to number {mark.line_seq}, there are {mark.head_seq or 0}")
-        worked = _worked(session, each, mark.zone, mark.line_seq) if mark is not None and mark.line_seq else {}
+        try:
+            worked = _worked(session, each, mark.zone, mark.line_seq) if mark is not None and mark.line_seq else {}
+        except Invalid as refusal:
+            tally.differ(each, f"its days cannot be summed again: {refusal}")
+            continue
         _compare(session, tally, each, worked)
     there = select(func.count()).select_from(RatedDay)
     if account_id is not None:

@@ -287,6 +287,13 @@ def _check_settlements(session: Session, tally: Tally) -> None:
         if booked != int(settled_minor):
             sentence = f"settles {settled_minor} minor units by {kind}, the ledger put {booked} on receivables"
             tally.differ(transaction_id, sentence, settled_minor=int(settled_minor), ledger_minor=booked)
+    astray = (
+        select(InvoiceSettlement.id, InvoiceSettlement.invoice_id)
+        .outerjoin(InvoiceHeader, InvoiceHeader.id == InvoiceSettlement.invoice_id)
+        .where(InvoiceHeader.number.is_(None))
+    )
+    for settlement_id, invoice_id in session.execute(astray).all():
+        tally.differ(settlement_id, f"settles {invoice_id}, which was never issued")
     there = count(session, select(func.count()).select_from(InvoiceSettlement))
     tally.expect("invoice_settlements", looked, there)
 

@@ -122,7 +122,9 @@ def _check_charges(session: Session, tally: Tally, account_id: str) -> int:
                 )
                 tally.differ(row.posting_id, sentence, posted_minor=row.after_minor, exact_minor=right)
             if row.posting_currency != charge.currency:
-                tally.differ(row.posting_id, f"is in {row.posting_currency}, its charge in {charge.currency}")
+                tally.differ(
+                    row.posting_id, f"is in {row.posting_currency}, its charge {charge.id} in {charge.currency}"
+                )
             after_minor, last_line_seq, at_base = row.after_minor, row.to_line_seq, row.at_base
         if (charge.posted_minor, charge.posting_seq) != (after_minor, len(postings)):
             sentence = f"says {charge.posted_minor} posted in {charge.posting_seq}, its postings {after_minor} in {len(postings)}"

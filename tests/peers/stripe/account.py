@@ -13,6 +13,7 @@ Item = dict[str, Any]
 
 API_VERSION = "2026-10-28.endive"
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+_WITHOUT_TIME = {"tax.calculation"}
 _WITHOUT_MODE = ("balance_transaction", "refund")
 _LENGTHS = {"cus": 14, "cs_test": 58, "req": 14, "we": 24, "whsec": 32}
 
@@ -45,7 +46,9 @@ class Account:
 
     def add(self, prefix: str, kind: str, fields: Item) -> Item:
         """A new object of test mode; the caller's dict of fields is its shape."""
-        item: Item = {"id": self.new_id(prefix), "object": kind, "created": self.clock.now()}
+        item: Item = {"id": self.new_id(prefix), "object": kind}
+        if kind not in _WITHOUT_TIME:
+            item["created"] = self.clock.now()
         if kind not in _WITHOUT_MODE:
             item["livemode"] = False
         item |= fields

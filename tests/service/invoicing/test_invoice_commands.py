@@ -181,7 +181,5 @@ def test_parties_are_corrected_by_one_command(database: Database, plumbline: Plu
     with database.transaction("jobs") as session:
         facts = replace(world.GERMANY, legal_name="Calla Labs SE")
         profiles.update_profile(session, now=NOW, account_id=header.billing_account_id, facts=facts)
-    done = json.loads(
-        plumbline("correct", header.number, "--reason", "New name", "--format", "json").stdout
-    )[0]
+    done = json.loads(plumbline("correct", header.number, "--reason", "New name", "--format", "json").stdout)[0]
     assert (done["credit_note_number"], done["invoice_number"]) == ("CN-2026-000001", "INV-2026-000002")

@@ -113,9 +113,10 @@ def test_every_parameter_that_is_read_is_one_that_the_sdk_sends(route: Any) -> N
 def params_class(route: Any) -> type:
     """The SDK's TypedDict of a route's parameters."""
     parts = route.address.split("/")[2:]
-    is_session = parts[0] == "checkout"
-    noun = "Session" if is_session else "".join(word.capitalize() for word in parts[0].removesuffix("s").split("_"))
-    module = stripe.params.checkout if is_session else stripe.params
+    spaces = {"checkout": stripe.params.checkout, "tax": stripe.params.tax}
+    named = parts[1] if parts[0] in spaces else parts[0]
+    noun = "".join(word.capitalize() for word in named.removesuffix("s").split("_"))
+    module = spaces.get(parts[0], stripe.params)
     cls: type = getattr(module, f"{noun}{PARAMS[route.act.__name__]}Params")
     return cls
 
