@@ -43,6 +43,11 @@ class Voice:
         """An exchange rate of the snapshot, a decimal or a fraction "a/b": to six digits, marked where it has more."""
         return formats.decimal(Fraction(text), places=_RATE_PLACES, locale=self.language)
 
+    def equal_rate(self, text: str) -> str:
+        """The rate with the sign that leads to it: "= 1.08", "≈ 0.89815"."""
+        rate = self.rate(text)
+        return rate if rate.startswith("≈") else f"=\u00a0{rate}"
+
     def exact_money(self, text: str, currency: str) -> str:
         """An exact amount of major units, a decimal or a fraction, with its currency."""
         value = Fraction(text)

@@ -85,9 +85,9 @@ _ROWS: dict[str, tuple[str, str, str]] = {
     "category_O": ("Not subject", "Nicht steuerbar", "Hors champ"),
     "vat_in_tax_currency": ("VAT in {currency}: {amount}", "Umsatzsteuer in {currency}: {amount}", "TVA en {currency} : {amount}"),
     "tax_rate_of": (
-        "1 {currency} = {rate} {to}, published {day}",
-        "1 {currency} = {rate} {to}, veröffentlicht am {day}",
-        "1 {currency} = {rate} {to}, publié le {day}",
+        "1 {currency} {rate} {to}, published {day}",
+        "1 {currency} {rate} {to}, veröffentlicht am {day}",
+        "1 {currency} {rate} {to}, publié le {day}",
     ),
     # Sums.
     "sum_of_lines": ("Sum of the lines", "Summe der Positionen", "Somme des lignes"),

@@ -87,3 +87,10 @@ def test_details_of_a_line_are_said_in_the_language_and_names_stay() -> None:
 def test_a_language_that_is_none_of_ours_is_refused() -> None:
     with pytest.raises(ValueError, match="not written in"):
         Voice("tlh")
+
+
+def test_a_rate_that_is_rounded_says_so_in_place_of_the_equals_sign() -> None:
+    english = Voice("en")
+    assert english.equal_rate("1.08") == "=\u00a01.08"
+    assert english.equal_rate("1/3") == "≈\u00a00.333333"
+    assert "=" not in english("tax_rate_of", currency="USD", rate=english.equal_rate("1/3"), to="EUR", day="1 May")
