@@ -4,8 +4,8 @@ import hashlib
 import hmac
 
 from billing.payments.providers.port import Provider
-from billing.payments.providers.sandbox import SandboxProvider
-from billing.payments.providers.stripe import StripeProvider
+from billing.payments.providers.sandbox.adapter import SandboxProvider
+from billing.payments.providers.stripe.adapter import StripeProvider
 from billing.storage.database import Database
 from portal.config import PortalConfig
 

@@ -15,7 +15,7 @@ from billing.kernel.periods import Period
 from billing.ledger import adjustments
 from billing.payments import acts, apply, refunds, sessions, webhooks
 from billing.payments.providers.port import Provider
-from billing.payments.providers.sandbox import SandboxProvider
+from billing.payments.providers.sandbox.adapter import SandboxProvider
 from billing.storage.database import Database
 
 _MAKER, _APPROVER = "mia@plumbline.example", "otto@plumbline.example"

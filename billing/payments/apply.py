@@ -2,18 +2,18 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from billing.kernel.errors import Refusal
-from billing.payments import lookups, receipts, refund_outcomes, webhooks
-from billing.payments.errors import OutcomeUnknown, ProviderMismatch, ProviderRefused
+from billing.payments.errors import OutcomeUnknown, ProviderRefused
+from billing.payments.handlers.all import find_handler
+from billing.payments.handlers.handler import Effect, Look
 from billing.payments.providers import envelopes
-from billing.payments.providers.port import CheckoutFacts, Notice, Provider, RefundFacts
-from billing.payments.tables import Payment, ProviderEvent, RefundRequest
+from billing.payments.providers.port import Provider
+from billing.payments.tables import ProviderEvent
 from billing.storage import correlation
 from billing.storage.database import Database, Role
 
@@ -22,25 +22,6 @@ _BATCH = 100
 _FIRST_PAUSE_S = 10
 _NOTE_MAX = 500
 _GIVE_UP_AFTER = timedelta(days=3)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Subject:
-    """Which rows of ours an event is about: one payment session, or the refunds of one payment."""
-
-    intent: lookups.Intent | None = None
-    checkout_id: str | None = None
-    payment_id: str | None = None
-    refund_ids: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Found:
-    """What the provider holds now of that subject."""
-
-    session_id: str | None = None
-    checkout: CheckoutFacts | None = None
-    refunds: tuple[RefundFacts, ...] = ()
 
 
 def apply_event(
@@ -56,21 +37,22 @@ def apply_event(
         if event.state != "received":
             return event.state
         provider = providers.get(event.provider)
-        subject = _find_subject(session, envelopes.read(event.body), event.provider)
+        notice = envelopes.read(event.body)
+        handler = find_handler(notice.type)
+        look = None if handler is None else handler.find(session, notice, event.provider)
     with correlation.restored(event.correlation_id):
-        return _apply(database, role, event_id, now, provider, subject)
+        return _apply(database, role, event_id, now, provider, look)
 
 
 def _apply(
-    database: Database, role: Role, event_id: str, now: datetime, provider: Provider | None, subject: _Subject | None
+    database: Database, role: Role, event_id: str, now: datetime, provider: Provider | None, look: Look | None
 ) -> str:
     if provider is None:
         return _mark(database, role, event_id, now, "received", "provider_not_configured")
-    if subject is None:
+    if look is None:
         return _mark(database, role, event_id, now, "ignored", "not_ours")
     try:
-        found = _look(provider, subject)
-        return _take_effect(database, role, event_id, now, provider, found)
+        return _take_effect(database, role, event_id, now, look(provider))
     except Refusal as refusal:
         return _mark(
             database, role, event_id, now, "failed", f"{refusal.fields.get('reason', refusal.code)}: {refusal}"
@@ -105,56 +87,12 @@ def _is_due(event: ProviderEvent, now: datetime) -> bool:
     return event.received_at + timedelta(seconds=pause) <= now
 
 
-def _find_subject(session: Session, notice: Notice, provider: str) -> _Subject | None:
-    """Our rows that the event is about, by the provider's ids and by ours; None when it is about something else."""
-    if notice.type in webhooks.REFUND_TYPES:
-        payment = session.execute(
-            select(Payment).where(
-                Payment.provider == provider, Payment.provider_payment_id == (notice.payment_id or "")
-            )
-        ).scalar_one_or_none()
-        if payment is None:
-            return None
-        ids = session.execute(select(RefundRequest.id).where(RefundRequest.payment_id == payment.id)).scalars()
-        return _Subject(payment_id=payment.provider_payment_id, refund_ids=frozenset(ids))
-    is_checkout = notice.type in webhooks.CHECKOUT_TYPES
-    intent = lookups.find_intent(
-        session, provider=provider, reference=notice.reference, checkout_id=notice.object_id if is_checkout else None
-    )
-    if intent is None:
-        return None
-    return _Subject(intent=intent, checkout_id=notice.object_id if is_checkout else intent.provider_session_id)
-
-
-def _look(provider: Provider, subject: _Subject) -> _Found:
-    """Ask the provider. Raises OutcomeUnknown when it does not know (yet) what its event speaks of."""
-    if subject.intent is not None:
-        checkout = lookups.fetch_checkout(provider, subject.intent, checkout_id=subject.checkout_id)
-        if checkout is None:
-            raise OutcomeUnknown("no checkout for our reference")
-        return _Found(session_id=subject.intent.session_id, checkout=checkout)
-    refunds = provider.list_refunds(subject.payment_id or "")
-    if any(refund.reference not in subject.refund_ids for refund in refunds):
-        # Someone refunded at the provider's own pages: finance must book it, we may not guess for which request.
-        raise ProviderMismatch(reason="foreign_refund", payment_id=subject.payment_id)
-    return _Found(refunds=tuple(refunds))
-
-
-def _take_effect(
-    database: Database, role: Role, event_id: str, now: datetime, provider: Provider, found: _Found
-) -> str:
+def _take_effect(database: Database, role: Role, event_id: str, now: datetime, effect: Effect) -> str:
     with database.transaction(role) as session:
         event = _lock_event(session, event_id)
         if event.state != "received":
             return event.state
-        if found.checkout is not None and found.session_id is not None:
-            receipts.record_checkout(
-                session, now=now, session_id=found.session_id, facts=found.checkout, is_live=provider.is_live
-            )
-        for refund in found.refunds:
-            refund_outcomes.record_outcome(
-                session, now=now, refund_id=refund.reference or "", facts=refund, actor=f"provider:{provider.name}"
-            )
+        effect(session, now)
         event.state, event.note, event.processed_at = "processed", None, now
         event.attempts += 1
         return event.state

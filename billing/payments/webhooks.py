@@ -10,26 +10,12 @@ from sqlalchemy.orm import Session
 from billing.kernel.errors import NotFound
 from billing.kernel.ids import new_id
 from billing.payments.errors import WebhookRefused
+from billing.payments.handlers.all import HANDLED_TYPES
 from billing.payments.providers.port import Notice, Provider
 from billing.payments.tables import ProviderEvent
 from billing.storage import correlation, upsert
 
 MAX_BODY_BYTES = 1024 * 1024
-
-# The types that have an effect; every other is kept as ignored. Each is only a hint where to look: what it says is fetched again.
-CHECKOUT_TYPES = frozenset(
-    {
-        "checkout.session.completed",
-        "checkout.session.expired",
-        "checkout.session.async_payment_succeeded",
-        "checkout.session.async_payment_failed",
-    }
-)
-PAYMENT_TYPES = frozenset({"payment_intent.succeeded", "payment_intent.payment_failed"})
-REFUND_TYPES = frozenset(
-    {"charge.refunded", "charge.refund.updated", "refund.created", "refund.updated", "refund.failed"}
-)
-HANDLED_TYPES = CHECKOUT_TYPES | PAYMENT_TYPES | REFUND_TYPES
 
 
 @dataclass(frozen=True, kw_only=True)

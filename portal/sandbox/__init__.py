@@ -14,7 +14,10 @@ from wtforms.validators import InputRequired
 
 from billing.kernel.errors import Conflict
 from billing.payments.errors import ProviderRefused
-from billing.payments.providers.sandbox import CARD, CARD_WITHOUT_REFUND, SandboxCheckout, SandboxProvider, SignedEvent
+from billing.payments.providers.sandbox.adapter import SandboxProvider
+from billing.payments.providers.sandbox.checkouts import CARD, SandboxCheckout
+from billing.payments.providers.sandbox.memory import SignedEvent
+from billing.payments.providers.sandbox.refunds import CARD_WITHOUT_REFUND
 from portal import access, htmx, services
 from portal.api import webhooks
 

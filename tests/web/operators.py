@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 from billing.controls import second_person
 from billing.kernel.money import Money
 from billing.payments import acts, apply, refunds, sessions, webhooks
-from billing.payments.providers.sandbox import SandboxProvider
+from billing.payments.providers.sandbox.adapter import SandboxProvider
 from billing.payments.refunds import RefundRow
 from billing.payments.sessions import PaymentRow
 from billing.storage.database import Database

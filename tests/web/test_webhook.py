@@ -13,7 +13,8 @@ from werkzeug.test import TestResponse
 from billing.kernel import clock
 from billing.kernel.money import Money
 from billing.payments import acts, sessions, webhooks
-from billing.payments.providers.sandbox import SandboxProvider, SignedEvent
+from billing.payments.providers.sandbox.adapter import SandboxProvider
+from billing.payments.providers.sandbox.memory import SignedEvent
 from billing.payments.sessions import SessionRow
 from billing.payments.tables import ProviderEvent
 from billing.storage.database import Database

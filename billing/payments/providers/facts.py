@@ -1,14 +1,10 @@
 """Stripe's objects in our words. The sandbox answers in the same shapes, so both adapters translate here."""
 
-from datetime import UTC, datetime
 from typing import Any
 
-from billing.kernel.errors import Invalid
 from billing.kernel.money import Money
-from billing.payments.errors import ProviderMismatch
-from billing.payments.providers.envelopes import METADATA_KEY
+from billing.payments.providers import shapes
 from billing.payments.providers.port import CheckoutFacts, PaymentFacts, PaymentState, RefundFacts, RefundState
-from billing.reference import provider_currencies
 
 _FAILED_INTENTS = ("requires_payment_method", "canceled")
 _REFUND_STATES: dict[str, RefundState] = {"succeeded": "succeeded", "failed": "failed", "canceled": "failed"}
@@ -26,11 +22,11 @@ def checkout_facts(item: dict[str, Any]) -> CheckoutFacts:
         # Complete but unpaid: a delayed method. Its intent asks for another method once the delayed one has failed.
         payment_state = "failed" if payment is not None and payment.state == "failed" else "processing"
     return CheckoutFacts(
-        id=_text(item, "id"),
-        reference=item.get("client_reference_id") or _reference(item),
+        id=shapes.text(item, "id"),
+        reference=item.get("client_reference_id") or shapes.reference(item),
         state="complete" if status == "complete" else "expired" if status == "expired" else "open",
         payment_state=payment_state,
-        amount=_money(item, "amount_total"),
+        amount=shapes.money(item, "amount_total"),
         is_live=item.get("livemode") is True,
         url=item.get("url"),
         payment=payment,
@@ -52,10 +48,10 @@ def payment_facts(item: dict[str, Any]) -> PaymentFacts:
     elif status == "canceled" or (status in _FAILED_INTENTS and error):
         state = "failed"
     return PaymentFacts(
-        id=_text(item, "id"),
+        id=shapes.text(item, "id"),
         state=state,
-        received=_money(item, "amount_received" if state == "paid" else "amount"),
-        paid_at=_instant(charge.get("created")) if state == "paid" else None,
+        received=shapes.money(item, "amount_received" if state == "paid" else "amount"),
+        paid_at=shapes.instant(charge.get("created")) if state == "paid" else None,
         source_id=balance.get("id") if isinstance(balance, dict) else balance,
         fee=_fee(balance),
         method_label=_method_label(charge.get("payment_method_details")),
@@ -68,11 +64,11 @@ def refund_facts(item: dict[str, Any]) -> RefundFacts:
     balance = item.get("balance_transaction")
     intent = item.get("payment_intent")
     return RefundFacts(
-        id=_text(item, "id"),
-        reference=_reference(item),
+        id=shapes.text(item, "id"),
+        reference=shapes.reference(item),
         payment_id=(intent.get("id") if isinstance(intent, dict) else intent) or "",
         state=_REFUND_STATES.get(str(item.get("status")), "pending"),
-        amount=_money(item, "amount"),
+        amount=shapes.money(item, "amount"),
         source_id=balance.get("id") if isinstance(balance, dict) else balance,
         failure=item.get("failure_reason") or (item.get("status") if item.get("status") == "canceled" else None),
     )
@@ -82,7 +78,7 @@ def _fee(balance: object) -> Money | None:
     """The provider's fee, when it is taken in a currency that can be read."""
     if not isinstance(balance, dict) or not isinstance(balance.get("fee"), int) or balance["fee"] <= 0:
         return None
-    return _money(balance, "fee")
+    return shapes.money(balance, "fee")
 
 
 def _method_label(details: object) -> str | None:
@@ -94,32 +90,3 @@ def _method_label(details: object) -> str | None:
         return f"{card.get('brand') or 'card'} ending {str(card['last4'])[-4:]}"
     kind = details.get("type")
     return str(kind).replace("_", " ") if kind else None
-
-
-def _instant(seconds: object) -> datetime | None:
-    return datetime.fromtimestamp(seconds, UTC) if isinstance(seconds, int) else None
-
-
-def _reference(item: dict[str, Any]) -> str | None:
-    metadata = item.get("metadata")
-    value = metadata.get(METADATA_KEY) if isinstance(metadata, dict) else None
-    return value if isinstance(value, str) else None
-
-
-def _money(item: dict[str, Any], name: str) -> Money:
-    amount, currency = item.get(name), item.get("currency")
-    if not isinstance(amount, int) or isinstance(amount, bool) or not isinstance(currency, str):
-        raise ProviderMismatch(reason="unreadable_object", object_id=str(item.get("id"))[:80], missing=name)
-    try:
-        return provider_currencies.from_stripe(amount, currency)
-    except Invalid:
-        raise ProviderMismatch(
-            reason="unreadable_object", object_id=str(item.get("id"))[:80], currency=currency[:10]
-        ) from None
-
-
-def _text(item: dict[str, Any], name: str) -> str:
-    value = item.get(name)
-    if not isinstance(value, str) or not value:
-        raise ProviderMismatch(reason="unreadable_object", missing=name)
-    return value

@@ -10,6 +10,10 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from billing.kernel.money import Money
+from billing.payments.providers.ports.cash import CashPort
+from billing.payments.providers.ports.charges import ChargesPort
+from billing.payments.providers.ports.customers import CustomersPort
+from billing.payments.providers.ports.disputes import DisputesPort
 
 CheckoutState = Literal["open", "complete", "expired"]
 PaymentState = Literal["unpaid", "processing", "paid", "failed"]
@@ -97,7 +101,7 @@ class Notice:
     payment_id: str | None
 
 
-class Provider(Protocol):
+class Provider(CustomersPort, ChargesPort, DisputesPort, CashPort, Protocol):
     """One payment provider."""
 
     @property
@@ -107,9 +111,6 @@ class Provider(Protocol):
     @property
     def is_live(self) -> bool:
         """Whether real money moves."""
-
-    def create_customer(self, *, account_id: str, label: str) -> str:
-        """Make the billing account known to the provider; returns the customer's id. Idempotent per account."""
 
     def create_checkout(self, request: CheckoutRequest) -> CheckoutFacts:
         """Open a hosted checkout. The same request again within 24 h gives the same checkout."""

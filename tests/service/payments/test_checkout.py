@@ -10,7 +10,7 @@ from billing.kernel.errors import Conflict, Invalid, NotFound
 from billing.payments import acts, recovery, sessions
 from billing.payments.errors import AmountOutOfRange
 from billing.payments.providers.port import CheckoutFacts, CheckoutRequest
-from billing.payments.providers.sandbox import SandboxProvider
+from billing.payments.providers.sandbox.adapter import SandboxProvider
 from billing.payments.tables import PaymentSession
 from billing.storage.database import Database
 from tests.service.payments.world import World, customer_of, open_world

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from billing.payments import acts, apply, recovery, webhooks
-from billing.payments.providers.sandbox import SandboxProvider
+from billing.payments.providers.sandbox.adapter import SandboxProvider
 from billing.storage.database import Database
 from tests.service.payments.world import World, customer_of, open_world
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from billing.payments.providers.stripe import StripeProvider
+from billing.payments.providers.stripe.adapter import StripeProvider
 from tests.peers.drive import client_of
 from tests.peers.stripe.webhooks import BACKOFF_S
 from tests.service.payments.world import StripeCustomer, World

@@ -14,8 +14,9 @@ from billing.kernel.money import Money
 from billing.ledger import balances
 from billing.payments import acts, apply, refunds, sessions, webhooks
 from billing.payments.providers.port import Provider
-from billing.payments.providers.sandbox import CARD, SandboxProvider
-from billing.payments.providers.stripe import StripeProvider
+from billing.payments.providers.sandbox.adapter import SandboxProvider
+from billing.payments.providers.sandbox.checkouts import CARD
+from billing.payments.providers.stripe.adapter import StripeProvider
 from billing.payments.refunds import RefundRow
 from billing.payments.sessions import PaymentRow, SessionRow
 from billing.payments.tables import ProviderEvent

@@ -11,7 +11,7 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from billing.controls.tables import BudgetPolicy
-from billing.payments.providers.sandbox import SandboxProvider
+from billing.payments.providers.sandbox.adapter import SandboxProvider
 from billing.payments.tables import PaymentSession
 from billing.storage import idempotency
 from billing.storage.database import Database
