@@ -7,17 +7,15 @@ from sqlalchemy.orm import Session
 
 from billing.accounts import directory, heads
 from billing.accounts.tables import AccountHead, BillingAccount
-from billing.invoicing import settlement, write_offs
 from billing.kernel.errors import NotFound
-from billing.kernel.ids import new_id
 from billing.kernel.money import Money
 from billing.ledger import book
-from billing.ledger import write_offs as ledger_write_offs
 from billing.ledger.entries import Entry
+from billing.payments import crediting
+from billing.payments.crediting import Received
 from billing.payments.errors import ProviderMismatch
 from billing.payments.providers.port import CheckoutFacts, PaymentFacts
 from billing.payments.tables import Payment, PaymentSession
-from billing.storage import audit, outbox
 
 CASH = "cash:stripe"
 
@@ -35,9 +33,28 @@ def record_checkout(session: Session, *, now: datetime, session_id: str, facts: 
     if item.provider_session_id is None:
         item.provider_session_id = facts.id
     if facts.payment_state == "paid":
-        _credit(session, now, item, facts, locked)
+        _credit(session, now, item, _confirmed(item, facts.payment), locked)
     elif item.state != "paid":
         _note_unpaid(now, item, facts)
+    session.flush()
+    return item.state
+
+
+def record_charge(session: Session, *, now: datetime, session_id: str, facts: PaymentFacts, is_live: bool) -> str:
+    """`record_checkout` for a payment that was made without a checkout: the intent's row is the same, so is what a payment does.
+
+    `facts` must have been fetched and carry the provider's own mode and our reference; `is_live` is what we are configured for. Paid
+    credits once, failed ends the session, anything else leaves it as it is. Returns the session's state. Raises ProviderMismatch.
+    """
+    item, locked = _lock(session, session_id, with_house=facts.fee is not None)
+    if facts.is_live != is_live:
+        raise ProviderMismatch(reason="livemode_mismatch", payment_session_id=item.id)
+    if facts.reference != item.id:
+        raise ProviderMismatch(reason="reference_mismatch", payment_session_id=item.id, found=facts.reference)
+    if facts.state == "paid":
+        _credit(session, now, item, _confirmed(item, facts), locked)
+    elif facts.state == "failed" and item.state not in ("paid", "failed"):
+        item.state, item.failure, item.updated_at = "failed", facts.failure, now
     session.flush()
     return item.state
 
@@ -75,114 +92,67 @@ def _check_same(item: PaymentSession, facts: CheckoutFacts, is_live: bool) -> No
             found_minor=facts.amount.minor,
         )
     if facts.payment_state == "paid":
-        payment = facts.payment
-        if payment is None or payment.state != "paid":
-            raise ProviderMismatch(reason="payment_not_confirmed", payment_session_id=item.id)
-        if payment.received != ours:
-            raise ProviderMismatch(
-                reason="amount_mismatch",
-                payment_session_id=item.id,
-                expected_minor=ours.minor,
-                found_minor=payment.received.minor,
-                found_currency=payment.received.currency,
-            )
+        _confirmed(item, facts.payment)
+
+
+def _confirmed(item: PaymentSession, payment: PaymentFacts | None) -> PaymentFacts:
+    """The payment, when it has brought exactly what we asked for."""
+    ours = Money(minor=item.amount_minor, currency=item.currency)
+    if payment is None or payment.state != "paid":
+        raise ProviderMismatch(reason="payment_not_confirmed", payment_session_id=item.id)
+    if payment.received != ours:
+        raise ProviderMismatch(
+            reason="amount_mismatch",
+            payment_session_id=item.id,
+            expected_minor=ours.minor,
+            found_minor=payment.received.minor,
+            found_currency=payment.received.currency,
+        )
+    return payment
 
 
 def _credit(
-    session: Session, now: datetime, item: PaymentSession, facts: CheckoutFacts, locked: dict[str, AccountHead]
+    session: Session, now: datetime, item: PaymentSession, payment: PaymentFacts, locked: dict[str, AccountHead]
 ) -> None:
-    payment = facts.payment
-    if payment is None:
-        raise ProviderMismatch(reason="payment_not_confirmed", payment_session_id=item.id)
+    if _is_credited(session, item, payment):
+        return
+    amount = Money(minor=item.amount_minor, currency=item.currency)
+    made = crediting.credit(
+        session,
+        now=now,
+        locked=locked,
+        received=Received(
+            account_id=item.billing_account_id,
+            provider=item.provider,
+            provider_payment_id=payment.id,
+            amount=amount,
+            kind="stripe_credit",
+            cash=CASH,
+            source=(
+                "balance_transaction" if payment.source_id else "provider_payment",
+                f"{item.provider}:{payment.source_id or payment.id}",
+            ),
+            received_at=min(now, payment.paid_at or now),
+            actor=f"provider:{item.provider}",
+            session_id=item.id,
+            shares=crediting.for_invoice(item.invoice_id, amount),
+            method_label=payment.method_label,
+        ),
+    )
+    item.state, item.failure, item.updated_at = "paid", None, now
+    _book_fee(session, now, item, payment, made.transaction_id, locked)
+
+
+def _is_credited(session: Session, item: PaymentSession, payment: PaymentFacts) -> bool:
     known = session.execute(
         select(Payment).where(
             (Payment.session_id == item.id)
             | ((Payment.provider == item.provider) & (Payment.provider_payment_id == payment.id))
         )
     ).scalar_one_or_none()
-    if known is not None:
-        if known.session_id != item.id or known.provider_payment_id != payment.id:
-            raise ProviderMismatch(reason="other_payment", payment_session_id=item.id, found=payment.id)
-        return
-    payment_id = new_id("pmt")
-    amount = Money(minor=item.amount_minor, currency=item.currency)
-    if item.invoice_id:
-        write_offs.undo_for_payment(
-            session,
-            now=now,
-            head=locked[item.billing_account_id],
-            invoice_id=item.invoice_id,
-            amount=amount,
-            actor=f"provider:{item.provider}",
-            source_id=payment_id,
-        )
-    open_minor = settlement.open_minor(session, item.invoice_id) if item.invoice_id else 0
-    to_invoice = min(amount.minor, open_minor)
-    parts = [("receivable", to_invoice), ("wallet", amount.minor - to_invoice)]
-    detail = {"payment_id": payment_id, "provider_payment_id": payment.id}
-    if item.invoice_id:
-        detail["invoice_id"] = item.invoice_id
-    entries = [
-        Entry(
-            kind="stripe_credit",
-            debit=CASH,
-            credit=name,
-            amount=Money(minor=minor, currency=item.currency),
-            detail=detail,
-        )
-        for name, minor in parts
-        if minor > 0
-    ]
-    actor = f"provider:{item.provider}"
-    received_at = min(now, payment.paid_at or now)
-    posted = book.post(
-        session,
-        now=now,
-        head=locked[item.billing_account_id],
-        type="payment",
-        source_type="balance_transaction" if payment.source_id else "provider_payment",
-        source_id=f"{item.provider}:{payment.source_id or payment.id}",
-        entries=entries,
-        occurred_at=received_at,
-        actor=actor,
-        memo=f"payment {payment_id}",
-    )
-    session.add(
-        Payment(
-            id=payment_id,
-            billing_account_id=item.billing_account_id,
-            session_id=item.id,
-            provider=item.provider,
-            provider_payment_id=payment.id,
-            amount_minor=amount.minor,
-            currency=amount.currency,
-            refunded_minor=0,
-            transaction_id=posted.transaction_id,
-            method_label=payment.method_label,
-            received_at=received_at,
-        )
-    )
-    session.flush()  # unique on the provider's payment: a second credit fails here
-    if item.invoice_id and to_invoice > 0:
-        settlement.apply_payment(
-            session,
-            now=now,
-            invoice_id=item.invoice_id,
-            transaction_id=posted.transaction_id,
-            amount_minor=to_invoice,
-            actor=actor,
-        )
-    item.state, item.failure, item.updated_at = "paid", None, now
-    ledger_write_offs.undo_for_payment(
-        session,
-        now=now,
-        head=locked[item.billing_account_id],
-        amount=Money(minor=amount.minor - to_invoice, currency=amount.currency),
-        actor=actor,
-        source_id=f"{payment_id}/wallet",
-    )
-    _book_fee(session, now, item, payment, posted.transaction_id, locked)
-    _tell(session, now, item, payment_id, actor)
+    if known is not None and (known.session_id != item.id or known.provider_payment_id != payment.id):
+        raise ProviderMismatch(reason="other_payment", payment_session_id=item.id, found=payment.id)
+    return known is not None
 
 
 def _book_fee(
@@ -211,28 +181,6 @@ def _book_fee(
         occurred_at=min(now, payment.paid_at or now),
         actor=f"provider:{item.provider}",
         linked_id=linked_id,
-    )
-
-
-def _tell(session: Session, now: datetime, item: PaymentSession, payment_id: str, actor: str) -> None:
-    facts = {"amount_minor": item.amount_minor, "currency": item.currency, "invoice_id": item.invoice_id}
-    audit.record(
-        session,
-        now=now,
-        actor=actor,
-        act="payment.receive",
-        subject_type="payment",
-        subject_id=payment_id,
-        billing_account_id=item.billing_account_id,
-        facts=facts,
-    )
-    outbox.enqueue(
-        session,
-        now=now,
-        topic="payment.received",
-        dedup_key=f"payment.received:{payment_id}",
-        payload=facts | {"payment_id": payment_id, "payment_session_id": item.id},
-        billing_account_id=item.billing_account_id,
     )
 
 

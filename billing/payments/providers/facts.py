@@ -56,6 +56,8 @@ def payment_facts(item: dict[str, Any]) -> PaymentFacts:
         fee=_fee(balance),
         method_label=_method_label(charge.get("payment_method_details")),
         failure=error.get("decline_code") or error.get("code"),
+        reference=shapes.reference(item),
+        is_live=item.get("livemode") if isinstance(item.get("livemode"), bool) else None,
     )
 
 

@@ -38,7 +38,10 @@ class CheckoutRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class PaymentFacts:
-    """A payment as the provider holds it now. `source_id` is the balance transaction that brought the money, once there is one."""
+    """A payment as the provider holds it now. `source_id` is the balance transaction that brought the money, once there is one.
+
+    `reference` is our payment session's id, as we gave it, `is_live` the provider's mode, None where nothing says it.
+    """
 
     id: str
     state: PaymentState
@@ -48,6 +51,8 @@ class PaymentFacts:
     fee: Money | None = None
     method_label: str | None = None
     failure: str | None = None
+    reference: str | None = None
+    is_live: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
