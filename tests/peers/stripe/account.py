@@ -1,4 +1,4 @@
-"""The state behind the API: one Stripe account in test mode. The server guards it with one lock, so the state itself is plain."""
+"""The state behind the API: one Stripe account in one mode. The server guards it with one lock, so the state itself is plain."""
 
 import hashlib
 import heapq
@@ -15,7 +15,7 @@ API_VERSION = "2026-10-28.endive"
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _WITHOUT_TIME = {"tax.calculation"}
 _WITHOUT_MODE = ("balance_transaction", "refund")
-_LENGTHS = {"cus": 14, "cs_test": 58, "req": 14, "we": 24, "whsec": 32}
+_LENGTHS = {"cus": 14, "cs_live": 58, "cs_test": 58, "req": 14, "we": 24, "whsec": 32}
 
 
 class Account:
@@ -24,8 +24,11 @@ class Account:
     An item's fields whose names begin with `_` are the peer's own and never shown.
     """
 
-    def __init__(self, *, base_url: str, clock: Clock, seed: str) -> None:
+    account_id = "acct_1PeerPlumbline00"
+
+    def __init__(self, *, base_url: str, clock: Clock, seed: str, is_live: bool = False) -> None:
         self.base_url = base_url
+        self.is_live = is_live
         self.clock = clock
         self.by_id: dict[str, Item] = {}
         self.request: Item = {"id": None, "idempotency_key": None}  # what events say caused them
@@ -45,12 +48,12 @@ class Account:
         return f"{prefix}_{''.join(letters)}"
 
     def add(self, prefix: str, kind: str, fields: Item) -> Item:
-        """A new object of test mode; the caller's dict of fields is its shape."""
+        """A new object of the account's mode; the caller's dict of fields is its shape."""
         item: Item = {"id": self.new_id(prefix), "object": kind}
         if kind not in _WITHOUT_TIME:
             item["created"] = self.clock.now()
         if kind not in _WITHOUT_MODE:
-            item["livemode"] = False
+            item["livemode"] = self.is_live
         item |= fields
         self.by_id[item["id"]] = item
         return item

@@ -46,7 +46,7 @@ def create(account: Account, params: Params) -> Item:
     types = payment_intents.allowed_types(params, currency)[1]
     _check_groups(params, mode)
     session = account.add(
-        "cs_test",
+        "cs_live" if account.is_live else "cs_test",
         "checkout.session",
         _shape(account, params, mode=mode, currency=currency, total=total, types=types)
         | {
@@ -192,7 +192,7 @@ def _item(account: Account, line: Item) -> Item:
         "created": account.clock.now(),
         "currency": line["currency"],
         "custom_unit_amount": None,
-        "livemode": False,
+        "livemode": account.is_live,
         "lookup_key": None,
         "metadata": {},
         "nickname": None,

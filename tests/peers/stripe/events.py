@@ -18,7 +18,7 @@ def build(account: Account, event_type: str, item: Item, **more: Any) -> Item:
         "api_version": API_VERSION,
         "created": account.clock.now(),
         "data": {"object": copy.deepcopy(answers.public(item))},
-        "livemode": False,
+        "livemode": account.is_live,
         "pending_webhooks": 0,
         "request": dict(account.request),
         "type": event_type,

@@ -9,7 +9,7 @@ from tests.peers.stripe.account import Account, Item
 from tests.peers.stripe.errors import Refused
 from tests.peers.stripe.params import Params
 
-_PAY = re.compile(r"/c/pay/(cs_test_\w+)")
+_PAY = re.compile(r"/c/pay/(cs_(?:test|live)_\w+)")
 _AUTHENTICATE = re.compile(r"/authenticate/((?:pi|seti)_\w+)")
 _EXPIRY = re.compile(r"(0[1-9]|1[0-2]) ?/ ?(\d{2})")
 

@@ -1,4 +1,4 @@
-"""Secret keys of test mode, as Bearer or as the user of Basic. https://docs.stripe.com/api/authentication"""
+"""Secret keys of the account's mode, as Bearer or as the user of Basic. https://docs.stripe.com/api/authentication"""
 
 import base64
 import binascii
@@ -6,8 +6,8 @@ import binascii
 from tests.peers.stripe.errors import Unstarted
 
 
-def check_key(header: str) -> None:
-    """Raises Unstarted(401) unless the header carries a secret or restricted key of test mode."""
+def check_key(header: str, *, is_live: bool = False) -> None:
+    """Raises Unstarted(401) unless the header carries a secret or restricted key of that mode."""
     scheme, _, value = header.partition(" ")
     key = value.strip()
     if scheme.lower() == "basic":
@@ -27,5 +27,17 @@ def check_key(header: str) -> None:
             "This API call cannot be made with a publishable API key. Please use a secret API key.",
             code="secret_key_required",
         )
-    if not key.startswith(("sk_test_", "rk_test_")):
+    mode = "live" if is_live else "test"
+    if not key.startswith((f"sk_{mode}_", f"rk_{mode}_")):
         raise Unstarted(401, f"Invalid API Key provided: {key[:8]}{'*' * 8}{key[-4:]}")
+
+
+def check_account(named: str | None, own: str) -> None:
+    """Raises Unstarted(403) for a `Stripe-Account` header that names another account: the peer's has no connected ones."""
+    if named is not None and named != own:
+        raise Unstarted(
+            403,
+            f"The provided key does not have access to account '{named}' (or that account does not exist). "
+            "Application access may have been revoked.",
+            code="account_invalid",
+        )

@@ -5,6 +5,7 @@ import re
 import socket
 import struct
 import threading
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from tests.peers.stripe.clock import Clock
 from tests.peers.stripe.errors import Refused, Unstarted
 from tests.peers.stripe.faults import Faults, Gate, Kind
 from tests.peers.stripe.idempotency import Keys
-from tests.peers.stripe.keys import check_key
+from tests.peers.stripe.keys import check_account, check_key
 from tests.peers.stripe.play import Play
 from tests.peers.stripe.route import Route
 
@@ -28,7 +29,7 @@ _LONGEST_BODY = 1024 * 1024
 _VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(\.[a-z]+)?")
 _REFUSING: tuple[Kind, ...] = ("rate_limit", "lock_timeout")
 _SILENT_BEFORE: tuple[Kind, ...] = ("drop_before", "reset_before", "timeout_before")
-_SILENT_AFTER: tuple[Kind, ...] = ("drop_after", "reset_after", "timeout_after")
+_SILENT_AFTER: tuple[Kind, ...] = ("drop_after", "reset_after", "timeout_after", "reset_within")
 
 
 @dataclass(frozen=True)
@@ -60,12 +61,12 @@ class StripeServer:
 
     webhook_secret = "whsec_test_peer"
 
-    def __init__(self, *, seed: str = "plumbline", hears: Sequence[str] = ("*",)) -> None:
+    def __init__(self, *, seed: str = "plumbline", hears: Sequence[str] = ("*",), is_live: bool = False) -> None:
         self._http = _Http(("127.0.0.1", 0), _Handler)
         self._http.peer = self
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
         self.clock = Clock()
-        self.account = Account(base_url=self.url, clock=self.clock, seed=seed)
+        self.account = Account(base_url=self.url, clock=self.clock, seed=seed, is_live=is_live)
         self.faults = Faults()
         self.calls: list[tuple[str, str, str | None]] = []  # (method, path, idempotency key), refused ones too
         self.exchanges: list[tuple[Route, Call, Answer]] = []  # what was answered by a route
@@ -119,7 +120,10 @@ class StripeServer:
         """One API call from its key to its answer; None: the caller hears nothing."""
         fault = self.faults.take(call.method, call.path, _REFUSING)
         if fault is not None:
-            return _error(Unstarted(429, "Too many requests.", code=fault))
+            limits = {"Retry-After": str(self.faults.retry_after_s), "Stripe-Should-Retry": "true"}
+            if fault == "rate_limit":
+                limits["Stripe-Rate-Limited-Reason"] = "global-rate"
+            return _error(Unstarted(429, "Too many requests.", code=fault), limits)
         try:
             route, ids = routes.find(call.method, call.path)
             first = None
@@ -164,8 +168,8 @@ class StripeServer:
         return answer, True
 
 
-def _error(refused: Refused) -> Answer:
-    return Answer(refused.status, {"error": refused.error})
+def _error(refused: Refused, headers: dict[str, str] | None = None) -> Answer:
+    return Answer(refused.status, {"error": refused.error}, headers or {})
 
 
 class _Http(ThreadingHTTPServer):
@@ -206,9 +210,11 @@ class _Handler(BaseHTTPRequestHandler):
         with peer._lock:
             request_id = peer.account.new_id("req")
             peer.calls.append((self.command, path, key))
+            peer.faults.draw(self.command, path)
         version = self.headers.get("Stripe-Version", API_VERSION)
         try:
-            check_key(self.headers.get("Authorization", ""))
+            check_key(self.headers.get("Authorization", ""), is_live=peer.account.is_live)
+            check_account(self.headers.get("Stripe-Account"), peer.account.account_id)
             if not _VERSION.fullmatch(version):
                 raise Unstarted(400, f"Invalid Stripe API version: {version}")
             call = Call(self.command, path, form.decode(encoded), key, version, request_id)
@@ -217,8 +223,12 @@ class _Handler(BaseHTTPRequestHandler):
         silence = peer.faults.take(self.command, path, _SILENT_BEFORE)
         answer = None if silence else peer.answer(call)
         silence = silence or peer.faults.take(self.command, path, _SILENT_AFTER)
+        if answer is not None and silence == "reset_within":
+            self._send(answer, request_id=request_id, version=version, key=key, is_cut=True)
         if silence or answer is None:
             return self._fall_silent(silence or "drop_after")
+        if peer.faults.take(self.command, path, ("delay",)):
+            time.sleep(peer.faults.delay_s)
         return self._send(answer, request_id=request_id, version=version, key=key)
 
     def _page(self, path: str, encoded: str) -> None:
@@ -234,20 +244,29 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store"}
         return self._write(reply.status, headers | ({"Location": reply.location} if reply.location else {}), reply.html)
 
-    def _send(self, answer: Answer, *, request_id: str, version: str = API_VERSION, key: str | None = None) -> None:
+    def _send(
+        self,
+        answer: Answer,
+        *,
+        request_id: str,
+        version: str = API_VERSION,
+        key: str | None = None,
+        is_cut: bool = False,
+    ) -> None:
         headers = {"Content-Type": "application/json", "Request-Id": request_id, "Stripe-Version": version}
         if key is not None:
             headers["Idempotency-Key"] = key
-        self._write(answer.status, headers | answer.headers, json.dumps(answer.body, indent=2))
+        self._write(answer.status, headers | answer.headers, json.dumps(answer.body, indent=2), is_cut=is_cut)
 
-    def _write(self, status: int, headers: dict[str, str], text: str) -> None:
+    def _write(self, status: int, headers: dict[str, str], text: str, *, is_cut: bool = False) -> None:
         content = text.encode()
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(content)
+        self.wfile.write(content[: len(content) // 2] if is_cut else content)
+        self.wfile.flush()
 
     def _fall_silent(self, fault: Kind) -> None:
         self.close_connection = True

@@ -80,7 +80,7 @@ def _line(account: Account, asked: Params, country: str, has_tax_id: bool) -> It
         "object": "tax.calculation_line_item",
         "amount": amount,
         "amount_tax": tax,
-        "livemode": False,
+        "livemode": account.is_live,
         "metadata": None,
         "product": None,
         "quantity": 1,

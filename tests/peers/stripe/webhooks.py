@@ -1,4 +1,4 @@
-"""Deliveries: signed, repeated with backoff until they are taken, doubled, late or out of order when asked.
+"""Deliveries: signed, repeated with backoff until they are taken, doubled, late, out of order or lost when asked.
 
 https://docs.stripe.com/webhooks. Nothing is sent by itself: a test calls `deliver_due`, or keeps a thread that does. Waits go by
 the peer's clock. Stripe's own backoff is not published in seconds; this one has its shape: soon, then hours, for three days.
@@ -46,11 +46,18 @@ class Attempt:
 
 @dataclass
 class Habits:
-    """How badly deliveries behave from now on."""
+    """How badly deliveries behave from now on; what is by chance follows from the server's seed.
+
+    Each event is addressed `copies` times, and of 1,000 `doubled_per_mille` once more; it leaves `delay_s` later, or up to
+    `latest_s` more. Of 1,000 addressed events `lost_per_mille` never leave (`Post.lost`), as after three days of no answer.
+    """
 
     copies: int = 1
     is_shuffled: bool = False
     delay_s: int = 0
+    latest_s: int = 0
+    doubled_per_mille: int = 0
+    lost_per_mille: int = 0
 
 
 @dataclass
@@ -63,6 +70,7 @@ class Post:
     habits: Habits = field(default_factory=Habits)
     waiting: list[Delivery] = field(default_factory=list)
     given_up: list[Delivery] = field(default_factory=list)
+    lost: list[Delivery] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -74,11 +82,13 @@ class Post:
         for endpoint in self.account.all("webhook_endpoint"):
             wanted = any(events.is_of(event["type"], name) for name in endpoint["enabled_events"])
             if wanted and endpoint["status"] == "enabled":
-                due_at = self.account.clock.now() + self.habits.delay_s
                 event["pending_webhooks"] += 1
-                self.waiting += [
-                    Delivery(event["id"], endpoint["id"], due_at) for _ in range(max(self.habits.copies, 1))
-                ]
+                habits, chance = self.habits, self._random
+                copies = max(habits.copies, 1) + (chance.randrange(1000) < habits.doubled_per_mille)
+                for _ in range(copies):
+                    due_at = self.account.clock.now() + habits.delay_s + chance.randint(0, habits.latest_s)
+                    is_lost = chance.randrange(1000) < habits.lost_per_mille
+                    (self.lost if is_lost else self.waiting).append(Delivery(event["id"], endpoint["id"], due_at))
 
     def deliver_due(self) -> list[Attempt]:
         """Try once everything that is due by the clock; also what becomes due meanwhile. The tries, in their order."""

@@ -226,4 +226,4 @@ def test_fault_that_does_not_exist_is_refused(peer: StripeServer) -> None:
     wrong: Any = "error_418"
     with pytest.raises(ValueError, match="error_418"):
         peer.fail_next(wrong, CUSTOMERS)
-    assert len(KINDS) == 10
+    assert len(KINDS) == 12
