@@ -14,6 +14,8 @@ from billing.invoicing.documents import tables as _documents
 from billing.ledger import tables as _ledger
 from billing.metering import tables as _metering
 from billing.payments import tables as _payments
+from billing.payments.disputes import tables as _disputes
+from billing.payments.recovery import tables as _recovery
 from billing.rating import tables as _rating
 from billing.reference import tables as _reference
 from billing.storage import guards
@@ -35,6 +37,8 @@ ROOMS = (
     _documents,
     _receipts,
     _payments,
+    _disputes,
+    _recovery,
     _controls,
     _assurance,
 )

@@ -22,7 +22,8 @@ from billing.kernel.errors import Refusal
 from billing.ledger import balances, promos
 from billing.metering import accrual, inbox, reserved_hours
 from billing.notices import relay, sending
-from billing.payments import acts, apply, receipt_files, receipt_issue, recovery
+from billing.payments import acts, apply, receipt_files, receipt_issue
+from billing.payments.recovery import unknown
 from billing.rating import days as day_sums
 from billing.rating import plan_periods, postings, rater, up_to_date
 from billing.storage import audit_chain, limits
@@ -116,7 +117,7 @@ def payments(context: JobContext) -> int:
     return (
         apply.apply_pending(context.database, context.providers, now=context.now)
         + acts.send_approved_refunds(context.database, context.providers, now=context.now)
-        + recovery.look_up_unknown(context.database, context.providers, now=context.now)
+        + unknown.look_up_unknown(context.database, context.providers, now=context.now)
     )
 
 

@@ -3,10 +3,14 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from billing.storage.columns import Base, Code, Count, Hash, Ident, Instant, Json, Minor, Words, table_args
+
+_WAITS = text("next_try_at IS NOT NULL")
+_REFERS = text("reference IS NOT NULL")
+_PAYS = text("payment_id IS NOT NULL")
 
 
 class ProviderCustomer(Base):
@@ -18,6 +22,9 @@ class ProviderCustomer(Base):
     provider: Mapped[str] = mapped_column(Code, primary_key=True)
     customer_id: Mapped[str] = mapped_column(Code)
     created_at: Mapped[datetime] = mapped_column(Instant)
+    gone_at: Mapped[datetime | None] = mapped_column(Instant)  # when we learnt that the provider has it no more
+    copied_at: Mapped[datetime | None] = mapped_column(Instant)  # when its saved methods were last fetched
+    copies: Mapped[int] = mapped_column(Count, default=0)  # how often: a copy that was overtaken is not kept
 
     __table_args__ = table_args(UniqueConstraint("provider", "customer_id"))
 
@@ -54,6 +61,7 @@ class PaymentSession(Base):
         CheckConstraint("state IN ('created', 'open', 'unknown', 'paid', 'failed', 'expired')", name="state"),
         Index("ix_payment_sessions_billing_account_id", "billing_account_id", "id"),
         Index("ix_payment_sessions_state", "state", "updated_at"),
+        Index("ix_payment_sessions_due", "state", "looked_up_at", "updated_at"),
         Index("ix_payment_sessions_correlation_id", "correlation_id"),
     )
 
@@ -65,7 +73,7 @@ class Payment(Base):
 
     id: Mapped[str] = mapped_column(Ident, primary_key=True)
     billing_account_id: Mapped[str] = mapped_column(ForeignKey("billing_accounts.id"))
-    session_id: Mapped[str] = mapped_column(ForeignKey("payment_sessions.id"), unique=True)
+    session_id: Mapped[str | None] = mapped_column(ForeignKey("payment_sessions.id"), unique=True)  # None: bank money
     provider: Mapped[str] = mapped_column(Code)
     provider_payment_id: Mapped[str] = mapped_column(Code)
     amount_minor: Mapped[int] = mapped_column(Minor)
@@ -74,11 +82,16 @@ class Payment(Base):
     transaction_id: Mapped[str] = mapped_column(ForeignKey("ledger_transactions.id"), unique=True)
     method_label: Mapped[str | None] = mapped_column(Words)  # "visa ending 4242"
     received_at: Mapped[datetime] = mapped_column(Instant)
+    reversed_at: Mapped[datetime | None] = mapped_column(
+        Instant
+    )  # a booking that was wrong: its money never was this account's
 
     __table_args__ = table_args(
         UniqueConstraint("provider", "provider_payment_id"),
         CheckConstraint("amount_minor > 0", name="amount"),
         CheckConstraint("refunded_minor >= 0 AND refunded_minor <= amount_minor", name="refunded"),
+        CheckConstraint("(provider = 'bank') = (session_id IS NULL)", name="session"),
+        CheckConstraint("reversed_at IS NULL OR refunded_minor = 0", name="reversed"),
         Index("ix_payments_billing_account_id", "billing_account_id", "id"),
     )
 
@@ -99,11 +112,21 @@ class ProviderEvent(Base):
     received_at: Mapped[datetime] = mapped_column(Instant)
     processed_at: Mapped[datetime | None] = mapped_column(Instant)
     correlation_id: Mapped[str | None] = mapped_column(Code)
+    next_try_at: Mapped[datetime | None] = mapped_column(Instant)  # while it is received
+    object_id: Mapped[str | None] = mapped_column(Code)  # the provider's object it speaks of
+    reference: Mapped[str | None] = mapped_column(Code)  # our id that the object carries
+    payment_id: Mapped[str | None] = mapped_column(Code)  # the provider's payment it belongs to
+    closed_by: Mapped[str | None] = mapped_column(Code)
+    closed_reason: Mapped[str | None] = mapped_column(Words)
 
     __table_args__ = table_args(
         UniqueConstraint("provider", "event_id"),
-        CheckConstraint("state IN ('received', 'processed', 'ignored', 'failed')", name="state"),
+        CheckConstraint("state IN ('received', 'processed', 'ignored', 'failed', 'closed')", name="state"),
         Index("ix_stripe_events_state", "state", "received_at"),
+        Index("ix_stripe_events_next_try_at", "next_try_at", sqlite_where=_WAITS, postgresql_where=_WAITS),
+        Index("ix_stripe_events_object_id", "object_id"),
+        Index("ix_stripe_events_reference", "reference", sqlite_where=_REFERS, postgresql_where=_REFERS),
+        Index("ix_stripe_events_payment_id", "payment_id", sqlite_where=_PAYS, postgresql_where=_PAYS),
     )
 
 

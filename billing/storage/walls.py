@@ -51,11 +51,17 @@ STAFF = frozenset(
     {
         "billing_reconciliation_findings",
         "billing_reconciliation_runs",
+        "dispute_evidence",
+        "dispute_files",
+        "dispute_submissions",
         "invoice_batch_items",
         "invoice_batches",
         "invoice_dry_run_rows",
         "price_trials",
+        "provider_listings",
+        "stripe_event_tries",
         "stripe_events",
+        "unmatched_payments",
         "usage_imports",
         "works",
     }
@@ -70,6 +76,7 @@ LOOKED_UP = {"document_fingerprints": ("fingerprint", "plumbline.looked_up")}
 PARTS = {
     "allocation_changes": ("allocation_id", "allocations"),
     "budget_events": ("policy_id", "budget_policies"),
+    "dispute_events": ("dispute_id", "payment_disputes"),
     "invoice_allowances": ("invoice_id", "invoice_headers"),
     "invoice_documents": ("invoice_id", "invoice_headers"),
     "invoice_events": ("invoice_id", "invoice_headers"),

@@ -7,10 +7,11 @@ from sqlalchemy import select
 
 from billing.accounts import currencies, directory
 from billing.kernel.errors import Conflict, Invalid, NotFound
-from billing.payments import acts, recovery, sessions
+from billing.payments import acts, sessions
 from billing.payments.errors import AmountOutOfRange
 from billing.payments.providers.port import CheckoutFacts, CheckoutRequest
 from billing.payments.providers.sandbox.adapter import SandboxProvider
+from billing.payments.recovery import unknown
 from billing.payments.tables import PaymentSession
 from billing.storage.database import Database
 from tests.service.payments.world import World, customer_of, open_world
@@ -124,10 +125,10 @@ def test_return_page_before_the_webhook_credits_once(world: World) -> None:
 def test_lost_webhook_is_made_up_by_recovery(world: World) -> None:
     row = world.start()
     world.customer.pay(row)
-    assert recovery.look_up_unknown(world.database, world.providers, now=world.now) == 0
+    assert unknown.look_up_unknown(world.database, world.providers, now=world.now) == 0
     world.later(minutes=11)
-    assert recovery.look_up_unknown(world.database, world.providers, now=world.now) == 1
-    assert recovery.look_up_unknown(world.database, world.providers, now=world.now) == 0
+    assert unknown.look_up_unknown(world.database, world.providers, now=world.now) == 1
+    assert unknown.look_up_unknown(world.database, world.providers, now=world.now) == 0
     assert world.session(row).state == "paid"
     assert world.held("wallet") == 5000
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from billing.payments import acts, apply, recovery, webhooks
+from billing.payments import acts, apply, webhooks
 from billing.payments.providers.sandbox.adapter import SandboxProvider
+from billing.payments.recovery import unknown
 from billing.storage.database import Database
 from tests.service.payments.world import World, customer_of, open_world
 
@@ -47,7 +48,7 @@ def run_jobs(world: World, provider: SandboxProvider) -> None:
     providers = {"sandbox": provider}
     apply.apply_pending(world.database, providers, now=world.now)
     acts.send_approved_refunds(world.database, providers, now=world.now)
-    recovery.look_up_unknown(world.database, providers, now=world.now)
+    unknown.look_up_unknown(world.database, providers, now=world.now)
 
 
 @pytest.mark.parametrize("call", ["create_customer", "create_checkout", "fetch_checkout"])

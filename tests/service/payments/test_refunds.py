@@ -289,9 +289,9 @@ def test_sandbox_card_without_refunds_fails_and_the_wallet_gets_it_back(database
         refund = world.send(world.approve(world.ask(world.top_up(5000), 2000)))
         assert (refund.state, world.held("refund_pending")) == ("sent", 2000)
         world.later(minutes=11)
-        from billing.payments import recovery
+        from billing.payments.recovery import unknown
 
-        assert recovery.look_up_unknown(world.database, world.providers, now=world.now) == 1
+        assert unknown.look_up_unknown(world.database, world.providers, now=world.now) == 1
         assert world.refund(refund).state == "failed"
         assert (world.held("wallet"), world.held("refund_pending")) == (5000, 0)
 

@@ -1,6 +1,7 @@
 """A provider that does not answer: nothing is lost, nothing is done twice, and what is old is never sent again."""
 
-from billing.payments import acts, recovery, refund_outcomes
+from billing.payments import acts, refund_outcomes
+from billing.payments.recovery import unknown
 from billing.payments.tables import PaymentSession, RefundRequest
 from tests.service.payments.world import StripeCustomer, World
 
@@ -14,7 +15,7 @@ def test_lost_answer_is_unknown_then_found_and_paid(stripe_world: StripeWorld) -
     row = world.start()
     assert (row.state, row.redirect_url) == ("unknown", None)
     world.later(minutes=2)
-    assert recovery.look_up_unknown(world.database, world.providers, now=world.now) == 1
+    assert unknown.look_up_unknown(world.database, world.providers, now=world.now) == 1
     found = world.session(row)
     assert found.state == "open"
     assert found.redirect_url is not None
@@ -29,9 +30,9 @@ def test_call_that_never_arrived_ends_as_failed(stripe_world: StripeWorld) -> No
     row = world.start()
     assert row.state == "unknown"
     world.later(minutes=2)
-    assert recovery.look_up_unknown(world.database, world.providers, now=world.now) == 0
+    assert unknown.look_up_unknown(world.database, world.providers, now=world.now) == 0
     world.later(minutes=14)
-    assert recovery.look_up_unknown(world.database, world.providers, now=world.now) == 1
+    assert unknown.look_up_unknown(world.database, world.providers, now=world.now) == 1
     ended = world.session(row)
     assert (ended.state, ended.failure) == ("failed", "never_reached_provider")
 
@@ -77,7 +78,7 @@ def test_process_that_died_before_the_call_leaves_an_intent_that_recovery_ends(s
         item = session.get_one(PaymentSession, row.id)
         item.state, item.provider_session_id, item.redirect_url = "created", None, None
     world.later(minutes=2)
-    assert recovery.look_up_unknown(world.database, world.providers, now=world.now) == 1
+    assert unknown.look_up_unknown(world.database, world.providers, now=world.now) == 1
     assert world.session(row).state == "open"
     assert customer.peer.count_calls("POST", CHECKOUTS) == 1
 
@@ -113,7 +114,7 @@ def test_refund_with_a_lost_answer_is_found_and_not_sent_again(stripe_world: Str
     assert world.send(refund).state == "unknown"
     assert (world.held("wallet"), world.held("refund_pending")) == (3000, 2000)
     world.later(minutes=2)
-    assert recovery.look_up_unknown(world.database, world.providers, now=world.now) == 1
+    assert unknown.look_up_unknown(world.database, world.providers, now=world.now) == 1
     assert world.refund(refund).state == "succeeded"
     assert (world.held("wallet"), world.held("refund_pending")) == (3000, 0)
     assert customer.peer.count_calls("POST", REFUNDS) == 1
@@ -125,7 +126,7 @@ def test_refund_that_never_arrived_is_sent_again_under_its_key(stripe_world: Str
     customer.peer.fail_next("drop_before", REFUNDS)
     assert world.send(refund).state == "unknown"
     world.later(minutes=2)
-    assert recovery.look_up_unknown(world.database, world.providers, now=world.now) == 1
+    assert unknown.look_up_unknown(world.database, world.providers, now=world.now) == 1
     assert world.refund(refund).state == "succeeded"
     keys = {key for method, path, key in customer.peer.calls if (method, path) == ("POST", REFUNDS)}
     assert keys == {refund.id}
@@ -139,7 +140,7 @@ def test_refund_unknown_for_23_hours_is_never_sent_again_and_released(stripe_wor
     customer.peer.fail_next("drop_before", REFUNDS)
     world.send(refund)
     world.later(hours=23, minutes=1)
-    assert recovery.look_up_unknown(world.database, world.providers, now=world.now) == 1
+    assert unknown.look_up_unknown(world.database, world.providers, now=world.now) == 1
     ended = world.refund(refund)
     assert (ended.state, ended.failure) == ("failed", "never_reached_provider")
     assert (world.held("wallet"), world.held("refund_pending")) == (5000, 0)
@@ -152,7 +153,7 @@ def test_process_that_died_after_noting_the_refund_as_sent_is_made_up(world: Wor
         assert refund_outcomes.begin_sending(session, now=world.now, refund_id=refund.id) is not None
     assert acts.send_approved_refunds(world.database, world.providers, now=world.now) == 0
     world.later(minutes=2)
-    assert recovery.look_up_unknown(world.database, world.providers, now=world.now) == 1
+    assert unknown.look_up_unknown(world.database, world.providers, now=world.now) == 1
     assert world.refund(refund).state == "succeeded"
     assert world.held("wallet") == 3000
 
@@ -170,6 +171,6 @@ def test_refund_still_pending_after_ten_minutes_is_looked_up(stripe_world: Strip
     with customer.peer.playing() as objects:
         objects.all("refund")[0]["status"] = "succeeded"
     world.later(minutes=11)
-    assert recovery.look_up_unknown(world.database, world.providers, now=world.now) == 1
+    assert unknown.look_up_unknown(world.database, world.providers, now=world.now) == 1
     assert world.refund(second).state == "succeeded"
     assert world.held("wallet") == 2000
