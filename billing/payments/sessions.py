@@ -38,10 +38,13 @@ class SessionRow:
 
 @dataclass(frozen=True, kw_only=True)
 class PaymentRow:
-    """Money received. `rest_minor` is what of it has not been refunded; how much may leave also depends on the wallet."""
+    """Money received. `rest_minor` is what of it has not been refunded; how much may leave also depends on the wallet.
+
+    Bank money has no session; `purpose` is then bank_transfer, and it is for no invoice or for several. `reversed_at`: booked wrongly.
+    """
 
     id: str
-    session_id: str
+    session_id: str | None
     purpose: str
     invoice_id: str | None
     amount_minor: int
@@ -53,6 +56,7 @@ class PaymentRow:
     provider_payment_id: str
     transaction_id: str
     received_at: datetime
+    reversed_at: datetime | None = None
 
 
 def get_session(session: Session, *, account_id: str, session_id: str) -> SessionRow:
@@ -74,7 +78,7 @@ def list_payments(session: Session, *, account_id: str, limit: int = 100) -> lis
     """The newest payments of a billing account."""
     query = (
         select(Payment, PaymentSession.purpose, PaymentSession.invoice_id)
-        .join(PaymentSession, PaymentSession.id == Payment.session_id)
+        .outerjoin(PaymentSession, PaymentSession.id == Payment.session_id)
         .where(Payment.billing_account_id == account_id)
         .order_by(Payment.id.desc())
         .limit(limit)
@@ -83,17 +87,18 @@ def list_payments(session: Session, *, account_id: str, limit: int = 100) -> lis
         PaymentRow(
             id=payment.id,
             session_id=payment.session_id,
-            purpose=purpose,
+            purpose=purpose or "bank_transfer",
             invoice_id=invoice_id,
             amount_minor=payment.amount_minor,
             currency=payment.currency,
             refunded_minor=payment.refunded_minor,
-            rest_minor=payment.amount_minor - payment.refunded_minor,
+            rest_minor=payment.amount_minor - payment.refunded_minor if payment.reversed_at is None else 0,
             method_label=payment.method_label,
             provider=payment.provider,
             provider_payment_id=payment.provider_payment_id,
             transaction_id=payment.transaction_id,
             received_at=payment.received_at,
+            reversed_at=payment.reversed_at,
         )
         for payment, purpose, invoice_id in session.execute(query).all()
     ]

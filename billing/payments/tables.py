@@ -1,16 +1,22 @@
 """Tables of money in and out."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from billing.storage.columns import Base, Code, Count, Hash, Ident, Instant, Json, Minor, Words, table_args
+from billing.storage.columns import Base, Code, Count, Day, Hash, Ident, Instant, Json, Minor, Words, table_args
 
 _WAITS = text("next_try_at IS NOT NULL")
 _REFERS = text("reference IS NOT NULL")
 _PAYS = text("payment_id IS NOT NULL")
+
+_LIVE = "state IN ('created', 'open', 'unknown')"
+_LIVE_CHARGE = text(f"channel = 'off_session' AND purpose = 'invoice' AND {_LIVE}")
+_LIVE_TOP_UP = text(f"channel = 'off_session' AND purpose = 'top_up' AND {_LIVE}")
+_HAS_INTENT = text("provider_intent_id IS NOT NULL")
+_OF_INVOICE = text("invoice_id IS NOT NULL")
 
 
 class ProviderCustomer(Base):
@@ -51,10 +57,43 @@ class PaymentSession(Base):
     updated_at: Mapped[datetime] = mapped_column(Instant)
     looked_up_at: Mapped[datetime | None] = mapped_column(Instant)  # when recovery last asked the provider
     correlation_id: Mapped[str | None] = mapped_column(Code)  # of the request that began it: jobs and calls carry it on
+    # checkout: a person pays on the provider's page. off_session: a saved method is charged, nobody is there.
+    channel: Mapped[str] = mapped_column(Code, server_default="checkout", default="checkout")
+    trigger: Mapped[str] = mapped_column(Code, server_default="person", default="person")
+    provider_intent_id: Mapped[str | None] = mapped_column(Code)  # of an off-session charge
 
     __table_args__ = table_args(
         UniqueConstraint("billing_account_id", "form_key"),
         UniqueConstraint("provider", "provider_session_id"),
+        CheckConstraint("channel IN ('checkout', 'off_session')", name="channel"),
+        CheckConstraint(
+            "trigger IN ('person', 'auto_pay', 'auto_top_up') AND (trigger = 'person') = (channel = 'checkout')",
+            name="trigger",
+        ),
+        # One live charge of an invoice, and one live automatic top-up of an account, whatever a worker believes.
+        Index(
+            "uq_payment_sessions_live_charge",
+            "invoice_id",
+            unique=True,
+            sqlite_where=_LIVE_CHARGE,
+            postgresql_where=_LIVE_CHARGE,
+        ),
+        Index(
+            "uq_payment_sessions_live_top_up",
+            "billing_account_id",
+            unique=True,
+            sqlite_where=_LIVE_TOP_UP,
+            postgresql_where=_LIVE_TOP_UP,
+        ),
+        Index(
+            "uq_payment_sessions_provider_intent_id",
+            "provider",
+            "provider_intent_id",
+            unique=True,
+            sqlite_where=_HAS_INTENT,
+            postgresql_where=_HAS_INTENT,
+        ),
+        Index("ix_payment_sessions_invoice_id", "invoice_id", sqlite_where=_OF_INVOICE, postgresql_where=_OF_INVOICE),
         CheckConstraint("amount_minor > 0", name="amount"),
         CheckConstraint("purpose IN ('top_up', 'invoice')", name="purpose"),
         CheckConstraint("(purpose = 'invoice') = (invoice_id IS NOT NULL)", name="invoice"),
@@ -139,7 +178,10 @@ class RefundRequest(Base):
     billing_account_id: Mapped[str] = mapped_column(ForeignKey("billing_accounts.id"))
     payment_id: Mapped[str | None] = mapped_column(ForeignKey("payments.id"))
     invoice_id: Mapped[str | None] = mapped_column(ForeignKey("invoice_headers.id"))
-    mode: Mapped[str] = mapped_column(Code)  # card: back through the provider; credit: a credit note into the wallet
+    origin: Mapped[str] = mapped_column(Code, default="request")  # provider: made on its own pages, adopted here
+    # card: back through the provider; bank: by a transfer of ours; credit: a credit note into the wallet. Card and bank may name
+    # an invoice too, which is credited first.
+    mode: Mapped[str] = mapped_column(Code)
     amount_minor: Mapped[int] = mapped_column(Minor)
     currency: Mapped[str] = mapped_column(Code)
     reason: Mapped[str] = mapped_column(Words)
@@ -157,13 +199,35 @@ class RefundRequest(Base):
     looked_up_at: Mapped[datetime | None] = mapped_column(Instant)  # when recovery last asked the provider
     failure: Mapped[str | None] = mapped_column(Words)
     correlation_id: Mapped[str | None] = mapped_column(Code)  # of the request that set it going: asking, then approving
+    outcome: Mapped[str | None] = mapped_column(Code)
+    policy: Mapped[dict[str, Any] | None] = mapped_column(Json)  # the rules and figures that the last decision stood on
+    booked_at: Mapped[datetime | None] = mapped_column(Instant)  # when the ledger saw the money leave our cash
+    expected_on: Mapped[date | None] = mapped_column(Day)  # when it should be there, by its method
+    payee_name: Mapped[str | None] = mapped_column(Words)
+    payee_iban: Mapped[str | None] = mapped_column(Code)
+    transfer_on: Mapped[date | None] = mapped_column(Day)
+    transfer_reference: Mapped[str | None] = mapped_column(Words)
+    provider_status: Mapped[str | None] = mapped_column(Code)  # in the provider's own words, as last seen
+    provider_facts: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    provider_seen_at: Mapped[datetime | None] = mapped_column(Instant)
 
     __table_args__ = table_args(
         UniqueConstraint("billing_account_id", "form_key"),
         CheckConstraint("amount_minor > 0", name="amount"),
-        CheckConstraint("mode IN ('card', 'credit')", name="mode"),
-        CheckConstraint("(mode = 'card') = (payment_id IS NOT NULL)", name="payment"),
-        CheckConstraint("(mode = 'credit') = (invoice_id IS NOT NULL)", name="invoice"),
+        CheckConstraint("mode IN ('card', 'bank', 'credit')", name="mode"),
+        CheckConstraint("(mode = 'credit') = (payment_id IS NULL)", name="payment"),
+        CheckConstraint("mode <> 'credit' OR invoice_id IS NOT NULL", name="invoice"),
+        CheckConstraint("(mode = 'bank') = (payee_iban IS NOT NULL)", name="payee"),
+        CheckConstraint("(payee_iban IS NULL) = (payee_name IS NULL)", name="payee_name"),
+        CheckConstraint("(transfer_on IS NULL) = (transfer_reference IS NULL)", name="transfer"),
+        CheckConstraint(
+            "origin = 'request' OR (origin = 'provider' AND mode = 'card' AND provider_refund_id IS NOT NULL)",
+            name="origin",
+        ),
+        CheckConstraint(
+            "outcome IS NULL OR outcome IN ('refunded', 'credited', 'released', 'returned', 'rejected', 'withdrawn', 'expired')",
+            name="outcome",
+        ),
         CheckConstraint("decided_by IS NULL OR decided_by <> requested_by", name="second_person"),
         CheckConstraint(
             "state IN ('requested', 'approved', 'sent', 'succeeded', 'failed', 'rejected', 'unknown')", name="state"
@@ -171,6 +235,15 @@ class RefundRequest(Base):
         Index("ix_refund_requests_state", "state", "id"),
         Index("ix_refund_requests_payment_id", "payment_id"),
         Index("ix_refund_requests_provider_refund_id", "provider_refund_id"),
+        # One refund at the provider is one of ours, unless its adoption was rejected.
+        Index(
+            "uq_refund_requests_provider_refund_id",
+            "provider_refund_id",
+            unique=True,
+            sqlite_where=text("state <> 'rejected'"),
+            postgresql_where=text("state <> 'rejected'"),
+        ),
+        Index("ix_refund_requests_billing_account_id", "billing_account_id", "id"),
         Index("ix_refund_requests_correlation_id", "correlation_id"),
     )
 
