@@ -8,12 +8,16 @@ from billing.accounts import tax_tables as _taxes
 from billing.assurance import tables as _assurance
 from billing.catalog import tables as _catalog
 from billing.controls import tables as _controls
+from billing.controls.dunning import tables as _dunning
 from billing.invoicing import tables as _invoicing
 from billing.invoicing.documents import receipt_tables as _receipts
 from billing.invoicing.documents import tables as _documents
 from billing.ledger import tables as _ledger
 from billing.metering import tables as _metering
+from billing.payments import refund_tables as _refunds
 from billing.payments import tables as _payments
+from billing.payments.customers import tables as _customers
+from billing.payments.charges import tables as _charges
 from billing.payments.disputes import tables as _disputes
 from billing.payments.recovery import tables as _recovery
 from billing.rating import tables as _rating
@@ -37,6 +41,8 @@ ROOMS = (
     _documents,
     _receipts,
     _payments,
+    _customers,
+    _refunds,
     _disputes,
     _recovery,
     _controls,

@@ -58,6 +58,7 @@ STAFF = frozenset(
         "invoice_batches",
         "invoice_dry_run_rows",
         "price_trials",
+        "refund_role_limits",
         "provider_listings",
         "stripe_event_tries",
         "stripe_events",
@@ -67,7 +68,7 @@ STAFF = frozenset(
     }
 )
 # Everybody's rows, and among them some that are one account's own.
-SHARED = frozenset({"price_books", "price_versions"})
+SHARED = frozenset({"dunning_calendars", "price_books", "price_versions"})
 # What any tenant's request may leave behind and only operators read: an event that was refused names no account.
 LETTERBOXES = frozenset({"usage_rejects"})
 # Rows that a request sees only one by one, by naming its key: table -> (its column, the setting that holds the key looked up).
