@@ -5,6 +5,7 @@ from typing import Any
 from billing.kernel.money import Money
 from billing.payments.providers import shapes
 from billing.payments.providers.port import CheckoutFacts, PaymentFacts, PaymentState, RefundFacts, RefundState
+from billing.payments.providers.ports.charges import ChargeFacts, ChargeState
 
 _FAILED_INTENTS = ("requires_payment_method", "canceled")
 _REFUND_STATES: dict[str, RefundState] = {"succeeded": "succeeded", "failed": "failed", "canceled": "failed"}
@@ -58,6 +59,32 @@ def payment_facts(item: dict[str, Any]) -> PaymentFacts:
         failure=error.get("decline_code") or error.get("code"),
         reference=shapes.reference(item),
         is_live=item.get("livemode") if isinstance(item.get("livemode"), bool) else None,
+    )
+
+
+def charge_facts(item: dict[str, Any]) -> ChargeFacts:
+    """A `payment_intent` that was confirmed off session, as `payment_facts` reads it, with the bank's answer."""
+    payment = payment_facts(item)
+    error = item.get("last_payment_error") or {}
+    code = error.get("decline_code") or error.get("code")
+    status = item.get("status")
+    state: ChargeState = "declined"
+    if payment.state in ("paid", "processing"):
+        state = "paid" if payment.state == "paid" else "processing"
+    elif status == "canceled":
+        state = "canceled"
+    elif status == "requires_action" or code == "authentication_required":
+        state = "action_required"
+    return ChargeFacts(
+        id=payment.id,
+        reference=shapes.reference(item),
+        state=state,
+        amount=shapes.money(item, "amount"),
+        is_live=item.get("livemode") is True,
+        payment=payment,
+        decline_code=code if state in ("declined", "canceled", "action_required") else None,
+        is_final=error.get("advice_code") == "do_not_try_again",
+        is_waiting=status in ("requires_action", "requires_confirmation"),
     )
 
 
