@@ -16,6 +16,7 @@ from billing.ledger import tables as _ledger
 from billing.metering import tables as _metering
 from billing.payments import refund_tables as _refunds
 from billing.payments import tables as _payments
+from billing.payments.cash import tables as _cash
 from billing.payments.customers import tables as _customers
 from billing.payments.charges import tables as _charges
 from billing.payments.disputes import tables as _disputes
@@ -41,6 +42,7 @@ ROOMS = (
     _documents,
     _receipts,
     _payments,
+    _cash,
     _customers,
     _refunds,
     _disputes,

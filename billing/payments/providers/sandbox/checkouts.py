@@ -12,13 +12,15 @@ from billing.kernel.errors import Conflict
 from billing.kernel.ids import new_id
 from billing.payments.providers import envelopes, facts
 from billing.payments.providers.envelopes import METADATA_KEY
-from billing.payments.providers.port import CheckoutFacts, CheckoutRequest
-from billing.payments.providers.sandbox.memory import Memory, SignedEvent, get
+from billing.payments.providers.port import CheckoutFacts, CheckoutRequest, ListedPayment, PaymentPage
+from billing.payments.providers.sandbox.memory import SignedEvent, get
+from billing.payments.providers.sandbox.movements import Movements, fee_of
 from billing.payments.tables import SandboxObject
 from billing.reference import provider_currencies
 
 _CHECKOUT_LIFE = timedelta(hours=24)
 CARD = "4242"
+_PAGE = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +34,7 @@ class SandboxCheckout:
     cancel_url: str
 
 
-class Checkouts(Memory):
+class Checkouts(Movements):
     """The port's checkouts, answered by ourselves."""
 
     def create_checkout(self, request: CheckoutRequest) -> CheckoutFacts:
@@ -69,6 +71,32 @@ class Checkouts(Memory):
             row = session.execute(query).scalars().first()
             return None if row is None else self._checkout_facts(session, row)
 
+    def list_payments(self, *, since: datetime, until: datetime, cursor: str | None = None) -> PaymentPage:
+        """Payment intents by their time of creation, newest first."""
+        query = (
+            select(SandboxObject)
+            .where(
+                SandboxObject.kind == "payment_intent",
+                SandboxObject.created_at >= since,
+                SandboxObject.created_at < until,
+            )
+            .order_by(SandboxObject.id.desc())
+            .limit(_PAGE + 1)
+        )
+        if cursor is not None:
+            query = query.where(SandboxObject.id < cursor)
+        with self.database.reading() as session:
+            rows = list(session.execute(query).scalars())
+        return PaymentPage(
+            payments=tuple(_listed(row) for row in rows[:_PAGE]),
+            next_cursor=rows[_PAGE - 1].id if len(rows) > _PAGE else None,
+        )
+
+    def fetch_payment(self, payment_id: str) -> ListedPayment:
+        """One payment as it is now."""
+        with self.database.reading() as session:
+            return _listed(get(session, payment_id, "payment_intent"))
+
     def show(self, checkout_id: str) -> SandboxCheckout:
         """What the checkout page shows. Raises ProviderRefused(resource_missing) for an unknown id."""
         with self.database.reading() as session:
@@ -86,15 +114,24 @@ class Checkouts(Memory):
         """The customer pays: the checkout completes. Raises Conflict unless it is open."""
         with self.database.transaction() as session:
             row = self._open_checkout(session, checkout_id)
-            balance = {"id": new_id("txn"), "object": "balance_transaction", "currency": row.body["currency"], "fee": 0}
+            amount, currency = row.body["amount_total"], row.body["currency"]
             charge = {
                 "id": new_id("ch"),
                 "object": "charge",
+                "currency": currency,
                 "created": clock.to_millis(now) // 1000,
-                "balance_transaction": balance,
                 "payment_method_details": {"type": "card", "card": {"brand": "visa", "last4": last4}},
             }
-            intent = self._intent(row, status="succeeded", received=row.body["amount_total"], charge=charge)
+            intent = self._intent(row, status="succeeded", received=amount, charge=charge)
+            charge["balance_transaction"] = self.move(
+                session,
+                type="charge",
+                source=charge,
+                amount=amount,
+                fee=fee_of(amount, currency),
+                now=now,
+                payment_id=intent["id"],
+            )
             self.add(session, "payment_intent", "pi", None, intent, None, reference=row.reference)
             row.body = row.body | {"status": "complete", "payment_status": "paid", "payment_intent": intent["id"]}
             session.flush()
@@ -150,3 +187,7 @@ class Checkouts(Memory):
             "metadata": {METADATA_KEY: row.reference},
             "status": status,
         }
+
+
+def _listed(row: SandboxObject) -> ListedPayment:
+    return facts.listed_payment({"created": clock.to_millis(row.created_at) // 1000} | row.body)

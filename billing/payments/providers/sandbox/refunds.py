@@ -7,14 +7,15 @@ from billing.kernel.ids import new_id
 from billing.payments.errors import ProviderRefused
 from billing.payments.providers import envelopes, facts
 from billing.payments.providers.port import RefundFacts, RefundRequestFacts
-from billing.payments.providers.sandbox.memory import Memory, get, known
+from billing.payments.providers.sandbox.memory import get, known
+from billing.payments.providers.sandbox.movements import Movements
 from billing.payments.tables import SandboxObject
 from billing.reference import provider_currencies
 
 CARD_WITHOUT_REFUND = "5126"  # as Stripe's test card: pays, but a refund to it fails later
 
 
-class Refunds(Memory):
+class Refunds(Movements):
     """The port's refunds, answered by ourselves."""
 
     def refund(self, request: RefundRequestFacts) -> RefundFacts:
@@ -26,11 +27,10 @@ class Refunds(Memory):
             "currency": request.amount.currency.lower(),
             "metadata": envelopes.metadata(request.reference, request.correlation_id),
             "payment_intent": request.payment_id,
-            "balance_transaction": new_id("txn"),
         }
         with self.database.transaction() as session:
             payment = get(session, request.payment_id, "payment_intent", lock=True)
-            asked = {name: value for name, value in body.items() if name != "balance_transaction"}
+            asked = dict(body)
             before = known(session, request.reference, asked)
             if before is not None:
                 return facts.refund_facts(before)
@@ -38,6 +38,11 @@ class Refunds(Memory):
                 raise ProviderRefused("amount_too_large", "the refund is greater than what is left of the charge")
             last4 = payment.body["latest_charge"]["payment_method_details"]["card"]["last4"]
             body["status"] = "pending" if last4 == CARD_WITHOUT_REFUND else "succeeded"
+            body["id"] = new_id("re")
+            moved = self.move(
+                session, type="refund", source=body, amount=-amount, now=self.read_clock(), payment_id=payment.id
+            )
+            body["balance_transaction"] = moved["id"]
             item = self.add(session, "refund", "re", request.reference, body, asked, parent_id=payment.id)
         return facts.refund_facts(item)
 
@@ -46,7 +51,19 @@ class Refunds(Memory):
         with self.database.transaction() as session:
             row = get(session, refund_id, "refund", lock=True)
             if row.body["status"] == "pending":
-                row.body = row.body | {"status": "failed", "failure_reason": "expired_or_canceled_card"}
+                back = self.move(
+                    session,
+                    type="refund_failure",
+                    source=row.body,
+                    amount=row.body["amount"],
+                    now=self.read_clock(),
+                    payment_id=row.parent_id,
+                )
+                row.body = row.body | {
+                    "status": "failed",
+                    "failure_reason": "expired_or_canceled_card",
+                    "failure_balance_transaction": back["id"],
+                }
                 session.flush()
             return facts.refund_facts(row.body)
 
