@@ -97,6 +97,7 @@ class BillingAccount(Base):
     policy: Mapped[str] = mapped_column(Code)
     prices_include_tax: Mapped[bool] = mapped_column(Flag, default=False)  # from its opening on, for ever
     payment_terms_days: Mapped[int | None] = mapped_column(Count)  # None: the seller's
+    legacy_customer_id: Mapped[str | None] = mapped_column(Code)  # the payment provider's, as an older system kept it
     created_at: Mapped[datetime] = mapped_column(Instant)
 
     __table_args__ = table_args(

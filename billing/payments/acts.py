@@ -5,16 +5,18 @@ repeat within the provider's memory is the same act.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
-from billing.accounts import directory
 from billing.kernel.errors import Invalid
 from billing.kernel.money import Money
 from billing.payments import checkout, lookups, receipts, refund_outcomes, refunds, sessions
+from billing.payments.customers import acts as customer_acts
+from billing.payments.customers import copies
 from billing.payments.errors import OutcomeUnknown, ProviderMismatch, ProviderRefused
-from billing.payments.providers.port import CheckoutRequest, Provider, RefundRequestFacts
+from billing.payments.providers.port import CheckoutFacts, CheckoutRequest, Provider, RefundRequestFacts
 from billing.payments.refunds import RefundRow
 from billing.payments.sessions import SessionRow
 from billing.payments.tables import Payment, PaymentSession, RefundRequest
@@ -58,8 +60,6 @@ def start_checkout(
             invoice_id=invoice_id,
         )
         title = checkout.title_of(session, row)
-        customer_id = checkout.find_customer(session, account_id=account_id, provider=provider.name)
-        label = directory.get_account(session, account_id).code
         correlation_id = session.get_one(PaymentSession, row.id).correlation_id
     if (
         row.state not in ("created", "unknown")
@@ -67,25 +67,21 @@ def start_checkout(
         or row.created_at < now - MAX_REPEAT_AGE
     ):
         return row
+    url = return_url_of(row.id)
     try:
-        if customer_id is None:
-            customer_id = provider.create_customer(account_id=account_id, label=label)
-            with database.transaction(role) as session:
-                customer_id = checkout.record_customer(
-                    session, now=now, account_id=account_id, provider=provider.name, customer_id=customer_id
-                )
-        url = return_url_of(row.id)
-        facts = provider.create_checkout(
-            CheckoutRequest(
-                reference=row.id,
-                customer_id=customer_id,
-                amount=amount,
-                title=title,
-                success_url=url,
-                cancel_url=url,
-                correlation_id=correlation_id,
-            )
+        customer_id = customer_acts.ensure_customer(
+            database, provider, now=now, account_id=account_id, actor=actor, role=role
         )
+        request = CheckoutRequest(
+            reference=row.id,
+            customer_id=customer_id,
+            amount=amount,
+            title=title,
+            success_url=url,
+            cancel_url=url,
+            correlation_id=correlation_id,
+        )
+        facts = _open_checkout(database, provider, request, now=now, account_id=account_id, role=role)
     except ProviderRefused as refused:
         with database.transaction(role) as session:
             return checkout.record_refused(session, now=now, session_id=row.id, reason=refused.reason)
@@ -94,6 +90,23 @@ def start_checkout(
             return checkout.record_unknown(session, now=now, session_id=row.id)
     with database.transaction(role) as session:
         return checkout.record_opened(session, now=now, session_id=row.id, facts=facts)
+
+
+def _open_checkout(
+    database: Database, provider: Provider, request: CheckoutRequest, *, now: datetime, account_id: str, role: Role
+) -> CheckoutFacts:
+    """The checkout; a customer whom the provider has no more is replaced first, and the checkout asked for under another key."""
+    try:
+        return provider.create_checkout(request)
+    except ProviderRefused as refused:
+        if refused.reason != copies.MISSING:
+            raise
+        renewed = customer_acts.replace_if_gone(
+            database, provider, now=now, account_id=account_id, customer_id=request.customer_id, role=role
+        )
+        if renewed is None:
+            raise
+        return provider.create_checkout(replace(request, customer_id=renewed, key_suffix=f":{renewed}"))
 
 
 def refresh_session(

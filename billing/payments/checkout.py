@@ -13,10 +13,11 @@ from billing.kernel.errors import Conflict, Invalid, NotFound
 from billing.kernel.ids import new_id
 from billing.kernel.money import Money
 from billing.payments import sessions
+from billing.payments.charges import live
 from billing.payments.errors import AmountOutOfRange, NotPayable
 from billing.payments.providers.port import CheckoutFacts
 from billing.payments.sessions import SessionRow
-from billing.payments.tables import PaymentSession, ProviderCustomer
+from billing.payments.tables import PaymentSession
 from billing.reference import provider_currencies
 from billing.storage import audit, correlation
 
@@ -124,25 +125,6 @@ def record_unknown(session: Session, *, now: datetime, session_id: str) -> Sessi
     return _record(session, now, session_id, "unknown", None)
 
 
-def find_customer(session: Session, *, account_id: str, provider: str) -> str | None:
-    """The provider's customer of a billing account, or None before the first payment."""
-    row = session.get(ProviderCustomer, (account_id, provider))
-    return None if row is None else row.customer_id
-
-
-def record_customer(session: Session, *, now: datetime, account_id: str, provider: str, customer_id: str) -> str:
-    """Remember the provider's customer of a billing account; who comes second gets the first one's."""
-    heads.lock_one(session, account_id)
-    known = find_customer(session, account_id=account_id, provider=provider)
-    if known is not None:
-        return known
-    session.add(
-        ProviderCustomer(billing_account_id=account_id, provider=provider, customer_id=customer_id, created_at=now)
-    )
-    session.flush()
-    return customer_id
-
-
 def lock_session(session: Session, session_id: str) -> PaymentSession:
     """The payment session, its account's head locked first, read anew. Raises NotFound."""
     account_id = session.execute(
@@ -197,4 +179,5 @@ def _open_amount(session: Session, account_id: str, currency: str, invoice_id: s
     open_minor = settlement.open_minor(session, invoice.id) if invoice.state == "issued" else 0
     if invoice.kind != "invoice" or open_minor <= 0:
         raise NotPayable(invoice_id=invoice.id, state=invoice.state, reason="nothing_open")
+    live.require_no_charge(session, invoice.id)
     return Money(minor=open_minor, currency=currency)

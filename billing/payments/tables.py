@@ -100,6 +100,7 @@ class PaymentSession(Base):
         CheckConstraint("state IN ('created', 'open', 'unknown', 'paid', 'failed', 'expired')", name="state"),
         Index("ix_payment_sessions_billing_account_id", "billing_account_id", "id"),
         Index("ix_payment_sessions_state", "state", "updated_at"),
+        Index("ix_payment_sessions_created_at", "created_at", "id"),
         Index("ix_payment_sessions_due", "state", "looked_up_at", "updated_at"),
         Index("ix_payment_sessions_correlation_id", "correlation_id"),
     )

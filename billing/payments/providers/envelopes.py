@@ -44,6 +44,7 @@ def read(raw_body: bytes | str) -> Notice:
         payment_id=_code(item.get("id"))
         if item.get("object") == "payment_intent"
         else _id_of(item.get("payment_intent")),
+        customer_id=_code(item.get("id")) if item.get("object") == "customer" else _id_of(item.get("customer")),
     )
 
 

@@ -22,9 +22,10 @@ RefundState = Literal["pending", "succeeded", "failed"]
 
 @dataclass(frozen=True, kw_only=True)
 class CheckoutRequest:
-    """A checkout to be made. `reference` is our payment session's id and the provider's idempotency key.
+    """A checkout to be made. `reference` is our payment session's id and, with `key_suffix`, the provider's idempotency key.
 
-    `correlation_id` is the id of the request that began it, as the row keeps it: a repeat says the same.
+    `correlation_id` is the id of the request that began it, as the row keeps it: a repeat says the same. A suffix tells apart the
+    second try for another customer, after the first was certainly refused.
     """
 
     reference: str
@@ -34,6 +35,7 @@ class CheckoutRequest:
     success_url: str
     cancel_url: str
     correlation_id: str | None = None
+    key_suffix: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +69,30 @@ class CheckoutFacts:
     is_live: bool
     url: str | None
     payment: PaymentFacts | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedPayment:
+    """One payment of the provider's list as it is now, whoever began it. `reference` is our row's id if the payment carries one.
+
+    `is_given_back`: all or a part of it was refunded; `is_disputed`: somebody has disputed it, whatever became of that.
+    """
+
+    payment: PaymentFacts
+    reference: str | None
+    customer_id: str | None
+    is_live: bool
+    created_at: datetime
+    is_given_back: bool = False
+    is_disputed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaymentPage:
+    """A part of a list, newest first; `next_cursor` goes on behind it and is None at the end."""
+
+    payments: tuple[ListedPayment, ...]
+    next_cursor: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +130,7 @@ class Notice:
     object_id: str
     reference: str | None
     payment_id: str | None
+    customer_id: str | None = None
 
 
 class Provider(CustomersPort, ChargesPort, DisputesPort, CashPort, Protocol):
@@ -125,6 +152,12 @@ class Provider(CustomersPort, ChargesPort, DisputesPort, CashPort, Protocol):
 
     def find_checkout(self, *, reference: str, customer_id: str, since: datetime) -> CheckoutFacts | None:
         """The checkout made for `reference` at or after `since`, or None when there certainly is none."""
+
+    def list_payments(self, *, since: datetime, until: datetime, cursor: str | None = None) -> PaymentPage:
+        """Payments created at or after `since` and before `until`, in any state, in pages."""
+
+    def fetch_payment(self, payment_id: str) -> ListedPayment:
+        """One payment as it is now, whoever began it."""
 
     def refund(self, request: RefundRequestFacts) -> RefundFacts:
         """Send money back. The same request again within 24 h gives the same refund."""

@@ -13,6 +13,7 @@ from billing.kernel.ids import new_id
 from billing.payments.providers import envelopes, facts
 from billing.payments.providers.envelopes import METADATA_KEY
 from billing.payments.providers.port import CheckoutFacts, CheckoutRequest, ListedPayment, PaymentPage
+from billing.payments.providers.sandbox.customers import living
 from billing.payments.providers.sandbox.memory import SignedEvent, get
 from billing.payments.providers.sandbox.movements import Movements, fee_of
 from billing.payments.tables import SandboxObject
@@ -54,7 +55,10 @@ class Checkouts(Movements):
             "success_url": request.success_url,
             "cancel_url": request.cancel_url,
         }
-        item = self.create("checkout.session", "cs_test", request.reference, body, reference=request.reference)
+        with self.database.reading() as session:
+            living(session, request.customer_id)
+        key = request.reference + request.key_suffix
+        item = self.create("checkout.session", "cs_test", key, body, reference=request.reference)
         return self.fetch_checkout(item["id"])
 
     def fetch_checkout(self, checkout_id: str) -> CheckoutFacts:
@@ -88,14 +92,14 @@ class Checkouts(Movements):
         with self.database.reading() as session:
             rows = list(session.execute(query).scalars())
         return PaymentPage(
-            payments=tuple(_listed(row) for row in rows[:_PAGE]),
+            payments=facts.listed_payments([_dated(row) for row in rows[:_PAGE]]),
             next_cursor=rows[_PAGE - 1].id if len(rows) > _PAGE else None,
         )
 
     def fetch_payment(self, payment_id: str) -> ListedPayment:
         """One payment as it is now."""
         with self.database.reading() as session:
-            return _listed(get(session, payment_id, "payment_intent"))
+            return facts.listed_payment(_dated(get(session, payment_id, "payment_intent")))
 
     def show(self, checkout_id: str) -> SandboxCheckout:
         """What the checkout page shows. Raises ProviderRefused(resource_missing) for an unknown id."""
@@ -189,5 +193,5 @@ class Checkouts(Movements):
         }
 
 
-def _listed(row: SandboxObject) -> ListedPayment:
-    return facts.listed_payment({"created": clock.to_millis(row.created_at) // 1000} | row.body)
+def _dated(row: SandboxObject) -> dict[str, Any]:
+    return {"created": clock.to_millis(row.created_at) // 1000} | row.body

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from billing.kernel.clock import to_millis
 from billing.payments.providers import envelopes, facts
-from billing.payments.providers.port import CheckoutFacts, CheckoutRequest
+from billing.payments.providers.port import CheckoutFacts, CheckoutRequest, ListedPayment, PaymentPage
 from billing.payments.providers.stripe.calls import StripeCalls
 from billing.reference import provider_currencies
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 _CLOCK_SKEW = timedelta(minutes=5)
 _CHECKOUT_LIFE = timedelta(hours=25)
 _EXPAND_CHECKOUT = ["payment_intent.latest_charge.balance_transaction"]
+_EXPAND_PAYMENT = ["latest_charge.balance_transaction"]
+_EXPAND_LISTED = ["data.latest_charge.balance_transaction"]
+_PAGE = 100
 
 
 class Checkouts(StripeCalls):
@@ -36,10 +39,15 @@ class Checkouts(StripeCalls):
             # Captured at once, not asynchronously: the balance transaction is then there when the payment is confirmed.
             "payment_intent_data": {"metadata": metadata, "capture_method": "automatic"},
             "line_items": [{"quantity": 1, "price_data": price}],
+            # Saved methods are offered, whichever way they were saved; a new one is saved when the person says so.
+            "saved_payment_method_options": {
+                "allow_redisplay_filters": ["always", "limited", "unspecified"],
+                "payment_method_save": "enabled",
+            },
             "success_url": request.success_url,
             "cancel_url": request.cancel_url,
         }
-        options: Any = {"idempotency_key": request.reference}
+        options: Any = {"idempotency_key": request.reference + request.key_suffix}
         return facts.checkout_facts(
             self.call(lambda client: client.v1.checkout.sessions.create(params, options).to_dict())
         )
@@ -64,6 +72,33 @@ class Checkouts(StripeCalls):
 
         found = self.call(find)
         return None if found is None else self.fetch_checkout(found)
+
+    def list_payments(self, *, since: datetime, until: datetime, cursor: str | None = None) -> PaymentPage:
+        """Payment intents by their time of creation: those of checkouts, of charges, and of whatever else uses the account."""
+        params: Any = {
+            "created": {"gte": _seconds(since), "lt": _seconds(until)},
+            "limit": _PAGE,
+            "expand": _EXPAND_LISTED,
+        }
+        if cursor is not None:
+            params["starting_after"] = cursor
+
+        def ask(client: "StripeClient") -> tuple[list[dict[str, Any]], bool]:
+            page = client.v1.payment_intents.list(params)
+            return [item.to_dict() for item in page.data], page.has_more
+
+        items, has_more = self.call(ask)
+        return PaymentPage(
+            payments=facts.listed_payments(items),
+            next_cursor=items[-1]["id"] if has_more and items else None,
+        )
+
+    def fetch_payment(self, payment_id: str) -> ListedPayment:
+        """The intent with its charge and balance transaction."""
+        params: Any = {"expand": _EXPAND_PAYMENT}
+        return facts.listed_payment(
+            self.call(lambda client: client.v1.payment_intents.retrieve(payment_id, params).to_dict())
+        )
 
 
 def _seconds(at: datetime) -> int:
