@@ -25,6 +25,7 @@ STATES = (
     "issued",
     "part_paid",
     "overdue",
+    "disputed",
     "paid",
     "credited",
     "uncollectible",
@@ -289,6 +290,18 @@ def _written_off() -> ColumnElement[int]:
     )
 
 
+def _is_disputed() -> ColumnElement[bool]:
+    """Whether a bank has taken back a payment of it, and that is not decided: more disputes have begun than ended."""
+    counted = case((InvoiceEvent.type == "disputed", 1), (InvoiceEvent.type == "dispute_ended", -1), else_=0)
+    standing = (
+        select(func.sum(counted))
+        .where(InvoiceEvent.invoice_id == InvoiceHeader.id, InvoiceEvent.type.in_(("disputed", "dispute_ended")))
+        .correlate(InvoiceHeader)
+        .scalar_subquery()
+    )
+    return func.coalesce(standing, literal(0, Minor)) > 0
+
+
 def _due() -> ColumnElement[int]:
     is_open = (InvoiceHeader.kind == "invoice") & (InvoiceHeader.state == "issued")
     return case((is_open, InvoiceHeader.payable_minor - _settled()), else_=literal(0, Minor))
@@ -308,6 +321,7 @@ def _state(session: Session, now: datetime) -> ColumnElement[str]:
         ),
         (InvoiceHeader.state != "issued", InvoiceHeader.state),
         (InvoiceHeader.kind == "credit_note", literal("issued", Code)),
+        (_is_disputed(), literal("disputed", Code)),
         ((_credited() >= InvoiceHeader.payable_minor) & (InvoiceHeader.payable_minor > 0), literal("credited", Code)),
         ((_due() <= 0) & (_written_off() > 0), literal("uncollectible", Code)),
         (_due() <= 0, literal("paid", Code)),

@@ -87,7 +87,8 @@ KINDS: dict[str, frozenset[tuple[str, str]]] = {
     "refund_return": _pairs("cash", "wallet"),
     "chargeback_debit": _pairs("disputed", "cash"),
     "chargeback_reversal": _pairs("cash", "disputed"),
-    "chargeback_final": _pairs("receivable wallet", "disputed"),
+    # Swapped where money comes back after the loss.
+    "chargeback_final": _pairs("receivable wallet", "disputed", swapped=True),
     "write_off": _pairs("bad_debt tax", "receivable wallet"),
     "write_off_reversal": _pairs("receivable wallet", "bad_debt tax"),
     "commit_sale": _pairs("receivable", "deferred tax"),

@@ -81,6 +81,7 @@ def _disputes() -> None:
         _column("provider_state", types.ident()),
         _column("state", types.ident()),
         _column("funds", types.ident()),
+        _column("finding", types.ident(), nullable=True),
         _column("due_by", types.instant(), nullable=True),
         _column("submission_count", types.count()),
         _column("version", types.count()),
@@ -94,6 +95,7 @@ def _disputes() -> None:
         sa.CheckConstraint(
             "(payment_id IS NULL) = (billing_account_id IS NULL)", name=op.f("ck_payment_disputes_payment")
         ),
+        sa.CheckConstraint("payment_id IS NOT NULL OR finding IS NOT NULL", name=op.f("ck_payment_disputes_finding")),
         sa.CheckConstraint(f"state IN ({_STATES})", name=op.f("ck_payment_disputes_state")),
         sa.CheckConstraint("funds IN ('none', 'withdrawn', 'reinstated')", name=op.f("ck_payment_disputes_funds")),
         sa.CheckConstraint(

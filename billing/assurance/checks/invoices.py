@@ -45,6 +45,7 @@ _SETTLING = {
     "payment": ("stripe_credit", "bank_credit"),
     "credit_note": ("credit_note",),
     "write_off": ("write_off", "write_off_reversal"),
+    "dispute": ("chargeback_final",),
 }
 
 

@@ -24,7 +24,8 @@ from billing.storage.columns import (
 
 
 class Dispute(Base):
-    """A dispute as its provider holds it. Without a payment it is about money that we do not know: a case, nothing is posted."""
+    """A dispute as its provider holds it. With a `finding` it is a case for people: what it is about is not as we know it, and
+    nothing is posted. Without a payment it is about money that we never credited."""
 
     __tablename__ = "payment_disputes"
 
@@ -44,6 +45,7 @@ class Dispute(Base):
     provider_state: Mapped[str] = mapped_column(Code)
     state: Mapped[str] = mapped_column(Code)
     funds: Mapped[str] = mapped_column(Code, default="none")
+    finding: Mapped[str | None] = mapped_column(Code)  # payment_unknown, currency_mismatch
     due_by: Mapped[datetime | None] = mapped_column(Instant)
     submission_count: Mapped[int] = mapped_column(Count, default=0)
     version: Mapped[int] = mapped_column(
@@ -60,6 +62,7 @@ class Dispute(Base):
         UniqueConstraint("provider", "provider_dispute_id"),
         CheckConstraint("amount_minor >= 0", name="amount"),
         CheckConstraint("(payment_id IS NULL) = (billing_account_id IS NULL)", name="payment"),
+        CheckConstraint("payment_id IS NOT NULL OR finding IS NOT NULL", name="finding"),
         CheckConstraint(
             "state IN ('opened', 'needs_response', 'evidence_due', 'evidence_submitted', 'won', 'lost', 'closed')",
             name="state",

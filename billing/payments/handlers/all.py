@@ -2,7 +2,7 @@
 
 from sqlalchemy.orm import Session
 
-from billing.payments.handlers import charges, checkouts, customers, methods, refunds
+from billing.payments.handlers import charges, checkouts, customers, disputes, methods, refunds
 from billing.payments.handlers.handler import Handler, Look
 from billing.payments.providers.port import Notice
 
@@ -10,6 +10,7 @@ HANDLERS: tuple[Handler, ...] = (
     charges.HANDLER,
     checkouts.HANDLER,
     refunds.HANDLER,
+    disputes.HANDLER,
     customers.HANDLER,
     methods.HANDLER,
 )

@@ -47,7 +47,7 @@ TABLE = {
     "refund_return": "cash>wallet",
     "chargeback_debit": "disputed>cash",
     "chargeback_reversal": "cash>disputed",
-    "chargeback_final": "receivable>disputed wallet>disputed",
+    "chargeback_final": "receivable<>disputed wallet<>disputed",
     "write_off": "bad_debt>receivable tax>receivable bad_debt>wallet tax>wallet",
     "write_off_reversal": "receivable>bad_debt receivable>tax wallet>bad_debt wallet>tax",
     "commit_sale": "receivable>deferred receivable>tax",

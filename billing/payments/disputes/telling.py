@@ -1,0 +1,95 @@
+"""Who hears of a dispute: the audit log, the disputed invoice, finance and the tenant."""
+
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from billing.invoicing import events
+from billing.invoicing.tables import InvoiceHeader
+from billing.payments.disputes import states
+from billing.payments.disputes.tables import Dispute
+from billing.storage import audit, outbox
+
+_TOLD = {
+    "opened": "dispute.opened",
+    "needs_response": "dispute.opened",
+    "evidence_due": "dispute.evidence_due",
+    "won": "dispute.won",
+    "lost": "dispute.lost",
+}
+
+
+def tell(
+    session: Session, item: Dispute, *, now: datetime, state_before: str | None, was_standing: bool, actor: str
+) -> None:
+    """Leave the invoice's event, an audit row and the notices of a state that has changed; each notice once per dispute and state.
+
+    `was_standing`: `is_standing` as it was before.
+    """
+    _mark_invoice(session, item, now, was_standing, actor)
+    if item.state == state_before:
+        return
+    audit.record(
+        session,
+        now=now,
+        actor=actor,
+        act=f"dispute.{item.state}",
+        subject_type="payment_dispute",
+        subject_id=item.id,
+        billing_account_id=item.billing_account_id,
+        facts=_facts(item) | {"before": state_before},
+    )
+    if state_before is None:
+        _notice(session, item, now, "dispute.opened")
+        if not item.is_inquiry:
+            _notice(session, item, now, "payment.disputed")
+    topic = _TOLD.get(item.state)
+    if topic is not None:
+        _notice(session, item, now, topic)
+    if item.state in ("won", "lost") and not item.is_inquiry:
+        _notice(session, item, now, "payment.dispute_ended", suffix=f":{item.state}")
+
+
+def is_standing(item: Dispute) -> bool:
+    """Whether it makes its invoice a disputed one: open, and more than a question."""
+    return item.state in states.OPEN and not item.is_inquiry and item.invoice_id is not None
+
+
+def _mark_invoice(session: Session, item: Dispute, now: datetime, was_standing: bool, actor: str) -> None:
+    """The invoice is disputed from the first open state to the last: one event at either end."""
+    if item.invoice_id is None:
+        return
+    header = session.get_one(InvoiceHeader, item.invoice_id)
+    is_now = is_standing(item)
+    if was_standing != is_now:
+        facts = {"dispute_id": item.id, "outcome": item.state}
+        events.record(
+            session, header, now=now, type="disputed" if is_now else "dispute_ended", actor=actor, facts=facts
+        )
+
+
+def _notice(session: Session, item: Dispute, now: datetime, topic: str, *, suffix: str = "") -> None:
+    if topic.startswith("payment.") and item.billing_account_id is None:
+        return
+    outbox.enqueue(
+        session,
+        now=now,
+        topic=topic,
+        dedup_key=f"{topic}:{item.id}{suffix}",
+        payload=_facts(item),
+        billing_account_id=item.billing_account_id,
+    )
+
+
+def _facts(item: Dispute) -> dict[str, object]:
+    return {
+        "dispute_id": item.id,
+        "payment_id": item.payment_id,
+        "invoice_id": item.invoice_id,
+        "amount_minor": item.amount_minor,
+        "currency": item.currency,
+        "reason": item.reason,
+        "state": item.state,
+        "is_inquiry": item.is_inquiry,
+        "due_by": item.due_by.isoformat() if item.due_by else None,
+    }
