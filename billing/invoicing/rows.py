@@ -17,28 +17,30 @@ _LINES = cast(Table, InvoiceLine.__table__)
 _LINE_COLUMNS = tuple(column.name for column in _LINES.columns)
 
 
-def of_line(header: InvoiceHeader, line: Line, charge: ChargeToInvoice | None = None) -> InvoiceLine:
-    """The stored row of a line; one without a charge sells a commitment or draws it down."""
-    return InvoiceLine(
-        id=line.id,
-        invoice_id=header.id,
-        seq=line.seq,
-        charge_id=line.charge_id,
-        contract_id=line.contract_id,
-        sku_code=charge.sku_code if charge else None,
-        project_id=charge.project_id if charge else None,
-        description=line.description,
-        quantity_base=charge.quantity_base if charge else None,
-        quantity_text=line.quantity_text,
-        unit=line.unit,
-        unit_price_text=line.unit_price_text,
-        amount_minor=line.amount_minor,
-        tax_category=line.tax_category,
-        tax_rate_bp=line.tax_rate_bp,
-        gross_minor=line.gross_minor,
-        charged_currency=line.converted.currency if line.converted else None,
-        charged_minor=conversion.charged_minor(line.converted) if line.converted else None,
-    )
+def of_line(header: InvoiceHeader, line: Line, charge: ChargeToInvoice | None = None) -> dict[str, Any]:
+    """A line's row by column; one without a charge sells a commitment or draws it down. No object: invoices have many lines."""
+    return {
+        "id": line.id,
+        "invoice_id": header.id,
+        "seq": line.seq,
+        "charge_id": line.charge_id,
+        "contract_id": line.contract_id,
+        "sku_code": charge.sku_code if charge else None,
+        "project_id": charge.project_id if charge else None,
+        "description": line.description,
+        "quantity_base": charge.quantity_base if charge else None,
+        "quantity_text": line.quantity_text,
+        "unit": line.unit,
+        "unit_price_text": line.unit_price_text,
+        "amount_minor": line.amount_minor,
+        "tax_category": line.tax_category,
+        "tax_rate_bp": line.tax_rate_bp,
+        "gross_minor": line.gross_minor,
+        "charged_currency": line.converted.currency if line.converted else None,
+        "charged_minor": conversion.charged_minor(line.converted) if line.converted else None,
+        "corrects_line_id": None,
+        "issued_at": None,
+    }
 
 
 def of_tax(header: InvoiceHeader, group: Tax) -> InvoiceTax:
@@ -77,7 +79,7 @@ def replace_deductions(session: Session, header: InvoiceHeader, document: Invoic
     session.execute(delete(InvoiceLine).where(InvoiceLine.invoice_id == header.id, InvoiceLine.charge_id.is_(None)))
     for table in (InvoiceTax, InvoiceAllowance):
         session.execute(delete(table).where(table.invoice_id == header.id))
-    session.add_all(of_line(header, line) for line in document.lines if line.charge_id is None)
+    session.add_all(InvoiceLine(**of_line(header, line)) for line in document.lines if line.charge_id is None)
     session.add_all(of_tax(header, group) for group in document.taxes)
     session.add_all(of_allowance(header, one) for one in document.allowances)
     header.net_minor, header.tax_minor = document.net_minor, document.tax_minor
@@ -131,7 +133,7 @@ def store_draft(
     session.add(header)
     session.flush()  # lines and taxes refer to it
     made = (of_line(header, line, charges.get(line.charge_id or "")) for line in document.lines)
-    values = (tuple(getattr(row, name) for name in _LINE_COLUMNS) for row in made)
+    values = (tuple(row[name] for name in _LINE_COLUMNS) for row in made)
     bulk.insert_rows(session, _LINES, _LINE_COLUMNS, values)
     session.add_all(of_tax(header, group) for group in document.taxes)
     session.add_all(of_allowance(header, one) for one in document.allowances)

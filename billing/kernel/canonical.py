@@ -49,12 +49,19 @@ def merkle_root(leaf_hashes: Sequence[str]) -> str:
     return level[0].hex()
 
 
+_PLAIN = frozenset({str, int, bool, type(None)})
+
+
 def _refuse_floats(value: Any) -> None:
+    kind = type(value)
+    if kind in _PLAIN:
+        return
     if isinstance(value, float):
         raise TypeError("a float has no canonical form")
     if isinstance(value, dict):
-        for item in value.values():
-            _refuse_floats(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
+        value = value.values()
+    elif not isinstance(value, list | tuple):
+        return
+    for item in value:
+        if type(item) not in _PLAIN:  # most members are plain: no call for them
             _refuse_floats(item)

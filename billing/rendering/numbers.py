@@ -3,13 +3,13 @@
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from babel import Locale, UnknownLocaleError, units
 from babel.numbers import format_compact_decimal
 
 from billing.kernel.money import exponent
-from billing.kernel.rounding import half_up_fraction
+from billing.kernel.rounding import half_up
 
 MINUS = "\N{MINUS SIGN}"
 NBSP = "\N{NO-BREAK SPACE}"
@@ -157,16 +157,18 @@ def decimal(value: Exact, *, places: int, trim: bool = True, mark: bool = True, 
 
     `mark` puts "≈" before a value that those places cannot hold. A value that rounds to nothing keeps no minus.
     """
-    exact = _exact(value)
-    scaled = half_up_fraction(exact * 10**places)
-    rounded = Fraction(scaled, 10**places) != exact
+    # Two integers in place of a Fraction: a long invoice writes thousands of figures.
+    numerator, denominator = _ratio(value)
+    shifted = numerator * 10**places
+    scaled = half_up(shifted, denominator)
     digits = str(abs(scaled)).rjust(places + 1, "0")
     whole, fraction = (digits[:-places], digits[-places:]) if places else (digits, "")
     if trim:
         fraction = fraction.rstrip("0")
-    symbols = locale_of(locale).number_symbols["latn"]
-    text = _grouped(whole, locale) + (symbols["decimal"] + fraction if fraction else "")
-    return (ROUNDED if rounded and mark else "") + (MINUS if scaled < 0 else "") + text
+    signs = _signs_of(locale)
+    text = _grouped(whole, signs) + (signs.point + fraction if fraction else "")
+    is_rounded = mark and scaled * denominator != shifted
+    return (ROUNDED if is_rounded else "") + (MINUS if scaled < 0 else "") + text
 
 
 def _priced(value: Fraction, currency: str, locale: str, *, limit: int) -> str:
@@ -183,17 +185,33 @@ def _percent(value: Fraction, places: int, locale: str, *, mark: bool, trim: boo
     return decimal(value, places=places, trim=trim, mark=mark, locale=locale) + gap + "%"
 
 
-def _grouped(digits: str, locale: str) -> str:
+def _grouped(digits: str, signs: "_Signs") -> str:
     """Digits in the locale's groups; India's are 3 and then 2."""
-    found = locale_of(locale)
-    first, further = found.decimal_formats[None].grouping
-    separator: str = found.number_symbols["latn"]["group"]
-    groups = [digits[-first:]]
-    rest = digits[:-first]
+    if len(digits) <= signs.first:
+        return digits
+    groups = [digits[-signs.first :]]
+    rest = digits[: -signs.first]
     while rest:
-        groups.append(rest[-further:])
-        rest = rest[:-further]
-    return separator.join(reversed(groups))
+        groups.append(rest[-signs.further :])
+        rest = rest[: -signs.further]
+    return signs.group.join(reversed(groups))
+
+
+class _Signs(NamedTuple):
+    """How a locale writes a figure."""
+
+    point: str
+    group: str
+    first: int
+    further: int
+
+
+@lru_cache(maxsize=64)
+def _signs_of(locale: str) -> _Signs:
+    found = locale_of(locale)
+    symbols = found.number_symbols["latn"]
+    first, further = found.decimal_formats[None].grouping
+    return _Signs(point=symbols["decimal"], group=symbols["group"], first=first, further=further)
 
 
 def _plus(minor: int, signed: bool) -> str:
@@ -207,7 +225,11 @@ def _int(value: object) -> int:
     return value
 
 
-def _exact(value: object) -> Fraction:
+def _exact(value: Exact) -> Fraction:
+    return Fraction(*_ratio(value))
+
+
+def _ratio(value: object) -> tuple[int, int]:
     if isinstance(value, bool) or not isinstance(value, int | Decimal | Fraction):
         raise TypeError(f"a figure is int, Decimal or Fraction, not {type(value).__name__}")
-    return Fraction(value)
+    return value.as_integer_ratio()

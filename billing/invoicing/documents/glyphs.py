@@ -4,10 +4,10 @@ Fonts of the machine are never used: the same document has the same bytes everyw
 """
 
 import unicodedata
-from dataclasses import fields, is_dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+from billing.invoicing.documents import texts
 from billing.invoicing.documents.pdf import ASSETS
 
 _PLAIN_BELOW = 0x180  # Latin: in every one of our fonts
@@ -21,13 +21,7 @@ def shown(value: Any, missing: set[str]) -> Any:
 
     Texts, tuples and dataclasses are walked; every other value stays as it is.
     """
-    if isinstance(value, str):
-        return value if value.isascii() else _of_text(value, missing)
-    if isinstance(value, tuple):
-        return tuple(shown(item, missing) for item in value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{field.name: shown(getattr(value, field.name), missing) for field in fields(value)})
-    return value
+    return texts.mapped(value, lambda text: text if text.isascii() else _of_text(text, missing))
 
 
 def _of_text(text: str, missing: set[str]) -> str:
