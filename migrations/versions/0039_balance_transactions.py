@@ -136,7 +136,7 @@ def upgrade() -> None:
         sa.Column("arrives_on", types.day(), nullable=True),
         sa.Column("created_at", types.instant(), nullable=False),
         sa.Column("updated_at", types.instant(), nullable=False),
-        sa.Column("looked_at", types.instant(), nullable=False),
+        sa.Column("looked_at", types.instant(), nullable=True),
         sa.Column("contents_read_at", types.instant(), nullable=True),
         sa.CheckConstraint(
             "state IN ('pending', 'in_transit', 'paid', 'failed', 'canceled')", name=op.f("ck_provider_payouts_state")

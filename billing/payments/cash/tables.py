@@ -101,7 +101,7 @@ class Payout(Base):
     arrives_on: Mapped[date | None] = mapped_column(Day)
     created_at: Mapped[datetime] = mapped_column(Instant)
     updated_at: Mapped[datetime] = mapped_column(Instant)
-    looked_at: Mapped[datetime] = mapped_column(Instant)  # when the provider was last asked
+    looked_at: Mapped[datetime | None] = mapped_column(Instant)  # when the provider was last asked about it
     contents_read_at: Mapped[datetime | None] = mapped_column(Instant)
 
     __table_args__ = table_args(

@@ -36,25 +36,21 @@ def transaction_facts(item: dict[str, Any]) -> BalanceTransactionFacts:
     created_at = shapes.instant(item.get("created"))
     if created_at is None:
         raise ProviderMismatch(reason="unreadable_object", object_id=str(item.get("id"))[:80], missing="created")
-    unreadable = None
     try:
-        amount, fee, net = (shapes.money(item, name) for name in ("amount", "fee", "net"))
-        if amount.minor - fee.minor != net.minor:
-            unreadable = "net"
-        source = _source(item, amount)
+        amounts, source = _read(item)
+        unreadable = None
     except ProviderMismatch as mismatch:
+        none = Money(minor=0, currency=_currency_or_none(item))
+        amounts, source = (none, none, none), Source(kind=_kind_of(item.get("source")), id=_id_of(item.get("source")))
         unreadable = str(mismatch.fields.get("missing") or mismatch.fields.get("currency") or "amount")
-    if unreadable is not None:
-        amount = fee = net = Money(minor=0, currency=_currency_or_none(item))
-        source = Source(kind=_kind_of(item.get("source")), id=_id_of(item.get("source")))
     rate = item.get("exchange_rate")
     return BalanceTransactionFacts(
         id=shapes.text(item, "id"),
         type=str(item.get("type") or "unknown")[:80],
         category=str(item.get("reporting_category") or item.get("type") or "unknown")[:80],
-        amount=amount,
-        fee=fee,
-        net=net,
+        amount=amounts[0],
+        fee=amounts[1],
+        net=amounts[2],
         created_at=created_at,
         available_at=shapes.instant(item.get("available_on")) or created_at,
         source=source,
@@ -65,7 +61,7 @@ def transaction_facts(item: dict[str, Any]) -> BalanceTransactionFacts:
 
 
 def payout_facts(item: dict[str, Any]) -> PayoutFacts:
-    """A `payout`. Raises ProviderMismatch when it cannot be read."""
+    """A `payout`, its balance transactions expanded where they were asked for. Raises ProviderMismatch when it cannot be read."""
     status = str(item.get("status"))
     created_at = shapes.instant(item.get("created"))
     if status not in _PAYOUT_STATES or created_at is None:
@@ -73,7 +69,7 @@ def payout_facts(item: dict[str, Any]) -> PayoutFacts:
         raise ProviderMismatch(reason="unreadable_object", object_id=str(item.get("id"))[:80], missing=missing)
     arrives_at = shapes.instant(item.get("arrival_date"))
     trace = item.get("trace_id")
-    own = (_id_of(item.get(name)) for name in ("balance_transaction", "failure_balance_transaction"))
+    own = (item.get(name) for name in ("balance_transaction", "failure_balance_transaction"))
     return PayoutFacts(
         id=shapes.text(item, "id"),
         state=cast(PayoutState, status),
@@ -88,7 +84,7 @@ def payout_facts(item: dict[str, Any]) -> PayoutFacts:
         trace=_words(trace.get("value")) if isinstance(trace, dict) else None,
         failure_code=_words(item.get("failure_code")),
         failure=_words(item.get("failure_message")),
-        transaction_ids=tuple(found for found in own if found is not None),
+        transactions=tuple(transaction_facts(each | {"source": item}) for each in own if isinstance(each, dict)),
         contents_are_known=item.get("automatic") is True and item.get("reconciliation_status") != "in_progress",
     )
 
@@ -103,6 +99,14 @@ def balance_facts(item: dict[str, Any]) -> list[BalanceFacts]:
             own = held.setdefault(amount.currency, {"available": none, "pending": none})
             own[name] += amount
     return [BalanceFacts(available=own["available"], pending=own["pending"]) for _, own in sorted(held.items())]
+
+
+def _read(item: dict[str, Any]) -> tuple[tuple[Money, Money, Money], Source]:
+    """(amount, fee, net) and the source. Raises ProviderMismatch for what cannot be read, or does not add up."""
+    amount, fee, net = (shapes.money(item, name) for name in ("amount", "fee", "net"))
+    if amount.minor - fee.minor != net.minor:
+        raise ProviderMismatch(reason="unreadable_object", object_id=str(item.get("id"))[:80], missing="net")
+    return (amount, fee, net), _source(item, amount)
 
 
 def _source(item: dict[str, Any], amount: Money) -> Source:

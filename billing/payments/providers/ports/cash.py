@@ -56,7 +56,7 @@ class BalanceTransactionFacts:
 class PayoutFacts:
     """A payout as the provider holds it now: `amount` leaves for the bank. Only of an automatic one the provider says what is in it.
 
-    `transaction_ids` are the balance transactions that took the money out and, after a failure, brought it back.
+    `transactions` are the movements that took the money out and, after a failure, brought it back, where they were asked for.
     """
 
     id: str
@@ -72,7 +72,7 @@ class PayoutFacts:
     trace: str | None = None
     failure_code: str | None = None
     failure: str | None = None
-    transaction_ids: tuple[str, ...] = ()
+    transactions: tuple[BalanceTransactionFacts, ...] = ()
     contents_are_known: bool = False
 
 
@@ -108,4 +108,4 @@ class CashPort(Protocol):
         """The balance transactions that an automatic payout pays out, its own among them. Raises ProviderRefused for a manual one."""
 
     def fetch_payout(self, payout_id: str) -> PayoutFacts:
-        """The payout as it is now."""
+        """The payout as it is now, with its own movements."""

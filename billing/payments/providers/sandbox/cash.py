@@ -64,7 +64,13 @@ class Cash(Movements):
     def fetch_payout(self, payout_id: str) -> PayoutFacts:
         """The payout as it is now: it has arrived by the time that it was to."""
         with self.database.transaction() as session:
-            return cash_facts.payout_facts(self._arrived(get(session, payout_id, "payout", lock=True)))
+            body = self._arrived(get(session, payout_id, "payout", lock=True))
+            own = {
+                name: get(session, body[name], KIND).body
+                for name in ("balance_transaction", "failure_balance_transaction")
+                if body[name] is not None
+            }
+            return cash_facts.payout_facts(body | own)
 
     def pay_out(
         self, currency: str, *, now: datetime, automatic: bool = True, available_by: datetime | None = None

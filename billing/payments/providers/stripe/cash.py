@@ -9,7 +9,7 @@ from billing.payments.providers.ports.cash import BalanceFacts, BalancePage, Pay
 from billing.payments.providers.stripe.calls import StripeCalls
 
 _EXPAND_SOURCE = ["data.source"]
-_EXPAND_DESTINATION = ["destination"]
+_EXPAND_PAYOUT = ["destination", "balance_transaction", "failure_balance_transaction"]
 
 
 class Cash(StripeCalls):
@@ -31,8 +31,8 @@ class Cash(StripeCalls):
         return self._list({"payout": payout_id}, after, limit)
 
     def fetch_payout(self, payout_id: str) -> PayoutFacts:
-        """With the bank account that it goes to."""
-        params: Any = {"expand": _EXPAND_DESTINATION}
+        """With the bank account that it goes to, and what it moved."""
+        params: Any = {"expand": _EXPAND_PAYOUT}
         return cash_facts.payout_facts(
             self.call(lambda client: client.v1.payouts.retrieve(payout_id, params).to_dict())
         )
