@@ -2,7 +2,7 @@
 
 from sqlalchemy.orm import Session
 
-from billing.payments.handlers import charges, checkouts, customers, disputes, methods, refunds
+from billing.payments.handlers import charges, checkouts, customers, disputes, methods, payouts, refunds
 from billing.payments.handlers.handler import Handler, Look
 from billing.payments.providers.port import Notice
 
@@ -13,6 +13,7 @@ HANDLERS: tuple[Handler, ...] = (
     disputes.HANDLER,
     customers.HANDLER,
     methods.HANDLER,
+    payouts.HANDLER,
 )
 HANDLED_TYPES: frozenset[str] = frozenset().union(*(handler.types for handler in HANDLERS))
 

@@ -17,7 +17,16 @@ _CHECKOUT_TYPES = frozenset(
         "checkout.session.async_payment_failed",
     }
 )
-_PAYMENT_TYPES = frozenset({"payment_intent.succeeded", "payment_intent.payment_failed"})
+_PAYMENT_TYPES = frozenset(
+    {
+        "payment_intent.succeeded",
+        "payment_intent.payment_failed",
+        "payment_intent.canceled",
+        "payment_intent.requires_action",
+        "charge.succeeded",
+        "charge.failed",
+    }
+)
 
 
 def find(session: Session, notice: Notice, provider_name: str) -> Look | None:
