@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 INSTANCE = Path(__file__).resolve().parents[1] / "instance"
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 _MAX_PER_MINUTE = 1_000_000
+_MAX_WEBHOOK_SECRETS = 2
 
 
 class Unsafe(Exception):
@@ -43,7 +44,7 @@ class PortalConfig:
     base_url: str = "http://127.0.0.1:8000"
     is_production: bool = False
     stripe_secret_key: str | None = field(default=None, repr=False)
-    stripe_webhook_secret: str | None = field(default=None, repr=False)
+    stripe_webhook_secret: str | None = field(default=None, repr=False)  # or two, with a comma, while one is rolled
     stripe_api_base: str | None = None  # another address of Stripe's API, for a compatible server in tests
     vies_url: str | None = None  # another address of VIES, such as a mirror
     has_sandbox: bool = True
@@ -69,8 +70,7 @@ class PortalConfig:
             raise Unsafe("PLUMBLINE_BASE_URL must start with http:// or https://")
         if self.vies_url is not None and urlsplit(self.vies_url).scheme not in ("http", "https"):
             raise Unsafe("PLUMBLINE_VIES_URL must start with http:// or https://")
-        if self.stripe_secret_key and not self.stripe_webhook_secret:
-            raise Unsafe("STRIPE_SECRET_KEY is set without STRIPE_WEBHOOK_SECRET: payments could not be confirmed")
+        self._check_stripe()
         if len({bool(self.jwt_issuer), bool(self.jwt_audience), bool(self.jwt_jwks)}) > 1:
             raise Unsafe(
                 "PLUMBLINE_JWT_ISSUER, PLUMBLINE_JWT_AUDIENCE and PLUMBLINE_JWT_JWKS go together: set all or none"
@@ -90,6 +90,14 @@ class PortalConfig:
             raise Unsafe("in production PLUMBLINE_SECRET_KEY must have at least 32 characters")
         if self.has_sandbox:
             raise Unsafe("in production the sandbox provider must be off: set PLUMBLINE_SANDBOX=0")
+
+    def _check_stripe(self) -> None:
+        if self.stripe_secret_key and not self.stripe_webhook_secret:
+            raise Unsafe("STRIPE_SECRET_KEY is set without STRIPE_WEBHOOK_SECRET: payments could not be confirmed")
+        if len(self.stripe_webhook_secrets) > _MAX_WEBHOOK_SECRETS or (
+            self.stripe_webhook_secret and not all(self.stripe_webhook_secrets)
+        ):
+            raise Unsafe("STRIPE_WEBHOOK_SECRET is one secret, or while one takes the place of another two: new,old")
 
     def _check_mail(self) -> None:
         try:
@@ -114,6 +122,15 @@ class PortalConfig:
             )
         if server is not None and address.endswith(".localdomain"):
             raise Unsafe("in production PLUMBLINE_MAIL_FROM must be set: Billing <billing@example.com>")
+
+    @property
+    def stripe_webhook_secrets(self) -> tuple[str, ...]:
+        """The secrets that Stripe may sign events with: one, or two for the time in which one takes the place of the other."""
+        return (
+            tuple(part.strip() for part in (self.stripe_webhook_secret or "").split(","))
+            if self.stripe_webhook_secret
+            else ()
+        )
 
     @property
     def is_secure(self) -> bool:

@@ -19,7 +19,7 @@ def build(config: PortalConfig, database: Database) -> dict[str, Provider]:
     if config.stripe_secret_key and config.stripe_webhook_secret:
         providers["stripe"] = StripeProvider(
             secret_key=config.stripe_secret_key,
-            webhook_secret=config.stripe_webhook_secret,
+            webhook_secret=config.stripe_webhook_secrets,
             api_base=config.stripe_api_base,
         )
     if config.has_sandbox:

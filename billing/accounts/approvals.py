@@ -112,6 +112,13 @@ ACTS: dict[str, Act] = {
             lasts=timedelta(days=14),
         ),
         Act(
+            code="payment.link",
+            words="Payment given to an account",
+            maker="ledger.correct",
+            checker="ledger.approve",
+            lasts=timedelta(days=14),
+        ),
+        Act(
             code="prices.activate",
             words="Activation of prices",
             maker="prices.change",

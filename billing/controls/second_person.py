@@ -21,6 +21,7 @@ from billing.kernel.errors import Refusal
 from billing.kernel.money import Money
 from billing.ledger import adjustments, periods, reversal, write_offs
 from billing.payments import refund_decisions, refunds
+from billing.payments.recovery import linking
 from billing.rating import price_changes
 
 _JOB = "job:approvals"
@@ -213,6 +214,10 @@ ROOMS: dict[str, Room] = {
     write_offs.ACT: Room(
         content=lambda session, row: write_offs.content_of(session, row.subject_id, _amount(row)),
         perform=_wallet_write_off,
+    ),
+    linking.ACT: Room(
+        content=linking.content_of_request,
+        perform=lambda session, now, row, allowed, _note: linking.link(session, now=now, row=row, allowed=allowed),
     ),
     activations.ACT: Room(
         content=lambda session, row: activations.content_of(session, row.subject_id), perform=_activation

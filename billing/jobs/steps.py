@@ -23,7 +23,8 @@ from billing.ledger import balances, promos
 from billing.metering import accrual, inbox, reserved_hours
 from billing.notices import relay, sending
 from billing.payments import acts, apply, receipt_files, receipt_issue
-from billing.payments.recovery import unknown
+from billing.payments.cash import sync as cash_sync
+from billing.payments.recovery import listing, unknown
 from billing.rating import days as day_sums
 from billing.rating import plan_periods, postings, rater, up_to_date
 from billing.storage import audit_chain, limits
@@ -119,6 +120,16 @@ def payments(context: JobContext) -> int:
         + acts.send_approved_refunds(context.database, context.providers, now=context.now)
         + unknown.look_up_unknown(context.database, context.providers, now=context.now)
     )
+
+
+def provider_balance(context: JobContext) -> int:
+    """Read what moved at the providers and explain it. Counts movements that are new and those that became explained."""
+    return cash_sync.sync(context.database, context.providers, now=context.now)
+
+
+def payment_list(context: JobContext) -> int:
+    """Read the providers' lists of payments. Counts what was credited or newly found."""
+    return listing.read_payments(context.database, context.providers, now=context.now)
 
 
 def budgets(context: JobContext) -> int:

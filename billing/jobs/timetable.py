@@ -41,6 +41,19 @@ TIMETABLE: tuple[Job, ...] = (
         every=timedelta(seconds=5),
         run=steps.payments,
     ),
+    Job(
+        name="payment-list",
+        words="Read the providers' own lists: paid there, not credited here",
+        every=timedelta(minutes=10),
+        run=steps.payment_list,
+        is_long=True,
+    ),
+    Job(
+        name="provider-balance",
+        words="Read what moved at the provider, book fees and payouts",
+        every=timedelta(minutes=5),
+        run=steps.provider_balance,
+    ),
     Job(name="budgets", words="Compare spending with budgets", every=timedelta(minutes=1), run=steps.budgets),
     Job(name="terms", words="Record plans' fees and closing charges", every=timedelta(hours=1), run=steps.terms),
     Job(

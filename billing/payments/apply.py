@@ -8,18 +8,21 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from billing.kernel.errors import Refusal
+from billing.kernel.ids import new_id
+from billing.payments import webhooks
 from billing.payments.errors import OutcomeUnknown, ProviderRefused
 from billing.payments.handlers.all import find_handler
 from billing.payments.handlers.handler import Effect, Look
 from billing.payments.providers import envelopes
 from billing.payments.providers.port import Provider
+from billing.payments.recovery.tables import EventTry
 from billing.payments.tables import ProviderEvent
 from billing.storage import correlation
 from billing.storage.database import Database, Role
 
 _log = logging.getLogger("billing.payments")
 _BATCH = 100
-_FIRST_PAUSE_S = 10
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 10, 3600
 _NOTE_MAX = 500
 _GIVE_UP_AFTER = timedelta(days=3)
 
@@ -40,15 +43,24 @@ def apply_event(
         notice = envelopes.read(event.body)
         handler = find_handler(notice.type)
         look = None if handler is None else handler.find(session, notice, event.provider)
+    reason = None if provider is None else webhooks.why_ignored(notice, provider)
     with correlation.restored(event.correlation_id):
-        return _apply(database, role, event_id, now, provider, look)
+        return _apply(database, role, event_id, now, provider, look, reason)
 
 
 def _apply(
-    database: Database, role: Role, event_id: str, now: datetime, provider: Provider | None, look: Look | None
+    database: Database,
+    role: Role,
+    event_id: str,
+    now: datetime,
+    provider: Provider | None,
+    look: Look | None,
+    reason: str | None,
 ) -> str:
     if provider is None:
         return _mark(database, role, event_id, now, "received", "provider_not_configured")
+    if reason is not None:
+        return _mark(database, role, event_id, now, "ignored", reason)
     if look is None:
         return _mark(database, role, event_id, now, "ignored", "not_ours")
     try:
@@ -64,15 +76,21 @@ def _apply(
 
 
 def apply_pending(database: Database, providers: Mapping[str, Provider], *, now: datetime) -> int:
-    """Apply the events that wait, oldest first, each on its own; returns how many are no longer waiting.
+    """Apply the events whose time has come, each on its own; returns how many are no longer waiting.
 
-    What could not be asked for is tried again after 10, 30, 70, ... seconds, and given up as failed after three days.
+    What could not be asked for is tried again after 10, 20, 40, ... seconds, at most an hour, and given up as failed three days
+    after it came: finance sees it then. Waiting events hold up nobody: they are found by the time of their next try.
     """
-    query = select(ProviderEvent).where(ProviderEvent.state == "received").order_by(ProviderEvent.received_at)
+    query = (
+        select(ProviderEvent.id)
+        .where(ProviderEvent.next_try_at <= now)
+        .order_by(ProviderEvent.next_try_at, ProviderEvent.id)
+        .limit(_BATCH)
+    )
     with database.reading("jobs") as session:
-        waiting = [event.id for event in session.execute(query.limit(_BATCH)).scalars() if _is_due(event, now)]
+        due = list(session.execute(query).scalars())
     done = 0
-    for event_id in waiting:
+    for event_id in due:
         try:
             done += apply_event(database, providers, event_id, now=now) != "received"
         except Exception:
@@ -82,19 +100,15 @@ def apply_pending(database: Database, providers: Mapping[str, Provider], *, now:
     return done
 
 
-def _is_due(event: ProviderEvent, now: datetime) -> bool:
-    pause = _FIRST_PAUSE_S * (2 ** min(event.attempts, 16) - 1)
-    return event.received_at + timedelta(seconds=pause) <= now
-
-
 def _take_effect(database: Database, role: Role, event_id: str, now: datetime, effect: Effect) -> str:
     with database.transaction(role) as session:
         event = _lock_event(session, event_id)
         if event.state != "received":
             return event.state
         effect(session, now)
-        event.state, event.note, event.processed_at = "processed", None, now
+        event.state, event.note, event.processed_at, event.next_try_at = "processed", None, now, None
         event.attempts += 1
+        _keep_try(session, event, now)
         return event.state
 
 
@@ -108,11 +122,19 @@ def _mark(database: Database, role: Role, event_id: str, now: datetime, state: s
             state, note = "failed", f"given_up: {note}"
         event.state, event.note = state, note[:_NOTE_MAX]
         event.attempts += 1
-        if state != "received":
-            event.processed_at = now
+        if state == "received":
+            pause_s = min(_FIRST_PAUSE_S * 2 ** min(event.attempts - 1, 16), _LONGEST_PAUSE_S)
+            event.next_try_at = now + timedelta(seconds=pause_s)
+        else:
+            event.processed_at, event.next_try_at = now, None
+        _keep_try(session, event, now)
     if state == "failed":
         _log.warning("event failed", extra={"event_id": event_id, "note": note[:_NOTE_MAX]})
     return state
+
+
+def _keep_try(session: Session, event: ProviderEvent, now: datetime) -> None:
+    session.add(EventTry(id=new_id("pet"), event_id=event.id, tried_at=now, outcome=event.state, note=event.note))
 
 
 def _lock_event(session: Session, event_id: str) -> ProviderEvent:

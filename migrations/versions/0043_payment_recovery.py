@@ -30,6 +30,7 @@ def upgrade() -> None:
         where = sa.text(f"{name} IS NOT NULL")
         op.create_index(f"ix_stripe_events_{name}", "stripe_events", [name], sqlite_where=where, postgresql_where=where)
     op.create_index("ix_stripe_events_object_id", "stripe_events", ["object_id"])
+    op.create_index("ix_payment_sessions_created_at", "payment_sessions", ["created_at", "id"])
     op.create_index("ix_payment_sessions_due", "payment_sessions", ["state", "looked_up_at", "updated_at"])
     _create_tables()
 
@@ -39,6 +40,7 @@ def downgrade() -> None:
     op.drop_table("provider_listings")
     op.drop_table("stripe_event_tries")
     op.drop_index("ix_payment_sessions_due", "payment_sessions")
+    op.drop_index("ix_payment_sessions_created_at", "payment_sessions")
     for name in (*_PARTIAL, "object_id"):
         op.drop_index(f"ix_stripe_events_{name}", "stripe_events")
     op.execute("UPDATE stripe_events SET state = 'failed' WHERE state = 'closed'")
@@ -88,6 +90,7 @@ def _create_tables() -> None:
         sa.Column("source_id", types.ident(), nullable=True),
         sa.Column("method_label", sa.Text(), nullable=True),
         sa.Column("paid_at", types.instant(), nullable=False),
+        sa.Column("is_given_back", types.flag(), nullable=False),
         sa.Column("reason", types.ident(), nullable=True),
         sa.Column("session_id", types.ident(), nullable=True),
         sa.Column("payment_id", types.ident(), nullable=True),

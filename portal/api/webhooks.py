@@ -1,6 +1,7 @@
-"""Where providers tell us what happened: the raw body is checked and stored, then answered 2xx; its effect follows.
+"""Where providers tell us what happened: the raw body is checked and stored, then answered 2xx; a job gives it its effect.
 
-The sandbox's checkout page hands its signed events to `deliver` too, so that both take the very same way.
+The provider is asked nothing before it is answered, so that a slow one cannot make it tell everything twice. The sandbox's
+checkout page hands its signed events to `deliver`: the same way, and the effect at once, because nobody has to be asked for it.
 """
 
 import logging
@@ -31,19 +32,31 @@ def sandbox_webhook() -> Response:
 
 
 def deliver(provider_name: str, raw_body: bytes, headers: Mapping[str, str]) -> webhooks.Received:
-    """Check and store an event, then try its effect. Raises WebhookRefused; a failing effect is the job's to repeat."""
-    parts, now = services.services(), services.now()
-    with parts.database.transaction() as session:
-        received = webhooks.receive(
-            session, now=now, provider=parts.providers[provider_name], raw_body=raw_body, headers=headers
-        )
+    """Check and store an event, then try its effect at once, for a provider that is here. Raises WebhookRefused.
+
+    A failing effect is the job's to repeat.
+    """
+    parts = services.services()
+    received = _store(provider_name, raw_body, headers)
     if received.state == "received":
         try:
-            apply.apply_event(parts.database, parts.providers, received.id, now=now, role="web")
+            apply.apply_event(parts.database, parts.providers, received.id, now=services.now(), role="web")
         except Exception:
             # Stored is what the provider must know; the scheduler tries the effect again.
             _log.exception("event was stored but not applied", extra={"event_id": received.id})
     return received
+
+
+def _store(provider_name: str, raw_body: bytes, headers: Mapping[str, str]) -> webhooks.Received:
+    parts = services.services()
+    with parts.database.transaction() as session:
+        return webhooks.receive(
+            session,
+            now=services.now(),
+            provider=parts.providers[provider_name],
+            raw_body=raw_body,
+            headers=headers,
+        )
 
 
 def _answer(provider_name: str) -> Response:
@@ -52,7 +65,7 @@ def _answer(provider_name: str) -> Response:
     # Raises 413 while reading, whatever length the request declares or hides.
     request.max_content_length = webhooks.MAX_BODY_BYTES
     try:
-        received = deliver(provider_name, request.get_data(cache=False), dict(request.headers.items()))
+        received = _store(provider_name, request.get_data(cache=False), dict(request.headers.items()))
     except WebhookRefused as refusal:
         _log.warning("webhook refused", extra={"provider": provider_name, "reason": refusal.fields.get("reason")})
         return errors.problem(

@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response
 
 from billing.jobs import backlog, history, leadership, queues
 from billing.jobs.queues import Queue
-from billing.payments import webhooks
+from billing.payments import inbox
 from billing.storage.database import Session
 from portal import access, htmx, services
 from portal.tenant.query import path_key
@@ -102,7 +102,7 @@ def workbench_queue(name: str) -> Response | str:
 def workbench_again(event_id: str) -> Response:
     """Let a stored provider event wait for its effect once more; harmless when the effect is there already."""
     with services.database().transaction() as session:
-        webhooks.reopen(session, key=path_key(event_id))
+        inbox.reopen(session, now=services.now(), key=path_key(event_id), actor=access.current_principal().id)
     flash("The event will be applied again within seconds.", "good")
     return htmx.redirect(url_for("operator.workbench_queue", name="webhooks"))
 

@@ -44,6 +44,15 @@ REASONS: dict[str, Sentence] = {
         f"The payment provider {fields.get('value')} is not configured: set its keys first."
     ),
     "checkout_not_open": "This checkout is over.",
+    "reason_missing": lambda fields: f"Say why, in 1 to {fields.get('limit', 500)} characters.",
+    "not_retryable": "Trying again changes nothing: this event has no effect here.",
+    "not_failed": lambda fields: f"Only a failed event can be closed; this one is {fields.get('state')}.",
+    "already_ended": lambda fields: f"Nothing is left to decide about this payment: it is {fields.get('state')}.",
+    "already_credited": "This payment has been credited: it cannot be closed any more.",
+    "given_back": (
+        "The provider has refunded this payment, or it is disputed: crediting it would give the money twice. Close it instead."
+    ),
+    "unknown_invoice_of_account": "That account has no issued invoice with this number.",
     "signature_missing": "The signature header is missing.",
     "signature_malformed": "The signature header cannot be read.",
     "signature_wrong": "The signature does not belong to this body.",

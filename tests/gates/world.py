@@ -42,7 +42,7 @@ from billing.kernel.ids import new_id
 from billing.kernel.money import Money
 from billing.ledger import adjustments, statement
 from billing.notices import deliveries, relay
-from billing.payments import acts, receipt_files, receipt_issue, webhooks
+from billing.payments import acts, inbox, receipt_files, receipt_issue
 from billing.rating import shadow, shadow_candidates
 from billing.reference import ecb, fx_rates
 from billing.storage.database import Database, DatabaseUrls
@@ -224,7 +224,7 @@ def _of_operators(database: Database, lived: Lived) -> dict[str, str]:
             form_key="batch",
             actor="usr_x",
         )
-        event = webhooks.list_events(session)[0]
+        event = inbox.list_events(session)[0]
         work_id = works.ask(session, now=NOW, kind="self-check", facts={}, form_key="work", actor="usr_x")
         dry_run_id = works.ask(
             session,

@@ -12,15 +12,17 @@ from werkzeug.test import TestResponse
 
 from billing.kernel import clock
 from billing.kernel.money import Money
-from billing.payments import acts, sessions, webhooks
+from billing.payments import acts, apply, sessions, webhooks
 from billing.payments.providers.sandbox.adapter import SandboxProvider
 from billing.payments.providers.sandbox.memory import SignedEvent
 from billing.payments.sessions import SessionRow
 from billing.payments.tables import ProviderEvent
 from billing.storage.database import Database
 from portal import create_app
+from portal.config import Unsafe
 from portal.services import Services
 from tests.peers.stripe.server import StripeServer
+from tests.peers.stripe.webhooks import signed
 from tests.web.conftest import CREATED_AT
 
 SANDBOX, STRIPE = "/api/v1/payments/webhook/sandbox", "/api/v1/payments/webhook"
@@ -89,13 +91,22 @@ def payments(database: Database, account_id: str) -> list[int]:
         return [row.amount_minor for row in sessions.list_payments(session, account_id=account_id)]
 
 
-def test_signed_event_is_stored_applied_and_answered(
+def work_off(app: Flask) -> None:
+    """The job's part: the effect of what is stored."""
+    parts: Services = app.extensions["plumbline"]
+    apply.apply_pending(parts.database, parts.providers, now=clock.utc_now())
+
+
+def test_signed_event_is_stored_and_answered_and_a_job_applies_it(
     app: Flask, client: FlaskClient, database: Database, account_id: str
 ) -> None:
     event = paid_event(app, start(app, account_id))
     first, second = (post(client, SANDBOX, event.body, event.headers) for _ in range(2))
     assert (first.status_code, first.json) == (200, {"received": True, "duplicate": False})
     assert (second.status_code, second.json) == (200, {"received": True, "duplicate": True})
+    assert stored(database) == [("received", "checkout.session.completed")]
+    assert payments(database, account_id) == []
+    work_off(app)
     assert stored(database) == [("processed", "checkout.session.completed")]
     assert payments(database, account_id) == [5000]
 
@@ -138,6 +149,7 @@ def test_stripe_event_is_checked_against_stripe(
         deliveries = [peer.signed(event) for event in objects.events]
     for body, headers in deliveries:
         assert post(stripe_client, STRIPE, body, headers).status_code == 200
+    work_off(stripe_client.application)
     assert {state for state, _ in stored(database)} == {"processed"}
     assert payments(database, account_id) == [5000]
 
@@ -151,7 +163,49 @@ def test_event_is_kept_and_answered_while_stripe_is_down(
         body, headers = peer.signed(objects.events[-1])
     peer.fail_next("error_500", "/v1/checkout/sessions")
     assert post(stripe_client, STRIPE, body, headers).status_code == 200
+    work_off(stripe_client.application)
     assert stored(database) == [("received", "checkout.session.completed")]
+
+
+def test_the_provider_is_asked_nothing_before_it_is_answered(
+    stripe_client: FlaskClient, peer: StripeServer, account_id: str
+) -> None:
+    row = start(stripe_client.application, account_id, "stripe")
+    with peer.playing() as objects:
+        objects.pay(str(row.provider_session_id))
+        body, headers = peer.signed(objects.events[-1])
+    before = len(peer.calls)
+    assert post(stripe_client, STRIPE, body, headers).status_code == 200
+    assert len(peer.calls) == before
+
+
+def test_while_a_secret_is_rolled_events_signed_with_either_are_taken(
+    app: Flask, peer: StripeServer, database: Database
+) -> None:
+    settings = replace(
+        app.extensions["plumbline"].config,
+        stripe_secret_key="sk_test_web",
+        stripe_webhook_secret=f"whsec_new, {peer.webhook_secret}",
+        stripe_api_base=peer.url,
+    )
+    other = create_app(settings)
+    with peer.playing() as objects:
+        told = [objects.event("customer.created", {"id": "cus_1", "object": "customer"}) for _ in range(3)]
+    for event, secrets, status in (
+        (told[0], [peer.webhook_secret], 200),
+        (told[1], ["whsec_new"], 200),
+        (told[2], ["whsec_gone"], 400),
+    ):
+        body, headers = signed(event, secrets, at=int(clock.utc_now().timestamp()))
+        assert post(other.test_client(), STRIPE, body, headers).status_code == status
+    assert len(stored(database)) == 2
+    other.extensions["plumbline"].database.dispose()
+
+
+@pytest.mark.parametrize("secret", ["a,b,c", "a,", ",a", "a,,b"])
+def test_three_secrets_or_an_empty_one_are_refused_at_the_start(app: Flask, secret: str) -> None:
+    with pytest.raises(Unsafe, match="STRIPE_WEBHOOK_SECRET"):
+        replace(app.extensions["plumbline"].config, stripe_webhook_secret=secret)
 
 
 def test_unknown_type_is_kept_and_answered(stripe_client: FlaskClient, peer: StripeServer, database: Database) -> None:

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from billing.storage.database import Database
 from portal.cli import context, main
-from tests.web.test_webhook import account_id, paid_event, payments, post, start
+from tests.web.test_webhook import account_id, paid_event, payments, post, start, work_off
 
 __all__ = ["account_id"]
 SANDBOX = "/api/v1/payments/webhook/sandbox"
@@ -40,6 +40,7 @@ def test_list_shows_each_event_and_its_state(
 ) -> None:
     event = paid_event(app, start(app, account_id))
     post(client, SANDBOX, event.body, event.headers)
+    work_off(app)
     [row] = json.loads(plumbline("webhooks", "list", "--format", "json").stdout)
     assert (row["provider"], row["type"], row["state"]) == ("sandbox", "checkout.session.completed", "processed")
     assert json.loads(plumbline("webhooks", "list", "--state", "failed", "--format", "json").stdout) == []
@@ -50,6 +51,7 @@ def test_reprocess_of_what_took_effect_changes_nothing(
 ) -> None:
     event = paid_event(app, start(app, account_id))
     post(client, SANDBOX, event.body, event.headers)
+    work_off(app)
     result = plumbline("webhooks", "reprocess", json.loads(event.body)["id"], "--format", "json")
     assert (result.exit_code, json.loads(result.stdout)[0]["state"]) == (0, "processed")
     assert payments(database, account_id) == [5000]

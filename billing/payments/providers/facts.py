@@ -1,12 +1,22 @@
 """Stripe's objects in our words. The sandbox answers in the same shapes, so both adapters translate here."""
 
+import logging
 from typing import Any
 
 from billing.kernel.money import Money
+from billing.payments.errors import ProviderMismatch
 from billing.payments.providers import shapes
-from billing.payments.providers.port import CheckoutFacts, PaymentFacts, PaymentState, RefundFacts, RefundState
+from billing.payments.providers.port import (
+    CheckoutFacts,
+    ListedPayment,
+    PaymentFacts,
+    PaymentState,
+    RefundFacts,
+    RefundState,
+)
 from billing.payments.providers.ports.charges import ChargeFacts, ChargeState
 
+_log = logging.getLogger("billing.payments")
 _FAILED_INTENTS = ("requires_payment_method", "canceled")
 _REFUND_STATES: dict[str, RefundState] = {"succeeded": "succeeded", "failed": "failed", "canceled": "failed"}
 
@@ -88,19 +98,59 @@ def charge_facts(item: dict[str, Any]) -> ChargeFacts:
     )
 
 
+def listed_payment(item: dict[str, Any]) -> ListedPayment:
+    """A `payment_intent` of a list, its latest charge and balance transaction expanded where there are some."""
+    customer, charge = item.get("customer"), item.get("latest_charge")
+    charge = charge if isinstance(charge, dict) else {}
+    created_at = shapes.instant(item.get("created"))
+    if created_at is None:
+        raise ProviderMismatch(reason="unreadable_object", object_id=str(item.get("id"))[:80], missing="created")
+    refunded = charge.get("amount_refunded")
+    return ListedPayment(
+        payment=payment_facts(item),
+        reference=shapes.reference(item),
+        customer_id=customer.get("id") if isinstance(customer, dict) else customer,
+        is_live=item.get("livemode") is True,
+        created_at=created_at,
+        is_given_back=bool(charge.get("refunded")) or (isinstance(refunded, int) and refunded > 0),
+        is_disputed=charge.get("disputed") is True,
+    )
+
+
+def listed_payments(items: list[dict[str, Any]]) -> tuple[ListedPayment, ...]:
+    """Those of a list that can be read; one in a currency that nobody knows must not hide the others, and is told in the log."""
+    found = []
+    for item in items:
+        try:
+            found.append(listed_payment(item))
+        except ProviderMismatch as mismatch:
+            _log.warning("payment at the provider cannot be read", extra={"facts": dict(mismatch.fields)})
+    return tuple(found)
+
+
 def refund_facts(item: dict[str, Any]) -> RefundFacts:
-    """A `refund`, its balance transaction expanded where there is one."""
-    balance = item.get("balance_transaction")
+    """A `refund`, its balance transactions expanded or not."""
     intent = item.get("payment_intent")
+    status = str(item.get("status"))
     return RefundFacts(
         id=shapes.text(item, "id"),
         reference=shapes.reference(item),
         payment_id=(intent.get("id") if isinstance(intent, dict) else intent) or "",
-        state=_REFUND_STATES.get(str(item.get("status")), "pending"),
+        state=_REFUND_STATES.get(status, "pending"),
         amount=shapes.money(item, "amount"),
-        source_id=balance.get("id") if isinstance(balance, dict) else balance,
-        failure=item.get("failure_reason") or (item.get("status") if item.get("status") == "canceled" else None),
+        source_id=_id_of(item.get("balance_transaction")),
+        failure_source_id=_id_of(item.get("failure_balance_transaction")),
+        failure=item.get("failure_reason") or (status if status == "canceled" else None),
+        status=status,
+        reason=item.get("reason"),
+        created_at=shapes.instant(item.get("created")),
     )
+
+
+def _id_of(member: Any) -> str | None:
+    """The id of a member that may be expanded."""
+    found = member.get("id") if isinstance(member, dict) else member
+    return found if isinstance(found, str) else None
 
 
 def _fee(balance: object) -> Money | None:

@@ -107,7 +107,10 @@ class RefundRequestFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class RefundFacts:
-    """A refund as the provider holds it now."""
+    """A refund as the provider holds it now. `status` is its own word for the state, such as requires_action.
+
+    `source_id` is the balance transaction that took the money from our balance there, `failure_source_id` the one that gave it back.
+    """
 
     id: str
     reference: str | None
@@ -116,6 +119,10 @@ class RefundFacts:
     amount: Money
     source_id: str | None = None
     failure: str | None = None
+    failure_source_id: str | None = None
+    status: str = ""
+    reason: str | None = None
+    created_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +171,9 @@ class Provider(CustomersPort, ChargesPort, DisputesPort, CashPort, Protocol):
 
     def fetch_refund(self, refund_id: str) -> RefundFacts:
         """The refund as it is now."""
+
+    def cancel_refund(self, refund_id: str) -> RefundFacts:
+        """Cancel a refund that waits for the customer's details. The same again is refused."""
 
     def list_refunds(self, payment_id: str) -> list[RefundFacts]:
         """All refunds of a payment, whoever made them."""

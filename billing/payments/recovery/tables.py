@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from billing.storage.columns import Base, Code, Count, Ident, Instant, Minor, Words, table_args
+from billing.storage.columns import Base, Code, Count, Flag, Ident, Instant, Minor, Words, table_args
 
 _OPEN = text("state = 'open'")
 
@@ -55,6 +55,7 @@ class UnmatchedPayment(Base):
     source_id: Mapped[str | None] = mapped_column(Code)  # the balance transaction that brought the money
     method_label: Mapped[str | None] = mapped_column(Words)
     paid_at: Mapped[datetime] = mapped_column(Instant)
+    is_given_back: Mapped[bool] = mapped_column(Flag, default=False)  # refunded or disputed there, all or in part
     reason: Mapped[str | None] = mapped_column(Code)  # why it could not be credited
     session_id: Mapped[str | None] = mapped_column(ForeignKey("payment_sessions.id"))
     payment_id: Mapped[str | None] = mapped_column(ForeignKey("payments.id"))  # once it is credited

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from billing.payments import webhooks
+from billing.payments import inbox, webhooks
 from billing.payments.errors import WebhookRefused
 from tests.service.payments.world import NOW, StripeCustomer, World
 
@@ -136,7 +136,7 @@ def test_failed_event_is_processed_again_once_the_cause_is_gone(
         objects.all("checkout.session")[0]["amount_total"] = 5000
     for _ in range(2):
         with world.database.transaction() as session:
-            event_id = webhooks.reopen(session, key=events[1]["id"])
+            event_id = inbox.reopen(session, now=world.now, key=events[1]["id"], actor="usr_x")
         assert apply.apply_event(world.database, world.providers, event_id, now=world.now) == "processed"
     assert world.held("wallet") == 5000
 

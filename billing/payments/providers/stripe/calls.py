@@ -1,6 +1,6 @@
 """One conversation with Stripe through its own SDK, which is loaded at the first call. Every part of the adapter stands on it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,9 +14,12 @@ _CONNECT_TIMEOUT_S, _READ_TIMEOUT_S = 5, 20
 
 
 class StripeCalls:
-    """The key and the client. `api_base` is another address of the API, such as a compatible server in tests."""
+    """The key and the client. `api_base` is another address of the API, such as a compatible server in tests.
 
-    def __init__(self, *, secret_key: str, webhook_secret: str, api_base: str | None = None) -> None:
+    `webhook_secret` may be several while one takes the place of another.
+    """
+
+    def __init__(self, *, secret_key: str, webhook_secret: str | Sequence[str], api_base: str | None = None) -> None:
         self._secret_key = secret_key
         self._webhook_secret = webhook_secret
         self._api_base = api_base
@@ -48,7 +51,7 @@ class StripeCalls:
         # One try: what fails is looked up by recovery, which knows more than a blind repeat.
         return stripe.StripeClient(
             self._secret_key,
-            base_addresses={"api": self._api_base} if self._api_base else {},
+            base_addresses={"api": self._api_base, "files": self._api_base} if self._api_base else {},
             http_client=stripe.RequestsClient(timeout=(_CONNECT_TIMEOUT_S, _READ_TIMEOUT_S)),
             max_network_retries=0,
         )

@@ -1,0 +1,55 @@
+"""An event's body made fit to be shown: whose it is stays out, what it says about money stays in."""
+
+import json
+from typing import Any
+
+HIDDEN = "[hidden]"
+# Members that identify a person or open something. Amounts, states, ids and codes are what the page is for.
+_PRIVATE = frozenset(
+    {
+        "account_number",
+        "address",
+        "billing_details",
+        "bank_account_number",
+        "customer_details",
+        "customer_email",
+        "email",
+        "fingerprint",
+        "iban",
+        "ip",
+        "ip_address",
+        "name",
+        "owner",
+        "phone",
+        "receipt_email",
+        "receipt_url",
+        "routing_number",
+        "shipping",
+        "shipping_details",
+        "tax_id",
+        "user_agent",
+    }
+)
+# What they end in: "customer_purchase_ip", "client_secret", "hosted_invoice_url".
+_PRIVATE_ENDS = ("_email", "_ip", "_name", "_phone", "_secret", "_url")
+_URL_OF_OURS = ("success_url", "cancel_url", "return_url")
+
+
+def body(text: str) -> str:
+    """The body indented, its private members replaced by [hidden]; what cannot be read is hidden as a whole."""
+    try:
+        return json.dumps(_redacted(json.loads(text)), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return json.dumps(HIDDEN)
+
+
+def _redacted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: HIDDEN if _is_private(name) and inner else _redacted(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_redacted(one) for one in value]
+    return value
+
+
+def _is_private(name: str) -> bool:
+    return name not in _URL_OF_OURS and (name in _PRIVATE or name.endswith(_PRIVATE_ENDS))
