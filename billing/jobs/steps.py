@@ -12,6 +12,8 @@ from billing.accounts.tables import SignInAttempt
 from billing.assurance import selfcheck
 from billing.controls import budgets as budget_room
 from billing.controls import second_person
+from billing.controls.dunning import calendars
+from billing.controls.dunning import due as dunning
 from billing.invoicing import batches, contracts, drafts, reminders, waiting
 from billing.invoicing.documents import render
 from billing.invoicing.taxes import calculations
@@ -130,6 +132,11 @@ def provider_balance(context: JobContext) -> int:
 def payment_list(context: JobContext) -> int:
     """Read the providers' lists of payments. Counts what was credited or newly found."""
     return listing.read_payments(context.database, context.providers, now=context.now)
+
+
+def charges(context: JobContext) -> int:
+    """Charge the saved methods of who agreed to it: invoices by their calendar, wallets that are low. Counts charges."""
+    return dunning.run(context.database, context.providers, now=context.now)
 
 
 def budgets(context: JobContext) -> int:
@@ -277,7 +284,7 @@ def mail(context: JobContext) -> int:
 def remind(context: JobContext) -> int:
     """Remind of invoices that are due soon or overdue, one transaction each. Counts reminders."""
     with context.database.reading("jobs") as session:
-        waiting = reminders.list_due(session, now=context.now)
+        waiting = reminders.list_due(session, now=context.now, days_of=calendars.reminder_days)
     done = 0
     for due in waiting:
         with context.database.transaction("jobs") as session:

@@ -54,6 +54,12 @@ TIMETABLE: tuple[Job, ...] = (
         every=timedelta(minutes=5),
         run=steps.provider_balance,
     ),
+    Job(
+        name="charges",
+        words="Charge saved methods for invoices that are due and wallets that are low",
+        every=timedelta(minutes=1),
+        run=steps.charges,
+    ),
     Job(name="budgets", words="Compare spending with budgets", every=timedelta(minutes=1), run=steps.budgets),
     Job(name="terms", words="Record plans' fees and closing charges", every=timedelta(hours=1), run=steps.terms),
     Job(

@@ -59,6 +59,12 @@ def all_in_force(session: Session, *, seller_id: str, account_ids: list[str]) ->
     return found
 
 
+def reminder_days(session: Session, seller_id: str, account_ids: list[str]) -> dict[str, tuple[int, ...]]:
+    """{account: days of its reminders, counted from the due date}, as `reminders.list_due` takes them."""
+    found = all_in_force(session, seller_id=seller_id, account_ids=account_ids)
+    return {account_id: found[account_id].reminder_days for account_id in account_ids}
+
+
 def change(
     session: Session,
     *,
