@@ -14,15 +14,24 @@ from wtforms.validators import InputRequired
 
 from billing.kernel.errors import Conflict
 from billing.payments.errors import ProviderRefused
+from billing.payments.providers.ports.customers import MethodFacts
 from billing.payments.providers.sandbox.adapter import SandboxProvider
 from billing.payments.providers.sandbox.checkouts import CARD, SandboxCheckout
 from billing.payments.providers.sandbox.memory import SignedEvent
 from billing.payments.providers.sandbox.refunds import CARD_WITHOUT_REFUND
 from portal import access, htmx, services
 from portal.api import webhooks
+from portal.sandbox import customers
 
 blueprint = Blueprint("sandbox", __name__)
 _ACTS = ("pay", "decline", "abandon")
+for _rule, _view, _method in (
+    ("/setup/<setup_id>", customers.setup, "GET"),
+    ("/setup/<setup_id>", customers.decide_setup, "POST"),
+    ("/portal/<portal_id>", customers.portal, "GET"),
+    ("/portal/<portal_id>", customers.manage, "POST"),
+):
+    blueprint.add_url_rule(_rule, view_func=_view, methods=(_method,))
 
 
 class CheckoutForm(FlaskForm):
@@ -37,6 +46,13 @@ class CheckoutForm(FlaskForm):
         ],
     )
 
+    def offer(self, saved: tuple[MethodFacts, ...]) -> None:
+        """Put the customer's saved methods first."""
+        mine = [
+            SelectChoice(method.id, f"Saved: {method.brand or method.kind} ending {method.last4}") for method in saved
+        ]
+        self.card.choices = [*mine, *list(self.card.choices or [])]
+
 
 @blueprint.get("/checkout/<checkout_id>")
 @access.public
@@ -45,7 +61,9 @@ def checkout(checkout_id: str) -> Response | str:
     shown = _show(checkout_id)
     if shown.facts.state != "open":
         return htmx.redirect(shown.success_url)
-    return _page(shown, CheckoutForm())
+    form = CheckoutForm()
+    form.offer(shown.saved)
+    return _page(shown, form)
 
 
 @blueprint.post("/checkout/<checkout_id>")
@@ -53,12 +71,14 @@ def checkout(checkout_id: str) -> Response | str:
 def decide(checkout_id: str) -> Response:
     """Pay, decline or abandon; the signed event goes the way of every provider's event before the browser returns."""
     shown, form, act = _show(checkout_id), CheckoutForm(), request.form.get("act")
+    form.offer(shown.saved)
     if act not in _ACTS or not form.validate():
         abort(400)
     provider, now = _provider(), services.now()
     try:
         if act == "pay":
-            _tell(provider.pay(checkout_id, now=now, last4=str(form.card.data)))
+            chosen = next((method.last4 for method in shown.saved if method.id == form.card.data), None)
+            _tell(provider.pay(checkout_id, now=now, last4=chosen or str(form.card.data)))
         elif act == "decline":
             _tell(provider.decline(checkout_id, now=now))
             flash("The card was declined: insufficient funds. Nothing was charged.", "bad")

@@ -3,6 +3,7 @@
 `tour` leaves its exchanges in `peer.exchanges`. A route that no call reaches is a failure of the test that reads them.
 """
 
+import io
 from typing import Any
 
 import stripe
@@ -17,7 +18,7 @@ def client_of(peer: StripeServer, **more: Any) -> stripe.StripeClient:
     """The real SDK, pointed at the peer."""
     return stripe.StripeClient(
         "sk_test_peer",
-        base_addresses={"api": peer.url},
+        base_addresses={"api": peer.url, "files": peer.url},
         http_client=stripe.RequestsClient(timeout=10),
         **more,
     )
@@ -55,6 +56,7 @@ def tour(peer: StripeServer) -> None:
     _setup_intents(v1, customer.id)
     _checkout(peer, v1, customer.id)
     _refunds(peer, v1)
+    _disputes(peer, v1)
     _webhook_endpoints(v1)
     _taxes(v1)
     v1.events.list({"limit": 100})
@@ -89,6 +91,7 @@ def _customers(v1: Any, customer_id: str) -> None:
     v1.customers.retrieve(customer_id)
     v1.customers.update(customer_id, {"description": "first", "metadata": {"b": ""}, "tax_exempt": "reverse"})
     v1.customers.list({"limit": 2, "email": "ada@example.com"})
+    v1.billing_portal.sessions.create({"customer": customer_id, "return_url": RETURN_URL})
     refused(v1.customers.create, {"email": "nobody"})
 
 
@@ -167,7 +170,14 @@ def _setup_intents(v1: Any, customer_id: str) -> None:
 def _checkout(peer: StripeServer, v1: Any, customer_id: str) -> None:
     sessions = v1.checkout.sessions
     paid, late, gone, saved = (
-        sessions.create(checkout_params(customer=customer_id, client_reference_id="ours", metadata={"x": "y"})),
+        sessions.create(
+            checkout_params(
+                customer=customer_id,
+                client_reference_id="ours",
+                metadata={"x": "y"},
+                saved_payment_method_options={"allow_redisplay_filters": ["always"], "payment_method_save": "enabled"},
+            )
+        ),
         sessions.create(
             checkout_params(currency="eur", customer=customer_id, allowed_payment_method_types=["card", "sepa_debit"])
         ),
@@ -207,6 +217,35 @@ def _refunds(peer: StripeServer, v1: Any) -> None:
     debit = next(item for item in charges if item.payment_method_details.type == "sepa_debit")
     v1.refunds.create({"charge": debit.id})
     v1.refunds.list({"payment_intent": intent_id})
+
+
+def _disputes(peer: StripeServer, v1: Any) -> None:
+    found = {
+        item.reason + item.status: item for item in v1.disputes.list({"limit": 100, "expand": ["data.charge"]}).data
+    }
+    fraud, missing = found["fraudulentneeds_response"], found["product_not_receivedneeds_response"]
+    file = v1.files.create({"purpose": "dispute_evidence", "file": _pdf()})
+    v1.files.retrieve(file.id)
+    v1.files.list({"purpose": "dispute_evidence"})
+    draft = {"evidence": {"receipt": file.id, "customer_name": "Ada"}, "submit": False, "metadata": {"a": "1"}}
+    v1.disputes.update(fraud.id, draft)
+    v1.disputes.update(fraud.id, {"evidence": {"uncategorized_text": "winning_evidence"}})
+    refused(v1.disputes.update, fraud.id, {"evidence": {"customer_name": "Ada"}})
+    v1.disputes.close(missing.id)
+    refused(v1.disputes.close, missing.id)
+    v1.disputes.retrieve(fraud.id, {"expand": ["payment_intent", "charge"]})
+    inquiry = found["fraudulentwarning_needs_response"]
+    v1.disputes.update(inquiry.id, {"evidence": {"uncategorized_text": "We sent it."}})
+    with peer.playing() as play:
+        play.decide_dispute(inquiry.id, "warning_closed")
+    [warning] = v1.radar.early_fraud_warnings.list({"limit": 1, "expand": ["data.payment_intent"]}).data
+    v1.radar.early_fraud_warnings.retrieve(warning.id)
+
+
+def _pdf() -> Any:
+    file = io.BytesIO(b"%PDF-1.4 evidence")
+    file.name = "evidence.pdf"
+    return file
 
 
 def _webhook_endpoints(v1: Any) -> None:

@@ -170,7 +170,7 @@ def _make(database: Database, provider: Provider, begun: Begun, now: datetime, r
         if now - begun.created_at < _MAX_REPEAT_AGE:
             customer_id = provider.create_customer(key=begun.id, account_id=begun.account_id, label=begun.label)
         else:
-            found = provider.find_customer(account_id=begun.account_id)
+            found = provider.find_customer(account_id=begun.account_id, since=begun.created_at)
             if found is None:
                 with database.transaction(role) as session:
                     links.record_failed(session, now=now, act_id=begun.id, failure=NEVER_REACHED)

@@ -154,6 +154,12 @@ def _expiry(account: Account, params: Params) -> int:
 
 def _check_groups(params: Params, mode: str) -> None:
     """What is kept for later must be right now."""
+    saved = group(params, "saved_payment_method_options")
+    choice(saved, "payment_method_save", ("disabled", "enabled"))
+    if saved and mode != "payment":
+        raise InvalidParameter(
+            f"You can not pass `saved_payment_method_options` in `{mode}` mode.", param="saved_payment_method_options"
+        )
     other = "setup_intent_data" if mode == "payment" else "payment_intent_data"
     if other in params:
         raise InvalidParameter(f"You can not pass `{other}` in `{mode}` mode.", param=other)
@@ -257,12 +263,24 @@ def _shape(
         "payment_method_types": types,
         "payment_status": "unpaid" if is_payment else "no_payment_required",
         "phone_number_collection": {"enabled": False},
-        "saved_payment_method_options": None,
+        "saved_payment_method_options": _saved(params),
         "shipping_options": [],
         "status": "open",
         "submit_type": choice(params, "submit_type", ("auto", "book", "donate", "pay")),
         "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0} if is_payment else None,
         "ui_mode": "hosted_page",
+    }
+
+
+def _saved(params: Params) -> Item | None:
+    """How saved methods are offered; only to a customer."""
+    given = group(params, "saved_payment_method_options")
+    if "customer" not in params or not given:
+        return None
+    return {
+        "allow_redisplay_filters": words(given, "allow_redisplay_filters") or ["always"],
+        "payment_method_remove": "disabled",
+        "payment_method_save": text(given, "payment_method_save"),
     }
 
 
@@ -292,7 +310,8 @@ ROUTES = [
         create,
         "mode customer customer_email customer_creation client_reference_id success_url cancel_url metadata.* expires_at "
         f"currency locale submit_type allowed_payment_method_types {_LINE} {_INTENT} "
-        "setup_intent_data.metadata.* setup_intent_data.description",
+        "setup_intent_data.metadata.* setup_intent_data.description "
+        "saved_payment_method_options.allow_redisplay_filters saved_payment_method_options.payment_method_save",
     ),
     Route("GET", "/v1/checkout/sessions", list_all, "customer payment_intent status created"),
     Route("GET", "/v1/checkout/sessions/{session_id}", retrieve),

@@ -4,13 +4,14 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from tests.peers.stripe import cards, pages, payment_methods, play
+from tests.peers.stripe import billing_portal, cards, pages, payment_methods, play
 from tests.peers.stripe.account import Account, Item
 from tests.peers.stripe.errors import Refused
 from tests.peers.stripe.params import Params
 
 _PAY = re.compile(r"/c/pay/(cs_(?:test|live)_\w+)")
 _AUTHENTICATE = re.compile(r"/authenticate/((?:pi|seti)_\w+)")
+_PORTAL = re.compile(r"/p/session/(bps_\w+)")
 _EXPIRY = re.compile(r"(0[1-9]|1[0-2]) ?/ ?(\d{2})")
 
 
@@ -29,7 +30,7 @@ class _Unreadable(Exception):
 
 def is_hosted(path: str) -> bool:
     """Whether the path is a page."""
-    return bool(_PAY.fullmatch(path) or _AUTHENTICATE.fullmatch(path))
+    return bool(_PAY.fullmatch(path) or _AUTHENTICATE.fullmatch(path) or _PORTAL.fullmatch(path))
 
 
 def reply(account: Account, method: str, path: str, fields: Params) -> Reply:
@@ -38,8 +39,18 @@ def reply(account: Account, method: str, path: str, fields: Params) -> Reply:
     found = _PAY.fullmatch(path)
     if found:
         return _pay(account, account.get("checkout.session", found[1]), method, fields)
+    found = _PORTAL.fullmatch(path)
+    if found:
+        return _portal(account, account.get("billing_portal.session", found[1]), method, fields)
     found = _AUTHENTICATE.fullmatch(path)
     return _authenticate(account, found[1] if found else "", method, fields)
+
+
+def _saved_for(account: Account, session: Item) -> list[Item]:
+    """The customer's saved methods, where the session offers them."""
+    if session["saved_payment_method_options"] is None:
+        return []
+    return [item for item in account.all("payment_method") if item["customer"] == session["customer"]]
 
 
 def success_url(session: Item) -> str:
@@ -53,14 +64,28 @@ def _pay(account: Account, session: Item, method: str, fields: Params) -> Reply:
     if session["status"] == "complete":
         return Reply(200, pages.notice("You are all done here", "Your payment was received. You may close this page."))
     if method != "POST":
-        return Reply(200, pages.checkout(session))
+        return Reply(200, pages.checkout(session, saved=_saved_for(account, session)))
     try:
-        play.submit(account, session, _method_of(account, fields))
+        play.submit(account, session, _method_of(account, session, fields))
     except _Unreadable as unreadable:
         return Reply(422, pages.checkout(session, error=str(unreadable), fields=fields))
     except Refused as refused:
         return Reply(refused.status, pages.checkout(session, error=refused.error["message"], fields=fields))
     return _next(account, session)
+
+
+def _portal(account: Account, session: Item, method: str, fields: Params) -> Reply:
+    if billing_portal.is_over(account, session):
+        return Reply(410, pages.notice("This page has expired", "Return to the shop to open it again."))
+    error = None
+    if method == "POST":
+        try:
+            billing_portal.act(account, session, fields)
+            return Reply(303, location=f"/p/session/{session['id']}")
+        except Refused as refused:
+            error = refused.error["message"]
+    methods, customer = billing_portal.methods_of(account, session), account.by_id[session["customer"]]
+    return Reply(422 if error else 200, pages.portal(session, customer, methods, error=error))
 
 
 def _next(account: Account, session: Item) -> Reply:
@@ -71,8 +96,13 @@ def _next(account: Account, session: Item) -> Reply:
     return Reply(303, location=success_url(session))
 
 
-def _method_of(account: Account, fields: Params) -> Item:
-    """The method that the customer typed. Raises _Unreadable."""
+def _method_of(account: Account, session: Item, fields: Params) -> Item:
+    """The method that the customer typed or had saved. Raises _Unreadable."""
+    if fields.get("method", "").startswith("pm_"):
+        saved = account.get("payment_method", fields["method"])
+        if session["customer"] is None or saved["customer"] != session["customer"]:
+            raise _Unreadable("This payment method is not yours.")
+        return saved
     billing = {"billing_details": {"email": fields.get("email", ""), "name": fields.get("name", "")}}
     if "@" not in fields.get("email", ""):
         raise _Unreadable("Your email is incomplete.")

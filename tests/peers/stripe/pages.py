@@ -1,5 +1,6 @@
 """The HTML of the hosted pages: whole without scripts, one column on a telephone, nothing from outside."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from html import escape
 
@@ -32,7 +33,9 @@ a { color: #0b5fd6 } hr { border: 0; border-top: 1px solid #e3e8ee; margin: 1.5r
 """
 
 
-def checkout(session: Item, *, error: str | None = None, fields: Params | None = None) -> str:
+def checkout(
+    session: Item, *, error: str | None = None, fields: Params | None = None, saved: Sequence[Item] = ()
+) -> str:
     """Pay, or keep a method, with what was typed before."""
     typed = fields or {}
     is_payment = session["mode"] == "payment"
@@ -51,15 +54,52 @@ def checkout(session: Item, *, error: str | None = None, fields: Params | None =
     action = f"/c/pay/{session['id']}"
     debit = _debit(action, typed, price) if "sepa_debit" in session["payment_method_types"] else ""
     email = session["customer_email"] or ""
+    kept = "".join(
+        f'<form method="post" action="{action}"><button name="method" value="{item["id"]}">{button_of(item, price)}</button></form>'
+        for item in saved
+    )
     return _page(
         "Checkout",
-        f"""{back}<p class="mode">Test mode</p><h1>{title}</h1><ul>{lines}</ul>{warning}
+        f"""{back}<p class="mode">Test mode</p><h1>{title}</h1><ul>{lines}</ul>{warning}{kept}
 <form method="post" action="{action}" id="card"><input type="hidden" name="method" value="card">
 {_field("email", "Email", typed, email, kind="email")}
 {_field("number", "Card number", typed, hint="4242 4242 4242 4242")}
 <div class="pair"><div>{_field("expiry", "Expires (MM/YY)", typed, hint="12 / 34")}</div>
 <div>{_field("cvc", "Security code", typed, hint="123")}</div></div>
 {_field("name", "Name on card", typed)}<button>{button}</button></form>{debit}""",
+    )
+
+
+def button_of(item: Item, price: str) -> str:
+    """Such as "Pay USD 5.00 with visa ending 4242"."""
+    return f"Pay {price} with {label(item)}"
+
+
+def label(item: Item) -> str:
+    """Such as "visa ending 4242"."""
+    details = item[item["type"]]
+    return f"{details.get('brand', 'account')} ending {details['last4']}"
+
+
+def portal(session: Item, customer: Item, methods: Sequence[Item], *, error: str | None = None) -> str:
+    """The customer's methods, each with what can be done to it, and a card to be added."""
+    action = f"/p/session/{session['id']}"
+    default = customer["invoice_settings"]["default_payment_method"]
+    rows = "".join(
+        f'<form method="post" action="{action}"><p>{label(item)}{" (default)" if item["id"] == default else ""}</p>'
+        f'<input type="hidden" name="value" value="{item["id"]}"><button name="act" value="default">Make default'
+        f'</button><button class="plain" name="act" value="remove">Remove</button></form>'
+        for item in methods
+    )
+    warning = f'<p class="error" role="alert" id="error">{escape(error)}</p>' if error else ""
+    back = (
+        f'<p><a id="back" href="{escape(session["return_url"])}">&larr; Return</a></p>' if session["return_url"] else ""
+    )
+    return _page(
+        "Customer portal",
+        f"""{back}<p class="mode">Test mode</p><h1>Payment methods</h1>{warning}{rows or "<p>None yet.</p>"}<hr>
+<form method="post" action="{action}">{_field("value", "Card number", {}, hint="4242 4242 4242 4242")}
+<button name="act" value="add">Add card</button></form>""",
     )
 
 

@@ -10,7 +10,10 @@ _KINDS = {
     "calculations": "tax.calculation",
     "charges": "charge",
     "customers": "customer",
+    "disputes": "dispute",
+    "early_fraud_warnings": "radar.early_fraud_warning",
     "events": "event",
+    "files": "file",
     "line_items": "item",
     "payment_intents": "payment_intent",
     "payment_methods": "payment_method",
@@ -51,6 +54,8 @@ class Route:
     @property
     def kind(self) -> str:
         """What the route answers with: the last noun of its address."""
+        if "/billing_portal/" in self.address:
+            return "billing_portal.session"
         return [_KINDS[part] for part in self.address.split("/") if part in _KINDS][-1]
 
     def match(self, method: str, path: str) -> dict[str, str] | None:

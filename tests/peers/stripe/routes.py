@@ -2,10 +2,14 @@
 
 from tests.peers.stripe import (
     balance_transactions,
+    billing_portal,
     charges,
     checkout_sessions,
     customers,
+    disputes,
+    early_fraud_warnings,
     events,
+    files,
     payment_intents,
     payment_methods,
     refunds,
@@ -25,7 +29,11 @@ ROUTES: list[Route] = [
     *checkout_sessions.ROUTES,
     *charges.ROUTES,
     *refunds.ROUTES,
+    *disputes.ROUTES,
+    *early_fraud_warnings.ROUTES,
+    *files.ROUTES,
     *balance_transactions.ROUTES,
+    *billing_portal.ROUTES,
     *events.ROUTES,
     *webhook_endpoints.ROUTES,
 ]

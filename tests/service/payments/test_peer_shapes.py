@@ -28,6 +28,7 @@ PARAMS = {
     "expire": "Expire",
     "attach": "Attach",
     "detach": "Detach",
+    "close": "Close",
     "list_lines": "ListLineItems",
     "list_methods": "ListPaymentMethods",
 }
@@ -113,7 +114,11 @@ def test_every_parameter_that_is_read_is_one_that_the_sdk_sends(route: Any) -> N
 def params_class(route: Any) -> type:
     """The SDK's TypedDict of a route's parameters."""
     parts = route.address.split("/")[2:]
-    spaces = {"checkout": stripe.params.checkout, "tax": stripe.params.tax}
+    spaces = {
+        "billing_portal": stripe.params.billing_portal,
+        "checkout": stripe.params.checkout,
+        "tax": stripe.params.tax,
+    }
     named = parts[1] if parts[0] in spaces else parts[0]
     noun = "".join(word.capitalize() for word in named.removesuffix("s").split("_"))
     module = spaces.get(parts[0], stripe.params)

@@ -1,6 +1,7 @@
 """Customers at the provider, their saved methods, and the pages on which they manage these, in our words. The rules of `port` hold."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal, Protocol
 
 SetupState = Literal["open", "complete", "expired"]
@@ -65,8 +66,8 @@ class CustomersPort(Protocol):
     def create_customer(self, *, key: str, account_id: str, label: str) -> str:
         """Make the billing account known to the provider; returns the customer's id. The same key gives the same customer."""
 
-    def find_customer(self, *, account_id: str) -> CustomerFacts | None:
-        """A customer that carries this billing account's id and lives, the newest, or None. It may lag a minute behind."""
+    def find_customer(self, *, account_id: str, since: datetime) -> CustomerFacts | None:
+        """A customer made within a day from `since` that carries this billing account's id and lives, or None."""
 
     def fetch_customer(self, customer_id: str) -> CustomerFacts:
         """The customer as it is now. ProviderRefused(resource_missing) when the provider never had it in this mode."""

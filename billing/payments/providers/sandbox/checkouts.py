@@ -10,10 +10,11 @@ from sqlalchemy.orm import Session
 from billing.kernel import clock
 from billing.kernel.errors import Conflict
 from billing.kernel.ids import new_id
-from billing.payments.providers import envelopes, facts
+from billing.payments.providers import customer_facts, envelopes, facts
 from billing.payments.providers.envelopes import METADATA_KEY
 from billing.payments.providers.port import CheckoutFacts, CheckoutRequest, ListedPayment, PaymentPage
-from billing.payments.providers.sandbox.customers import living
+from billing.payments.providers.ports.customers import MethodFacts
+from billing.payments.providers.sandbox.customers import living, methods_of
 from billing.payments.providers.sandbox.memory import SignedEvent, get
 from billing.payments.providers.sandbox.movements import Movements, fee_of
 from billing.payments.tables import SandboxObject
@@ -33,6 +34,7 @@ class SandboxCheckout:
     title: str
     success_url: str
     cancel_url: str
+    saved: tuple[MethodFacts, ...] = ()
 
 
 class Checkouts(Movements):
@@ -106,12 +108,14 @@ class Checkouts(Movements):
         with self.database.reading() as session:
             row = get(session, checkout_id, "checkout.session")
             found = self._checkout_facts(session, row)
+            saved = tuple(customer_facts.method(item.body) for item in methods_of(session, str(row.body["customer"])))
         return SandboxCheckout(
             id=row.id,
             facts=found,
             title=row.body["title"],
             success_url=row.body["success_url"],
             cancel_url=row.body["cancel_url"],
+            saved=saved,
         )
 
     def pay(self, checkout_id: str, *, now: datetime, last4: str = CARD) -> SignedEvent:

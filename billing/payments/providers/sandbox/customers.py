@@ -55,7 +55,7 @@ class Customers(Memory):
         }
         return str(self.create("customer", "cus", key, body, reference=account_id)["id"])
 
-    def find_customer(self, *, account_id: str) -> CustomerFacts | None:
+    def find_customer(self, *, account_id: str, since: datetime) -> CustomerFacts | None:
         """The newest living customer that carries the id."""
         query = select(SandboxObject).where(SandboxObject.kind == "customer", SandboxObject.reference == account_id)
         with self.database.reading() as session:
@@ -80,7 +80,7 @@ class Customers(Memory):
         """What hangs on the customer, newest first."""
         with self.database.reading() as session:
             living(session, customer_id)
-            return [customer_facts.method(row.body) for row in _methods(session, customer_id)]
+            return [customer_facts.method(row.body) for row in methods_of(session, customer_id)]
 
     def set_default_method(self, customer_id: str, method_id: str) -> None:
         """Remembered on the customer. Raises ProviderRefused when it is not the customer's."""
@@ -202,7 +202,7 @@ class Customers(Memory):
                 is_open=is_open,
                 success_url=row.body["return_url"],
                 cancel_url=row.body["return_url"],
-                methods=tuple(customer_facts.method(found.body) for found in _methods(session, customer.id)),
+                methods=tuple(customer_facts.method(found.body) for found in methods_of(session, customer.id)),
                 default_id=customer_facts.customer(customer.body).default_method_id,
             )
 
@@ -228,7 +228,7 @@ class Customers(Memory):
         """Somebody deletes the customer at the provider's own pages; its methods hang on nobody any more."""
         with self.database.transaction() as session:
             row = living(session, customer_id)
-            for method in _methods(session, customer_id):
+            for method in methods_of(session, customer_id):
                 method.body = method.body | {"customer": None}
             event = self.event("customer.deleted", row.body, now)
             row.body = {"id": row.id, "object": "customer", "deleted": True}
@@ -286,7 +286,8 @@ def living(session: Session, customer_id: str) -> SandboxObject:
     return row
 
 
-def _methods(session: Session, customer_id: str) -> list[SandboxObject]:
+def methods_of(session: Session, customer_id: str) -> list[SandboxObject]:
+    """What hangs on the customer, newest first."""
     query = select(SandboxObject).where(SandboxObject.kind == METHOD, SandboxObject.parent_id == customer_id)
     rows = session.execute(query.order_by(SandboxObject.id.desc())).scalars()
     return [row for row in rows if row.body["customer"] == customer_id]

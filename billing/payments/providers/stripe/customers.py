@@ -1,7 +1,9 @@
 """Customers at Stripe: a billing account as Stripe knows it. No personal data goes there but what a person types there."""
 
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from billing.kernel.clock import to_millis
 from billing.payments.errors import ProviderRefused
 from billing.payments.providers import customer_facts, envelopes
 from billing.payments.providers.envelopes import METADATA_KEY
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from stripe import StripeClient
 
 _EXPAND_SETUP = ["setup_intent"]
+_CLOCK_SKEW, _KEY_LIFE = timedelta(minutes=5), timedelta(hours=25)
 
 
 class Customers(StripeCalls):
@@ -22,14 +25,20 @@ class Customers(StripeCalls):
         params: Any = {"description": label, "metadata": {METADATA_KEY: account_id}}
         return self.call(lambda client: client.v1.customers.create(params, {"idempotency_key": key}).id)
 
-    def find_customer(self, *, account_id: str) -> CustomerFacts | None:
-        """By Stripe's search over metadata, whose index is about a minute behind. https://docs.stripe.com/search"""
-        params: Any = {"query": f"metadata['{METADATA_KEY}']:'{account_id}'", "limit": 10}
-        found: list[dict[str, Any]] = self.call(
-            lambda client: [item.to_dict() for item in client.v1.customers.search(params).data]
-        )
-        living = [customer_facts.customer(item) for item in found if not item.get("deleted")]
-        return living[0] if living else None
+    def find_customer(self, *, account_id: str, since: datetime) -> CustomerFacts | None:
+        """Walk the customers of that time: Stripe's search over metadata lags behind, a list does not."""
+        made = {"gte": _seconds(since - _CLOCK_SKEW), "lte": _seconds(since + _KEY_LIFE)}
+        params: Any = {"created": made, "limit": 100}
+
+        def find(client: "StripeClient") -> dict[str, Any] | None:
+            for item in client.v1.customers.list(params).auto_paging_iter():
+                found = item.to_dict()
+                if (found.get("metadata") or {}).get(METADATA_KEY) == account_id:
+                    return found
+            return None
+
+        made_before = self.call(find)
+        return None if made_before is None else customer_facts.customer(made_before)
 
     def fetch_customer(self, customer_id: str) -> CustomerFacts:
         """The customer, also a deleted one."""
@@ -109,3 +118,7 @@ class Customers(StripeCalls):
         """A session of the customer portal, in its default configuration."""
         params: Any = {"customer": customer_id, "return_url": return_url}
         return self.call(lambda client: client.v1.billing_portal.sessions.create(params).url)
+
+
+def _seconds(at: datetime) -> int:
+    return to_millis(at) // 1000
