@@ -57,6 +57,7 @@ def tour(peer: StripeServer) -> None:
     _checkout(peer, v1, customer.id)
     _refunds(peer, v1)
     _disputes(peer, v1)
+    _payouts(peer, v1)
     _webhook_endpoints(v1)
     _taxes(v1)
     v1.events.list({"limit": 100})
@@ -246,6 +247,23 @@ def _pdf() -> Any:
     file = io.BytesIO(b"%PDF-1.4 evidence")
     file.name = "evidence.pdf"
     return file
+
+
+def _payouts(peer: StripeServer, v1: Any) -> None:
+    v1.balance.retrieve()
+    with peer.playing() as play:
+        automatic = play.pay_out("eur")
+        play.move("stripe_fee", -500)
+        play.set_payout(automatic["id"], "in_transit")
+        play.set_payout(automatic["id"], "paid")
+        play.set_payout(automatic["id"], "failed")
+    by_hand = v1.payouts.create({"amount": 900, "currency": "usd", "metadata": {"by": "hand"}})
+    v1.payouts.cancel(by_hand.id)
+    v1.payouts.retrieve(automatic["id"], {"expand": ["balance_transaction", "failure_balance_transaction"]})
+    v1.payouts.list({"status": "failed"})
+    v1.balance_transactions.list({"payout": automatic["id"], "limit": 100, "expand": ["data.source"]})
+    refused(v1.balance_transactions.list, {"payout": by_hand.id})
+    refused(v1.payouts.create, {"amount": 90_000_000, "currency": "usd"})
 
 
 def _webhook_endpoints(v1: Any) -> None:

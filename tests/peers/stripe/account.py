@@ -14,7 +14,7 @@ Item = dict[str, Any]
 API_VERSION = "2026-10-28.endive"
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _WITHOUT_TIME = {"tax.calculation"}
-_WITHOUT_MODE = ("balance_transaction", "refund")
+_WITHOUT_MODE = ("balance_transaction", "file", "refund")
 _LENGTHS = {"cus": 14, "cs_live": 58, "cs_test": 58, "req": 14, "we": 24, "whsec": 32}
 
 
@@ -33,6 +33,7 @@ class Account:
         self.by_id: dict[str, Item] = {}
         self.request: Item = {"id": None, "idempotency_key": None}  # what events say caused them
         self.refunds_start_pending = False  # as with bank debits, whose refunds take days
+        self.settles: dict[str, tuple[str, str]] = {}  # currency -> (the one it is settled in, rate)
         self.listeners: list[Callable[[Item], None]] = []  # told of every event
         self._seed = seed
         self._numbers = itertools.count(1)

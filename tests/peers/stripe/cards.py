@@ -17,6 +17,7 @@ class Card:
     message: str = ""
     asks: str = "never"  # for authentication: "never", "until_set_up", "always"
     is_attachable: bool = True
+    then: str = ""  # what its bank does after it was charged: a dispute of that reason, "inquiry", or "warning"
     refund: str = "succeeded"  # "failed": it succeeds, then fails; "pending": it is pending, then succeeds
 
 
@@ -63,6 +64,10 @@ CARDS = (
     Card("authenticationRequiredOnSetup", "4000002500003155", asks="until_set_up"),
     Card("authenticationRequired", "4000002760003184", asks="always"),
     Card("threeDSecure2Required", "4000000000003220", asks="always"),
+    Card("createDispute", "4000000000000259", then="fraudulent"),
+    Card("createDisputeProductNotReceived", "4000000000002685", then="product_not_received"),
+    Card("createDisputeInquiry", "4000000000001976", then="inquiry"),
+    Card("createIssuerFraudRecord", "4000000000005423", then="warning"),
     Card("refundFail", "4000000000005126", refund="failed"),
     Card("pendingRefund", "4000000000007726", refund="pending"),
 )

@@ -1,6 +1,13 @@
 """Charges: one attempt to take money, made by a payment intent. https://docs.stripe.com/api/charges"""
 
-from tests.peers.stripe import answers, balance_transactions, events, payment_methods
+from tests.peers.stripe import (
+    answers,
+    balance_transactions,
+    disputes,
+    early_fraud_warnings,
+    events,
+    payment_methods,
+)
 from tests.peers.stripe.account import Account, Item
 from tests.peers.stripe.answers import Page
 from tests.peers.stripe.cards import Card
@@ -60,6 +67,8 @@ def add(account: Account, intent: Item, method: Item, *, status: str, is_capture
     if is_paid and is_captured:
         _take(account, charge, charge["amount"])
     events.tell(account, f"charge.{status}", charge)
+    if card is not None and card.then and is_paid:
+        account.later(account.clock.now(), lambda: _follow_up(account, charge, card.then))
     return charge
 
 
@@ -115,7 +124,7 @@ def _take(account: Account, charge: Item, amount: int) -> None:
     kind = "charge" if charge["payment_method_details"]["type"] == "card" else "payment"
     charge.update(captured=True, amount_captured=amount)
     charge["balance_transaction"] = balance_transactions.record(
-        account, kind, charge, amount, fee=balance_transactions.fee_of(amount), description=charge["description"]
+        account, kind, charge, amount, fee=None, description=charge["description"]
     )
 
 
@@ -139,6 +148,15 @@ def _outcome(card: Card | None, *, is_failed: bool) -> Item:
         "seller_message": "Payment complete.",
         "type": "authorized",
     }
+
+
+def _follow_up(account: Account, charge: Item, what: str) -> None:
+    """What the bank of a test card does once it was charged."""
+    if what == "warning":
+        early_fraud_warnings.open_one(account, charge)
+    else:
+        is_inquiry = what == "inquiry"
+        disputes.open_one(account, charge, reason="fraudulent" if is_inquiry else what, is_inquiry=is_inquiry)
 
 
 def _refunds(account: Account, charge: Item) -> Item:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _KINDS = {
+    "balance": "balance",
     "balance_transactions": "balance_transaction",
     "calculations": "tax.calculation",
     "charges": "charge",
@@ -17,6 +18,7 @@ _KINDS = {
     "line_items": "item",
     "payment_intents": "payment_intent",
     "payment_methods": "payment_method",
+    "payouts": "payout",
     "refunds": "refund",
     "sessions": "checkout.session",
     "setup_intents": "setup_intent",

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.peers.stripe import answers, form, hosted, params, routes, webhooks
+from tests.peers.stripe import answers, files, form, hosted, params, routes, webhooks
 from tests.peers.stripe.account import API_VERSION, Account, Item
 from tests.peers.stripe.clock import Clock
 from tests.peers.stripe.errors import Refused, Unstarted
@@ -25,7 +25,7 @@ from tests.peers.stripe.keys import check_account, check_key
 from tests.peers.stripe.play import Play
 from tests.peers.stripe.route import Route
 
-_LONGEST_BODY = 1024 * 1024
+_LONGEST_BODY, _LONGEST_UPLOAD = 1024 * 1024, 8 * 1024 * 1024
 _VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(\.[a-z]+)?")
 _REFUSING: tuple[Kind, ...] = ("rate_limit", "lock_timeout")
 _SILENT_BEFORE: tuple[Kind, ...] = ("drop_before", "reset_before", "timeout_before")
@@ -194,16 +194,19 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "0")
-        if not length.isdigit() or int(length) > _LONGEST_BODY:
+        kind = self.headers.get("Content-Type", "")
+        is_upload = kind.startswith("multipart/form-data")
+        if not length.isdigit() or int(length) > (_LONGEST_UPLOAD if is_upload else _LONGEST_BODY):
             self.close_connection = True
             self._send(_error(Unstarted(400, "Invalid request body.")), request_id="")
             return
-        self._serve(self.rfile.read(int(length)).decode("utf-8", "replace"))
+        body = self.rfile.read(int(length))
+        self._serve("" if is_upload else body.decode("utf-8", "replace"), upload=(kind, body) if is_upload else None)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Tests read `calls`."""
 
-    def _serve(self, encoded: str) -> None:
+    def _serve(self, encoded: str, *, upload: tuple[str, bytes] | None = None) -> None:
         peer, path, key = self.server.peer, urlsplit(self.path).path, self.headers.get("Idempotency-Key")
         if hosted.is_hosted(path):
             return self._page(path, encoded)
@@ -217,7 +220,8 @@ class _Handler(BaseHTTPRequestHandler):
             check_account(self.headers.get("Stripe-Account"), peer.account.account_id)
             if not _VERSION.fullmatch(version):
                 raise Unstarted(400, f"Invalid Stripe API version: {version}")
-            call = Call(self.command, path, form.decode(encoded), key, version, request_id)
+            sent = form.decode(encoded) if upload is None else files.read(*upload)
+            call = Call(self.command, path, sent, key, version, request_id)
         except Unstarted as refused:
             return self._send(_error(refused), request_id=request_id, version=version)
         silence = peer.faults.take(self.command, path, _SILENT_BEFORE)

@@ -29,6 +29,7 @@ PARAMS = {
     "attach": "Attach",
     "detach": "Detach",
     "close": "Close",
+    "balance": "Retrieve",
     "list_lines": "ListLineItems",
     "list_methods": "ListPaymentMethods",
 }
@@ -117,6 +118,7 @@ def params_class(route: Any) -> type:
     spaces = {
         "billing_portal": stripe.params.billing_portal,
         "checkout": stripe.params.checkout,
+        "radar": stripe.params.radar,
         "tax": stripe.params.tax,
     }
     named = parts[1] if parts[0] in spaces else parts[0]
