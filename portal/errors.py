@@ -42,6 +42,7 @@ _PASSED_HEADERS = ("Allow", "Retry-After", "WWW-Authenticate")
 # code of a refusal -> status, where its class does not say it already
 _STATUS_BY_CODE = {
     "key_refused": 401,
+    "above_authority": 403,
     "not_allowed": 403,
     "not_permitted": 403,
     "body_not_json": 400,

@@ -76,6 +76,28 @@ ACTS: dict[str, Act] = {
             is_for_tenants=True,
         ),
         Act(
+            code="refund.bank",
+            words="Refund to a bank account",
+            maker="refund.request",
+            checker="refund.approve",
+            lasts=timedelta(days=30),
+            is_for_tenants=True,
+        ),
+        Act(
+            code="refund.adopt",
+            words="Adoption of a refund made at the provider",
+            maker="refund.request",
+            checker="refund.approve",
+            lasts=timedelta(days=30),
+        ),
+        Act(
+            code="refund.limits",
+            words="Limit of refunds by role",
+            maker="refund.request",
+            checker="refund.approve",
+            lasts=timedelta(days=14),
+        ),
+        Act(
             code="account.credit",
             words="Credit or debit",
             maker="ledger.correct",
@@ -114,6 +136,13 @@ ACTS: dict[str, Act] = {
         Act(
             code="payment.link",
             words="Payment given to an account",
+            maker="ledger.correct",
+            checker="ledger.approve",
+            lasts=timedelta(days=14),
+        ),
+        Act(
+            code="payment.reverse_transfer",
+            words="Bank transfer taken back",
             maker="ledger.correct",
             checker="ledger.approve",
             lasts=timedelta(days=14),

@@ -20,7 +20,8 @@ from billing.invoicing import write_offs as invoice_write_offs
 from billing.kernel.errors import Refusal
 from billing.kernel.money import Money
 from billing.ledger import adjustments, periods, reversal, write_offs
-from billing.payments import refund_decisions, refunds
+from billing.payments import refund_authority, refund_decisions, refunds
+from billing.payments.bank import reversals as bank_reversals
 from billing.payments.recovery import linking
 from billing.rating import price_changes
 
@@ -120,6 +121,10 @@ def _refund(session: Session, now: datetime, row: ApprovalRow, allowed: Allowed,
     return refund_decisions.carry_out(session, now=now, refund_id=row.subject_id, allowed=allowed, note=note)
 
 
+def _refund_limit(session: Session, now: datetime, row: ApprovalRow, allowed: Allowed, _note: str | None) -> object:
+    return refund_authority.set_limit(session, now=now, content=dict(row.content), reason=row.reason, allowed=allowed)
+
+
 def _no_refund(session: Session, now: datetime, ended: Approval, actor: str) -> None:
     refund_decisions.drop(session, now=now, ended=ended, actor=actor)
 
@@ -190,6 +195,11 @@ def _wallet_write_off(session: Session, now: datetime, row: ApprovalRow, allowed
 ROOMS: dict[str, Room] = {
     "refund.card": _REFUND,
     "refund.credit": _REFUND,
+    "refund.bank": _REFUND,
+    "refund.adopt": _REFUND,
+    refund_authority.ACT: Room(
+        content=lambda session, row: refund_authority.content_of(session, row.content), perform=_refund_limit
+    ),
     "account.credit": Room(
         content=lambda _, row: adjustments.content_of(
             row.subject_id, row.content["pair"], _amount(row), adjustments.expiry_of(row.content)
@@ -218,6 +228,12 @@ ROOMS: dict[str, Room] = {
     linking.ACT: Room(
         content=linking.content_of_request,
         perform=lambda session, now, row, allowed, _note: linking.link(session, now=now, row=row, allowed=allowed),
+    ),
+    bank_reversals.ACT: Room(
+        content=lambda session, row: bank_reversals.content_of(session, row.subject_id),
+        perform=lambda session, now, row, allowed, _note: bank_reversals.reverse(
+            session, now=now, transfer_id=row.subject_id, reason=row.reason, allowed=allowed
+        ),
     ),
     activations.ACT: Room(
         content=lambda session, row: activations.content_of(session, row.subject_id), perform=_activation

@@ -39,6 +39,12 @@ class DisputedAccount(Refusal):
     code = "refund_during_dispute"
 
 
+class AboveAuthority(Refusal):
+    """More than the person's role may ask for or allow, per refund or per day; `limit_minor` is what it may still."""
+
+    code = "above_authority"
+
+
 class ProviderRefused(Exception):
     """The provider answered no, for certain: nothing happened there. `reason` is a stable word, `detail` is the provider's."""
 

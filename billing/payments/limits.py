@@ -18,7 +18,12 @@ class Funds:
 
 
 def refundable_minor(funds: Funds, *, policy: str, tax_rate_bp: int) -> int:
-    """Funds that may leave as money, at least 0. Postpaid: the wallet. Prepaid: not what pending usage with its tax will need.
+    """Funds that may leave as money, at least 0; as `left_minor`."""
+    return max(0, left_minor(funds, policy=policy, tax_rate_bp=tax_rate_bp))
+
+
+def left_minor(funds: Funds, *, policy: str, tax_rate_bp: int) -> int:
+    """Funds that may leave as money; below 0 where more is owed. Postpaid: the wallet. Prepaid: not what pending usage will need.
 
     A gift covers usage first but never leaves as cash, hence min(0, ...). The taxed part is rounded up against the tenant, so
     that no cent leaves which the next invoice needs.
@@ -28,4 +33,4 @@ def refundable_minor(funds: Funds, *, policy: str, tax_rate_bp: int) -> int:
         untaxed = min(0, funds.unbilled + funds.promo + funds.deferred)
         needed = -(-(-untaxed * (_WHOLE_BP + tax_rate_bp)) // _WHOLE_BP)  # ceiling of a positive quotient
         refundable = min(refundable, funds.wallet + funds.receivable + funds.disputed - needed)
-    return max(0, refundable)
+    return refundable

@@ -1,12 +1,13 @@
-"""Refunds: asked for, listed, and what all their steps share; limited under the account's lock.
+"""Refunds: asked for, listed, and what a decision about one is bound to; limited under the account's lock.
 
-Mode card: money back through the provider. Approval by a second person holds it (`refund_decisions`: wallet to refund_pending),
-`acts` sends it, `refund_outcomes` ends it. Mode credit: a credit note on an invoice, its surplus into the wallet; approval is the
-end of it.
+Mode card: money back through the provider. Mode bank: by a transfer of ours. Approval by a second person holds it
+(`refund_decisions`: wallet to refund_pending); `acts` or an operator (`refund_transfers`) sends it, `refund_outcomes` ends it.
+Both may name an invoice, which is credited first. Mode credit: a credit note on an invoice, its surplus into the wallet; approval
+is the end of it.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Select, and_, func, select
@@ -14,20 +15,21 @@ from sqlalchemy.orm import Session
 
 from billing.accounts import approvals, heads, names
 from billing.accounts.access_tables import Approval
-from billing.accounts.tables import AccountHead, BillingAccount
+from billing.accounts.tables import BillingAccount
 from billing.invoicing.tables import InvoiceHeader
+from billing.kernel import canonical
 from billing.kernel.errors import Conflict, Invalid, NotFound
 from billing.kernel.ids import new_id
 from billing.kernel.money import Money
-from billing.ledger import book
-from billing.ledger.entries import Entry
-from billing.payments import refund_limits
+from billing.payments import refund_authority, refund_limits, refund_steps, refund_subjects
+from billing.payments.refund_steps import SUBJECT
+from billing.payments.refund_subjects import Payee
+from billing.payments.refund_tables import RefundEvent
 from billing.payments.tables import Payment, RefundRequest
-from billing.reference import provider_currencies
-from billing.storage import audit, correlation, outbox
+from billing.storage import correlation
 
-SUBJECT = "refund_request"
 _REASON_MAX = approvals.REASON_MAX
+WAITING = ("requested", "approved", "sent", "unknown")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,7 @@ class RefundRow:
     billing_account_id: str
     account_code: str
     account_name: str
+    origin: str
     mode: str
     payment_id: str | None
     invoice_id: str | None
@@ -63,15 +66,43 @@ class RefundRow:
     approval_id: str | None
     approval_state: str | None
     content_hash: str | None
+    outcome: str | None
+    policy: dict[str, Any] | None
+    booked_at: datetime | None
+    expected_on: date | None
+    payee_name: str | None
+    payee_iban: str | None
+    transfer_on: date | None
+    transfer_reference: str | None
+    provider_status: str | None
+    provider_facts: dict[str, Any] | None
+    provider_seen_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefundStep:
+    """One step of a request: what happened, the state behind it, who or what did it, and the ledger transaction it posted."""
+
+    type: str
+    state: str
+    actor: str
+    facts: dict[str, Any]
+    transaction_id: str | None
+    at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
 class RefundLimits:
-    """What an operator sees before deciding: the rest of the payment (or what can be credited) and the funds that may leave."""
+    """What an operator sees before deciding: the rest of the payment, what can be credited, and the funds that may leave.
 
-    rest_minor: int
-    funds_minor: int
+    None is what does not bind a refund of that mode.
+    """
+
+    rest_minor: int | None
+    creditable_minor: int | None
+    funds_minor: int | None
     limit_minor: int
+    reason: str
     currency: str
     is_within: bool
 
@@ -88,30 +119,42 @@ def request(
     actor: str,
     payment_id: str | None = None,
     invoice_id: str | None = None,
+    payee: Payee | None = None,
 ) -> RefundRow:
     """Ask for money back; the same form sent twice is one request.
 
-    Mode `card` names a payment, mode `credit` an issued invoice. Nothing moves yet, but what other requests ask for already
-    counts against the limit. Locks the account's head. Raises NotFound, Invalid, AboveRefundable, DisputedAccount, Conflict.
+    Modes `card` and `bank` name a payment, and an invoice where that is to be credited first; `bank` names a payee. Mode `credit`
+    names an issued invoice. Nothing moves yet, but what other requests ask for already counts against the limit. Locks the
+    account's head. Raises NotFound, Invalid, AboveRefundable, AboveAuthority, DisputedAccount, Conflict.
     """
     reason = names.require_name(" ".join(reason.split()), "reason", max_length=_REASON_MAX)
     if not form_key or len(form_key) > 200:
         raise Invalid(field="form_key", reason="form_key_missing")
+    payee = refund_subjects.require_payee(mode, payee)
     heads.lock_one(session, account_id)
     known = session.execute(
         select(RefundRequest).where(RefundRequest.billing_account_id == account_id, RefundRequest.form_key == form_key)
     ).scalar_one_or_none()
     if known is not None:
-        asked = (mode, payment_id, invoice_id, amount.minor, amount.currency)
-        if (known.mode, known.payment_id, known.invoice_id, known.amount_minor, known.currency) != asked:
+        iban = payee.iban if payee else None
+        asked = (mode, payment_id, invoice_id, amount.minor, amount.currency, iban)
+        if asked != (
+            known.mode,
+            known.payment_id,
+            known.invoice_id,
+            known.amount_minor,
+            known.currency,
+            known.payee_iban,
+        ):
             raise Conflict(refund_id=known.id, reason="form_key_reused")
         return get_request(session, refund_id=known.id)
-    _check_subject(session, account_id, mode, amount, payment_id, invoice_id)
+    refund_subjects.check(session, account_id, mode, amount, payment_id, invoice_id)
     item = RefundRequest(
         id=new_id("rfd"),
         billing_account_id=account_id,
         payment_id=payment_id,
         invoice_id=invoice_id,
+        origin="request",
         mode=mode,
         amount_minor=amount.minor,
         currency=amount.currency,
@@ -121,9 +164,18 @@ def request(
         requested_by=actor,
         requested_at=now,
         correlation_id=correlation.current(),
+        payee_name=payee.name if payee else None,
+        payee_iban=payee.iban if payee else None,
     )
-    waiting_minor = refund_limits.waiting_minor(session, payment_id=payment_id, invoice_id=invoice_id)
-    refund_limits.check(session, item, now=now, waiting_minor=waiting_minor)
+    found = refund_limits.check(session, item, now=now, with_waiting=True)
+    item.policy = found.facts() | refund_authority.require(
+        session, now=now, person_id=actor, act="ask", amount=amount, refund_id=item.id
+    )
+    return open_request(session, now=now, item=item, actor=actor)
+
+
+def open_request(session: Session, *, now: datetime, item: RefundRequest, actor: str) -> RefundRow:
+    """Store a request that was checked, and ask for its approval. The account's head is held by the caller."""
     session.add(item)
     session.flush()  # the approval names it
     approvals.request(
@@ -134,21 +186,22 @@ def request(
         subject_id=item.id,
         content=content_of(item),
         maker=actor,
-        reason=reason,
-        billing_account_id=account_id,
+        reason=item.reason,
+        billing_account_id=item.billing_account_id,
     )
-    tell(session, now, item, "refund.request", actor)
+    notice = "requested" if item.origin == "request" else None
+    refund_steps.tell(session, now, item, "requested", actor, act="refund.request", notice=notice, facts=item.policy)
     return get_request(session, refund_id=item.id)
 
 
 def act_of(item: RefundRequest) -> str:
     """Which act its approval is about."""
-    return f"refund.{item.mode}"
+    return "refund.adopt" if item.origin == "provider" else f"refund.{item.mode}"
 
 
 def content_of(item: RefundRequest) -> dict[str, Any]:
-    """What approval would let happen, as the request says it now."""
-    return {
+    """What approval would let happen, as the request says it now. Whose bank account it goes to stands there as a commitment."""
+    content: dict[str, Any] = {
         "refund_id": item.id,
         "account_id": item.billing_account_id,
         "mode": item.mode,
@@ -157,6 +210,11 @@ def content_of(item: RefundRequest) -> dict[str, Any]:
         "amount_minor": item.amount_minor,
         "currency": item.currency,
     }
+    if item.payee_iban is not None:
+        content["payee_hash"] = canonical.digest("refund-payee/1", item.id, item.payee_name, item.payee_iban)
+    if item.origin == "provider":
+        content["provider_refund_id"] = item.provider_refund_id
+    return content
 
 
 def get_content(session: Session, refund_id: str) -> dict[str, Any]:
@@ -167,13 +225,27 @@ def get_content(session: Session, refund_id: str) -> dict[str, Any]:
     return content_of(item)
 
 
-def refundable(session: Session, *, now: datetime, account_id: str, payment_id: str) -> Money:
-    """What of a payment may be asked back now: its rest, less what is asked already, at most the refundable funds."""
-    payment = _payment_of(session, account_id, payment_id)
-    waiting = refund_limits.waiting_minor(session, payment_id=payment_id)
-    rest = payment.amount_minor - payment.refunded_minor - waiting
-    funds = refund_limits.funds(session, now=now, account_id=account_id, currency=payment.currency)
-    return Money(minor=0 if funds.is_disputed else max(0, min(rest, funds.minor)), currency=payment.currency)
+def refundable(
+    session: Session, *, now: datetime, account_id: str, payment_id: str, invoice_id: str | None = None
+) -> Money:
+    """What of a payment may be asked back now: its rest, less what is asked already, at most the refundable funds.
+
+    With an invoice, which is credited first: at most what can be credited of it.
+    """
+    payment = refund_subjects.require_payment(session, account_id, payment_id)
+    asked = RefundRequest(
+        id="",
+        billing_account_id=account_id,
+        payment_id=payment_id,
+        invoice_id=invoice_id,
+        origin="request",
+        mode="card",
+        amount_minor=payment.amount_minor,
+        currency=payment.currency,
+    )
+    found = refund_limits.standing(session, asked, now=now, with_waiting=True)
+    is_stopped = refund_limits.is_disputed(session, asked, found)
+    return Money(minor=0 if is_stopped else found.limit_minor, currency=payment.currency)
 
 
 def limits_of(session: Session, *, now: datetime, refund_id: str) -> RefundLimits:
@@ -181,16 +253,24 @@ def limits_of(session: Session, *, now: datetime, refund_id: str) -> RefundLimit
     item = session.get(RefundRequest, refund_id)
     if item is None:
         raise NotFound(refund_id=refund_id)
-    rest_minor = refund_limits.rest_minor(session, item)
-    funds = refund_limits.funds(session, now=now, account_id=item.billing_account_id, currency=item.currency)
-    limit_minor = rest_minor if item.mode == "credit" else 0 if funds.is_disputed else min(rest_minor, funds.minor)
+    found = refund_limits.standing(session, item, now=now)
+    is_stopped = item.origin == "request" and refund_limits.is_disputed(session, item, found)
+    limit_minor = 0 if is_stopped else found.limit_minor
     return RefundLimits(
-        rest_minor=rest_minor,
-        funds_minor=funds.minor,
+        rest_minor=found.rest_minor if item.payment_id else None,
+        creditable_minor=found.creditable_minor,
+        funds_minor=max(0, found.funds.minor) if found.funds else None,
         limit_minor=limit_minor,
+        reason="disputed" if is_stopped else found.reason,
         currency=item.currency,
         is_within=item.amount_minor <= limit_minor,
     )
+
+
+def provider_of(session: Session, item: RefundRequest) -> tuple[str, str]:
+    """(the provider of a refund's payment, the payment's id there)."""
+    payment = session.get_one(Payment, item.payment_id)
+    return payment.provider, payment.provider_payment_id
 
 
 def get_request(session: Session, *, refund_id: str, account_id: str | None = None) -> RefundRow:
@@ -206,128 +286,61 @@ def list_requests(
     *,
     account_id: str | None = None,
     states: tuple[str, ...] = (),
+    mode: str | None = None,
     limit: int = 200,
     offset: int = 0,
     before_id: str | None = None,
+    is_oldest_first: bool = False,
 ) -> list[RefundRow]:
-    """The newest requests, of one billing account or of all, in the given states or any; `before_id` goes on behind a request."""
+    """Requests, the newest first unless told otherwise, of one billing account or of all, in the given states and mode or any.
+
+    `before_id` goes on behind a request.
+    """
     query = _requests(account_id)
     if states:
         query = query.where(RefundRequest.state.in_(states))
+    if mode is not None:
+        query = query.where(RefundRequest.mode == mode)
     if before_id is not None:
         query = query.where(RefundRequest.id < before_id)
-    rows = session.execute(query.order_by(RefundRequest.id.desc()).limit(limit).offset(offset)).all()
+    order = RefundRequest.id if is_oldest_first else RefundRequest.id.desc()
+    rows = session.execute(query.order_by(order).limit(limit).offset(offset)).all()
     return [_row(*found) for found in rows]
 
 
-def count_requests(session: Session, *, states: tuple[str, ...] = ()) -> dict[str, int]:
+def count_requests(session: Session, *, states: tuple[str, ...] = (), mode: str | None = None) -> dict[str, int]:
     """{state: number of requests} over all billing accounts; every one of `states` is there, with 0 where it has none."""
-    rows = session.execute(select(RefundRequest.state, func.count()).group_by(RefundRequest.state)).all()
-    return dict.fromkeys(states, 0) | dict(rows)
+    query = select(RefundRequest.state, func.count()).group_by(RefundRequest.state)
+    if mode is not None:
+        query = query.where(RefundRequest.mode == mode)
+    found: dict[str, int] = dict(session.execute(query).all())
+    return dict.fromkeys(states, 0) | found
 
 
-def lock_request(session: Session, refund_id: str) -> tuple[RefundRequest, AccountHead]:
-    """The request and its account's head, the head locked first, the request read anew. Raises NotFound."""
-    account_id = session.execute(
-        select(RefundRequest.billing_account_id).where(RefundRequest.id == refund_id)
-    ).scalar_one_or_none()
-    if account_id is None:
-        raise NotFound(refund_id=refund_id)
-    head = heads.lock_one(session, account_id)
-    query = select(RefundRequest).where(RefundRequest.id == refund_id).execution_options(populate_existing=True)
-    return session.execute(query).scalar_one(), head
+def oldest_waiting(session: Session) -> dict[str, datetime]:
+    """{state: when the oldest request in it was asked for}, of the states in which somebody or something is waited for."""
+    rows = session.execute(
+        select(RefundRequest.state, func.min(RefundRequest.requested_at))
+        .where(RefundRequest.state.in_(WAITING))
+        .group_by(RefundRequest.state)
+    ).all()
+    return dict(rows)
 
 
-def lock_payment(session: Session, payment_id: str) -> Payment:
-    """The payment's row, locked and read anew; its account's head is held by the caller."""
-    query = select(Payment).where(Payment.id == payment_id).with_for_update().execution_options(populate_existing=True)
-    return session.execute(query).scalar_one()
-
-
-def post(
-    session: Session,
-    *,
-    now: datetime,
-    item: RefundRequest,
-    head: AccountHead,
-    kind: str,
-    debit: str,
-    credit: str,
-    actor: str,
-    source: tuple[str, str] | None = None,
-) -> str:
-    """One movement of a refund, once per refund and kind; returns the ledger transaction's id."""
-    source_type, source_id = source or ("refund_request", item.id)
-    entry = Entry(
-        kind=kind,
-        debit=debit,
-        credit=credit,
-        amount=Money(minor=item.amount_minor, currency=item.currency),
-        detail={"refund_id": item.id, "payment_id": item.payment_id or ""},
-    )
-    return book.post(
-        session,
-        now=now,
-        head=head,
-        type=kind,
-        source_type=source_type,
-        source_id=source_id,
-        entries=[entry],
-        occurred_at=now,
-        actor=actor,
-        memo=f"refund {item.id}",
-    ).transaction_id
-
-
-def _check_subject(
-    session: Session, account_id: str, mode: str, amount: Money, payment_id: str | None, invoice_id: str | None
-) -> None:
-    if amount.minor <= 0:
-        raise Invalid(field="amount", amount_minor=amount.minor, currency=amount.currency, reason="not_positive")
-    if mode == "card" and payment_id and not invoice_id:
-        currency = _payment_of(session, account_id, payment_id).currency
-        provider_currencies.require_payable(amount)
-    elif mode == "credit" and invoice_id and not payment_id:
-        invoice = session.get(InvoiceHeader, invoice_id)
-        if invoice is None or invoice.billing_account_id != account_id or invoice.state != "issued":
-            raise NotFound(invoice_id=invoice_id)
-        if invoice.kind != "invoice":
-            raise Invalid(field="invoice_id", value=invoice_id, reason="not_an_invoice")
-        currency = invoice.currency
-    else:
-        raise Invalid(field="mode", value=mode, reason="unknown_refund_mode")
-    if amount.currency != currency:
-        raise Invalid(field="currency", value=amount.currency, expected=currency, reason="currency_mismatch")
-
-
-def _payment_of(session: Session, account_id: str, payment_id: str) -> Payment:
-    payment = session.get(Payment, payment_id)
-    if payment is None or payment.billing_account_id != account_id:
-        raise NotFound(payment_id=payment_id)
-    return payment
-
-
-def tell(session: Session, now: datetime, item: RefundRequest, act: str, actor: str) -> None:
-    """Audit and notice of a refund's new state, one notice per state; flushes."""
-    facts = {"amount_minor": item.amount_minor, "currency": item.currency, "mode": item.mode, "state": item.state}
-    audit.record(
-        session,
-        now=now,
-        actor=actor,
-        act=act,
-        subject_type="refund_request",
-        subject_id=item.id,
-        billing_account_id=item.billing_account_id,
-        facts=facts,
-    )
-    outbox.enqueue(
-        session,
-        now=now,
-        topic=f"refund.{item.state}",
-        dedup_key=f"refund.{item.state}:{item.id}",
-        payload=facts | {"refund_id": item.id, "payment_id": item.payment_id, "invoice_id": item.invoice_id},
-        billing_account_id=item.billing_account_id,
-    )
+def history(session: Session, *, refund_id: str) -> list[RefundStep]:
+    """Every step of a request as it happened, oldest first."""
+    query = select(RefundEvent).where(RefundEvent.refund_id == refund_id).order_by(RefundEvent.at, RefundEvent.id)
+    return [
+        RefundStep(
+            type=event.type,
+            state=event.state,
+            actor=event.actor,
+            facts=dict(event.facts),
+            transaction_id=event.transaction_id,
+            at=event.at,
+        )
+        for event in session.execute(query).scalars()
+    ]
 
 
 def _requests(account_id: str | None) -> Select[RefundRequest, str, str, str | None, Approval | None]:
@@ -352,6 +365,7 @@ def _row(
         billing_account_id=item.billing_account_id,
         account_code=account_code,
         account_name=account_name,
+        origin=item.origin,
         mode=item.mode,
         payment_id=item.payment_id,
         invoice_id=item.invoice_id,
@@ -373,4 +387,15 @@ def _row(
         approval_id=approval.id if approval else None,
         approval_state=approval.state if approval else None,
         content_hash=approval.content_hash if approval else None,
+        outcome=item.outcome,
+        policy=item.policy,
+        booked_at=item.booked_at,
+        expected_on=item.expected_on,
+        payee_name=item.payee_name,
+        payee_iban=item.payee_iban,
+        transfer_on=item.transfer_on,
+        transfer_reference=item.transfer_reference,
+        provider_status=item.provider_status,
+        provider_facts=item.provider_facts,
+        provider_seen_at=item.provider_seen_at,
     )

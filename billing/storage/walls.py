@@ -86,6 +86,7 @@ PARTS = {
     "invoice_allowances": ("invoice_id", "invoice_headers"),
     "invoice_documents": ("invoice_id", "invoice_headers"),
     "invoice_events": ("invoice_id", "invoice_headers"),
+    "invoice_fx_results": ("invoice_id", "invoice_headers"),
     "invoice_lines": ("invoice_id", "invoice_headers"),
     "invoice_rates": ("invoice_id", "invoice_headers"),
     "invoice_settlements": ("invoice_id", "invoice_headers"),

@@ -17,6 +17,9 @@ CODES: dict[str, Sentence] = {
     "invoice_not_payable": "Nothing is open on this invoice.",
     "amount_out_of_range": _out_of_range,
     "above_refundable": lambda fields: f"At most {fields.get('limit', fields.get('limit_minor'))} can be refunded.",
+    "above_authority": lambda fields: (
+        f"Your role may not go above {fields.get('limit', fields.get('limit_minor'))} for a refund."
+    ),
     "refund_during_dispute": "There can be no refund while a dispute holds money of this billing account.",
 }
 REASONS: dict[str, Sentence] = {
@@ -28,6 +31,37 @@ REASONS: dict[str, Sentence] = {
         f"The amount is too large: {fields.get('limit', fields.get('limit_minor'))} in the wallet can leave. "
         "What has been spent on invoices is given back by a credit note first."
     ),
+    "above_creditable": lambda fields: (
+        f"The amount is too large: {fields.get('limit', fields.get('limit_minor'))} of the invoice can still be credited, "
+        "counting requests that wait."
+    ),
+    "invoice_open": (
+        "Something is still open on this invoice, and a credit goes against that first: ask for a credit note before money "
+        "is refunded."
+    ),
+    "above_role_refund": lambda fields: (
+        f"Your role may go up to {fields.get('limit', fields.get('limit_minor'))} for one refund: somebody with a higher "
+        "limit must do it."
+    ),
+    "above_role_day": lambda fields: (
+        f"{fields.get('limit', fields.get('limit_minor'))} is left of what your role may do in refunds today: somebody else "
+        "must do it, or you tomorrow."
+    ),
+    "day_below_refund": "The limit of a day cannot be below the limit of one refund.",
+    "limit_unchanged": "These limits are in force already.",
+    "payee_needed": "Say whose bank account the money goes to: a name and an IBAN.",
+    "payee_not_needed": "A bank account is named only where the money goes by bank transfer.",
+    "not_paid_by_card": "This payment came by bank transfer: it goes back by bank transfer.",
+    "card_first": (
+        "Money paid by card goes back to the card. A bank transfer is possible once the card has not taken it."
+    ),
+    "transfer_confirmed": "This transfer is recorded already, with another day or reference.",
+    "transfer_day_outside": lambda fields: f"The day must lie between {fields.get('first')} and today.",
+    "not_a_transfer": "This refund does not go by bank transfer.",
+    "refund_in_other_state": lambda fields: f"This is not possible any more: the refund is {fields.get('state')}.",
+    "refund_not_cancellable": "The provider can cancel a refund only while it waits for details from the customer.",
+    "nothing_to_ask": "The provider was not asked for this refund.",
+    "already_adopted": "Somebody has taken up this refund already.",
     "nothing_open": "Nothing is open on this invoice.",
     "form_key_missing": "The form was sent without its key: reload the page and send it again.",
     "form_key_reused": "This form was sent before with other content: reload the page and look at what was stored.",
@@ -38,7 +72,7 @@ REASONS: dict[str, Sentence] = {
     ),
     "currency_not_payable": lambda fields: f"Cards cannot be charged in {fields.get('value')}.",
     "unknown_purpose": "A payment is for top_up or for an invoice.",
-    "unknown_refund_mode": "A refund goes to the card of a payment, or as credit on an invoice.",
+    "unknown_refund_mode": "A refund goes to the card or the bank account of a payment, or as credit on an invoice.",
     "not_an_invoice": "A credit note cannot be refunded.",
     "provider_not_configured": lambda fields: (
         f"The payment provider {fields.get('value')} is not configured: set its keys first."
@@ -48,7 +82,7 @@ REASONS: dict[str, Sentence] = {
     "not_retryable": "Trying again changes nothing: this event has no effect here.",
     "not_failed": lambda fields: f"Only a failed event can be closed; this one is {fields.get('state')}.",
     "already_ended": lambda fields: f"Nothing is left to decide about this payment: it is {fields.get('state')}.",
-    "already_credited": "This payment has been credited: it cannot be closed any more.",
+    "payment_credited": "This payment has been credited: it cannot be closed any more.",
     "given_back": (
         "The provider has refunded this payment, or it is disputed: crediting it would give the money twice. Close it instead."
     ),

@@ -15,6 +15,7 @@ NAME = "payment"
 
 _HELD = ("approved", "sent", "unknown")
 _GONE = (*_HELD, "succeeded")
+_MONEY = ("card", "bank")
 
 
 def check(session: Session, tally: Tally) -> None:
@@ -29,7 +30,7 @@ def _check_payments(session: Session, tally: Tally) -> None:
     refunded: dict[str, int] = {}
     statement: Any = (
         select(RefundRequest.payment_id, func.sum(RefundRequest.amount_minor))
-        .where(RefundRequest.mode == "card", RefundRequest.state.in_(_GONE))
+        .where(RefundRequest.mode.in_(_MONEY), RefundRequest.state.in_(_GONE))
         .group_by(RefundRequest.payment_id)
     )
     for payment_id, minor in session.execute(statement):
@@ -96,11 +97,11 @@ def _check_credits(session: Session, tally: Tally) -> None:
 
 
 def _check_refunds(session: Session, tally: Tally) -> None:
-    """What stands in refund_pending is what approved refunds have held and the provider has not ended."""
+    """What stands in refund_pending is what approved refunds hold and has not left our cash; each was held once, for its amount."""
     tally.look(count(session, select(func.count()).select_from(RefundRequest)))
     statement = (
         select(RefundRequest.billing_account_id, RefundRequest.currency, func.sum(RefundRequest.amount_minor))
-        .where(RefundRequest.mode == "card", RefundRequest.state.in_(_HELD))
+        .where(RefundRequest.mode.in_(_MONEY), RefundRequest.state.in_(_HELD), RefundRequest.booked_at.is_(None))
         .group_by(RefundRequest.billing_account_id, RefundRequest.currency)
     )
     held = {(account_id, currency): int(minor) for account_id, currency, minor in session.execute(statement)}
@@ -115,3 +116,26 @@ def _check_refunds(session: Session, tally: Tally) -> None:
                 tally.differ(account_id, sentence, ledger_minor=balance.refund_pending_minor, requests_minor=wanted)
     for (account_id, currency), minor in held.items():
         tally.differ(account_id, f"has refunds of {minor} {currency} under way that the ledger does not hold")
+    _check_holds(session, tally)
+
+
+def _check_holds(session: Session, tally: Tally) -> None:
+    """Every refund in money that was approved has its hold in the ledger, of its own amount, and no other has one."""
+    holds: dict[str, tuple[str, int]] = {}
+    statement: Any = (
+        select(LedgerTransaction.source_id, LedgerEntry.currency, LedgerEntry.amount_minor)
+        .join(LedgerEntry, LedgerEntry.transaction_id == LedgerTransaction.id)
+        .where(LedgerTransaction.type == "refund_hold", LedgerEntry.kind == "refund_hold")
+    )
+    for refund_id, currency, minor in streams.stream(session, statement):
+        holds[refund_id] = (currency, int(minor))
+    statement = select(RefundRequest.id, RefundRequest.currency, RefundRequest.amount_minor).where(
+        RefundRequest.mode.in_(_MONEY), RefundRequest.state.not_in(("requested", "rejected"))
+    )
+    for refund_id, currency, minor in streams.stream(session, statement):
+        tally.look()
+        held = holds.pop(refund_id, None)
+        if held != (currency, minor):
+            tally.differ(refund_id, f"was approved for {minor} {currency}, the ledger held {held}", amount_minor=minor)
+    for refund_id, (currency, minor) in holds.items():
+        tally.differ(refund_id, f"holds {minor} {currency} in the ledger and was never approved", amount_minor=minor)

@@ -5,11 +5,10 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing.payments import refund_outcomes
-from billing.payments.errors import ProviderMismatch
+from billing.payments import foreign_refunds, refund_outcomes
 from billing.payments.handlers.handler import Effect, Handler, Look
-from billing.payments.providers.port import Notice, Provider
-from billing.payments.tables import Payment, RefundRequest
+from billing.payments.providers.port import Notice, Provider, RefundFacts
+from billing.payments.tables import Payment
 
 _TYPES = frozenset({"charge.refunded", "charge.refund.updated", "refund.created", "refund.updated", "refund.failed"})
 
@@ -23,24 +22,28 @@ def find(session: Session, notice: Notice, provider_name: str) -> Look | None:
     ).one_or_none()
     if payment is None:
         return None
-    ours = frozenset(session.execute(select(RefundRequest.id).where(RefundRequest.payment_id == payment.id)).scalars())
-    provider_payment_id = payment.provider_payment_id
+    payment_id, provider_payment_id = payment.id, payment.provider_payment_id
 
     def look(provider: Provider) -> Effect:
-        refunds = provider.list_refunds(provider_payment_id)
-        if any(refund.reference not in ours for refund in refunds):
-            # Someone refunded at the provider's own pages: finance must book it, we may not guess for which request.
-            raise ProviderMismatch(reason="foreign_refund", payment_id=provider_payment_id)
+        found = provider.list_refunds(provider_payment_id)
 
         def record(session: Session, now: datetime) -> None:
-            for refund in refunds:
-                refund_outcomes.record_outcome(
-                    session, now=now, refund_id=refund.reference or "", facts=refund, actor=f"provider:{provider.name}"
-                )
+            for facts in found:
+                _take_over(session, now, provider.name, payment_id, facts)
 
         return record
 
     return look
+
+
+def _take_over(session: Session, now: datetime, provider_name: str, payment_id: str, facts: RefundFacts) -> None:
+    """Ours goes on; one that somebody made at the provider's own pages is kept as a case for finance."""
+    refund_id = foreign_refunds.find_request(session, payment_id=payment_id, facts=facts)
+    if refund_id is None:
+        foreign_refunds.note(session, now=now, provider=provider_name, payment_id=payment_id, facts=facts)
+        return
+    actor = f"provider:{provider_name}"
+    refund_outcomes.record_outcome(session, now=now, refund_id=refund_id, facts=facts, actor=actor)
 
 
 HANDLER = Handler(types=_TYPES, find=find)

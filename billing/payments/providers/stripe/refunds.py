@@ -29,6 +29,11 @@ class Refunds(StripeCalls):
         params: Any = {"expand": _EXPAND_REFUND}
         return facts.refund_facts(self.call(lambda client: client.v1.refunds.retrieve(refund_id, params).to_dict()))
 
+    def cancel_refund(self, refund_id: str) -> RefundFacts:
+        """Cancel one that waits for the customer; Stripe refuses any other."""
+        params: Any = {"expand": _EXPAND_REFUND}
+        return facts.refund_facts(self.call(lambda client: client.v1.refunds.cancel(refund_id, params).to_dict()))
+
     def list_refunds(self, payment_id: str) -> list[RefundFacts]:
         """All refunds of the payment intent."""
         params: Any = {
