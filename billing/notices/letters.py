@@ -130,6 +130,18 @@ def _of_refund(session: Session, payload: dict[str, Any]) -> dict[str, Any]:
     return {"invoice_number": number, "word": word, "sentence": sentence}
 
 
+def _of_charge(_session: Session, payload: dict[str, Any]) -> dict[str, Any]:
+    next_try_on = payload["next_try_on"]
+    return {
+        "reason": words.decline(payload["decline_code"]),
+        "next_try_on": date.fromisoformat(next_try_on) if next_try_on else None,
+    }
+
+
+def _of_cap(_session: Session, payload: dict[str, Any]) -> dict[str, Any]:
+    return {"month_on": date.fromisoformat(f"{payload['month']}-01")}
+
+
 def _of_link(session: Session, payload: dict[str, Any]) -> dict[str, Any]:
     link = session.get_one(AccessLink, payload["link_id"])
     tenant = session.get(Tenant, link.tenant_id) if link.tenant_id else None
@@ -164,6 +176,9 @@ _FINDERS: dict[str, Callable[[Session, dict[str, Any]], dict[str, Any]]] = {
     "invoice_issued": _of_invoice,
     "invoice_reminder": _of_reminder,
     "receipt_issued": _of_payment,
+    "payment_failed": _of_charge,
+    "payment_action_required": _of_charge,
+    "top_up_cap_reached": _of_cap,
     "refund": _of_refund,
     "access_changed": lambda _session, payload: {"changed": words.changed(str(_plain(payload["what"])))},
     "access_invitation": _of_link,

@@ -84,6 +84,29 @@ _ALL = (
         is_in_app=True,
     ),
     Topic(
+        name="payment.failed",
+        words="Automatic payment failed",
+        audience="billing",
+        template="payment_failed",
+        is_in_app=True,
+    ),
+    Topic(
+        name="payment.action_required",
+        words="Automatic payment to be confirmed",
+        audience="billing",
+        template="payment_action_required",
+        is_in_app=True,
+    ),
+    # The receipt of the payment tells it by mail.
+    Topic(name="top_up.automatic", words="Wallet topped up", audience="billing", template=None, is_in_app=True),
+    Topic(
+        name="top_up.cap_reached",
+        words="Cap of automatic top-ups reached",
+        audience="billing",
+        template="top_up_cap_reached",
+        is_in_app=True,
+    ),
+    Topic(
         name="receipt.issued",
         words="Receipt issued",
         audience="documents",

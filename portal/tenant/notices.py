@@ -62,6 +62,30 @@ def _budget(facts: dict[str, Any]) -> Words:
     return f"Budget “{facts.get('name')}” reached {percent}%", detail, href, tone
 
 
+def _failed(facts: dict[str, Any]) -> Words:
+    number = facts.get("invoice_number")
+    title = f"Invoice {number} could not be paid automatically" if number else "An automatic top-up failed"
+    return title, _money(facts, "amount_minor"), _attempt(facts), "bad"
+
+
+def _to_confirm(facts: dict[str, Any]) -> Words:
+    return "A payment waits for you to confirm it", _money(facts, "amount_minor"), _attempt(facts), "warn"
+
+
+def _topped_up(facts: dict[str, Any]) -> Words:
+    return "Wallet topped up automatically", _money(facts, "amount_minor"), _attempt(facts), "good"
+
+
+def _cap_reached(facts: dict[str, Any]) -> Words:
+    detail = f"{_money(facts, 'spent_minor')} of {_money(facts, 'cap_minor')} in {facts.get('month')}"
+    return "The cap of automatic top-ups is reached", detail, url_for("tenant.automatic_payments"), "warn"
+
+
+def _attempt(facts: dict[str, Any]) -> str | None:
+    key = facts.get("payment_session_id")
+    return url_for("tenant.automatic_payments_attempt", key=key) if isinstance(key, str) and key else None
+
+
 def _refund(state: str, facts: dict[str, Any]) -> Words:
     key = facts.get("refund_id")
     href = url_for("tenant.refunds_detail", key=key) if key else None
@@ -83,4 +107,8 @@ _WORDS = {
     "credit_note.issued": _credit_note,
     "payment.received": _payment,
     "budget.crossed": _budget,
+    "payment.failed": _failed,
+    "payment.action_required": _to_confirm,
+    "top_up.automatic": _topped_up,
+    "top_up.cap_reached": _cap_reached,
 }

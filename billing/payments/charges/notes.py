@@ -17,13 +17,13 @@ def tell_ended(
     session: Session, *, now: datetime, item: PaymentSession, attempt: ChargeAttempt, is_turned_off: bool = False
 ) -> None:
     """Queue what the end of a charge means for its people, once; a payment of an invoice is told by its receipt."""
-    if attempt.outcome == "paid":
-        topic = "top_up.automatic" if item.trigger == "auto_top_up" else None
+    if attempt.outcome == "paid" and item.trigger == "auto_top_up":
+        topic = "top_up.automatic"
     elif attempt.outcome == "action_required":
         topic = "payment.action_required"
+    elif attempt.outcome == "declined":
+        topic = "payment.failed"
     else:
-        topic = "payment.failed" if attempt.outcome == "declined" else None
-    if topic is None:
         return
     number = (
         session.scalar(select(InvoiceHeader.number).where(InvoiceHeader.id == item.invoice_id))

@@ -61,6 +61,11 @@ def payload_of(
         "receipt.issued": {**money, "receipt_id": receipt_id, "number": word, "invoice_id": None},
         "recipient.confirmation": {"recipient_id": "rcp_1", "link_id": "rcp_1"},
         "payment.received": {**money, "invoice_id": None, "payment_id": "pmt_1", "payment_session_id": word},
+        **dict.fromkeys(("payment.failed", "payment.action_required", "top_up.automatic"), {
+            **money, "payment_session_id": "pay_1", "invoice_id": None, "invoice_number": word, "method_label": word,
+            "trigger": "auto_pay", "decline_code": word, "verdict": "soft", "next_try_on": "2026-12-08", "is_turned_off": False,
+        }),
+        "top_up.cap_reached": {"month": "2026-11", "spent_minor": 20_000, "cap_minor": 25_000, **money},
     }  # fmt: skip
     return given.get(topic) or {**_REFUND, "state": topic.partition(".")[2]}
 
@@ -139,7 +144,8 @@ MAILED = {
     **dict.fromkeys(
         (
             "budget.crossed", "invoice.issued", "invoice.copy", "invoice.reminder", "credit_note.issued", "credit_note.copy",
-            "receipt.issued", "refund.requested", "refund.rejected",
+            "receipt.issued", "refund.requested", "refund.rejected", "payment.failed", "payment.action_required",
+            "top_up.cap_reached",
             "refund.succeeded", "refund.failed",
         ),
         "owner0@calla.example.com",
@@ -162,7 +168,8 @@ def test_every_topic_reaches_its_readers_in_both_forms(database: Database, peer:
         "Invoice Training: USD 55,000.00 due on 5 Dec 2026", "Credit note Training on invoice Training",
         "Invoice Training is overdue: USD 40,000.00", "Do you want the invoices of Training?",
         "Payment of USD 123.45 received", "Refund of USD 45.00 asked for", "Refund of USD 45.00 declined",
-        "Refund of USD 45.00 made", "Refund of USD 45.00 failed",
+        "Refund of USD 45.00 made", "Refund of USD 45.00 failed", "Invoice Training could not be paid automatically",
+        "Please confirm a payment of USD 123.45", "The cap of automatic top-ups is reached",
     ])  # fmt: skip
     for message in peer.messages:
         plain, html = (message.get_body((kind,)).get_content() for kind in ("plain", "html"))
