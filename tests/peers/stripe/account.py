@@ -34,6 +34,7 @@ class Account:
         self.request: Item = {"id": None, "idempotency_key": None}  # what events say caused them
         self.refunds_start_pending = False  # as with bank debits, whose refunds take days
         self.settles: dict[str, tuple[str, str]] = {}  # currency -> (the one it is settled in, rate)
+        self.paid_out: dict[str, str] = {}  # balance transaction -> the automatic payout that took it along
         self.listeners: list[Callable[[Item], None]] = []  # told of every event
         self._seed = seed
         self._numbers = itertools.count(1)

@@ -25,8 +25,11 @@ EXPANDABLE: dict[str, dict[str, str]] = {
         "payment_intent": "payment_intent",
         "setup_intent": "setup_intent",
     },
+    "dispute": {"charge": "charge", "payment_intent": "payment_intent"},
     "payment_intent": {"customer": "customer", "latest_charge": "charge", "payment_method": "payment_method"},
     "payment_method": {"customer": "customer"},
+    "radar.early_fraud_warning": {"charge": "charge", "payment_intent": "payment_intent"},
+    "payout": {"balance_transaction": "balance_transaction", "failure_balance_transaction": "balance_transaction"},
     "refund": {
         "balance_transaction": "balance_transaction",
         "charge": "charge",

@@ -4,11 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from tests.peers.stripe import (
+    balance_transactions,
     cards,
     charging,
     checkout_sessions,
+    disputes,
+    early_fraud_warnings,
     events,
     payment_methods,
+    payouts,
     refunds,
     setup_intents,
     webhook_endpoints,
@@ -107,6 +111,47 @@ class Play:
     def set_refund(self, refund_id: str, status: str, failure_reason: str | None = None) -> Item:
         """The bank decides: pending, succeeded or failed, also after success."""
         return refunds.decide(self._account, self._account.get("refund", refund_id), status, failure_reason)
+
+    def dispute(
+        self, intent_id: str, *, reason: str = "fraudulent", amount: int | None = None, is_inquiry: bool = False
+    ) -> Item:
+        """The cardholder disputes a payment, or asks about it."""
+        charge = self._account.get("charge", self._account.get("payment_intent", intent_id)["latest_charge"])
+        return disputes.open_one(self._account, charge, reason=reason, amount=amount, is_inquiry=is_inquiry)
+
+    def decide_dispute(self, dispute_id: str, outcome: str) -> Item:
+        """The bank decides: won, lost, warning_closed, prevented; an inquiry may become needs_response."""
+        return disputes.decide(self._account, self._account.get("dispute", dispute_id), outcome)
+
+    def move_dispute(self, dispute_id: str, amount: int, *, status: str | None = None, fee: int = 0) -> Item:
+        """Money of a dispute goes or comes once more; `status` is what it says then."""
+        dispute = self._account.get("dispute", dispute_id)
+        dispute["status"] = status or dispute["status"]
+        return disputes.move(self._account, dispute, amount, fee=fee)
+
+    def warn_of_fraud(self, intent_id: str) -> Item:
+        """The card's issuer warns."""
+        charge = self._account.get("charge", self._account.get("payment_intent", intent_id)["latest_charge"])
+        return early_fraud_warnings.open_one(self._account, charge)
+
+    def pay_out(self, currency: str = "usd", *, fee: int = 0) -> Item:
+        """The schedule pays out everything that is available."""
+        wanted = payouts.available(self._account, currency)
+        return payouts.add(self._account, currency, wanted - fee, automatic=True, fee=fee)
+
+    def pay_out_by_hand(self, amount: int, currency: str = "usd") -> Item:
+        """A payout that somebody asks for on the dashboard."""
+        return payouts.create(self._account, {"amount": str(amount), "currency": currency})
+
+    def set_payout(self, payout_id: str, status: str) -> Item:
+        """The bank decides: in_transit, paid or failed, also after paid."""
+        return payouts.decide(self._account, self._account.get("payout", payout_id), status)
+
+    def move(self, kind: str, amount: int, currency: str = "usd", *, source: Item | None = None, fee: int = 0) -> Item:
+        """A movement that no call causes: a fee of Stripe's, a reserve, a top-up."""
+        of = source or {"id": "", "currency": currency}
+        made = balance_transactions.record(self._account, kind, of, amount, fee=fee, available_after_s=0)
+        return self._account.get("balance_transaction", made)
 
     def roll_secret(self, endpoint_id: str, *, old_signs_for_s: int) -> str:
         """A new signing secret; the old one signs beside it that long."""
