@@ -16,9 +16,10 @@ from billing.ledger import tables as _ledger
 from billing.metering import tables as _metering
 from billing.payments import refund_tables as _refunds
 from billing.payments import tables as _payments
+from billing.payments.bank import tables as _bank
 from billing.payments.cash import tables as _cash
-from billing.payments.customers import tables as _customers
 from billing.payments.charges import tables as _charges
+from billing.payments.customers import tables as _customers
 from billing.payments.disputes import tables as _disputes
 from billing.payments.recovery import tables as _recovery
 from billing.rating import tables as _rating
@@ -42,6 +43,7 @@ ROOMS = (
     _documents,
     _receipts,
     _payments,
+    _bank,
     _cash,
     _customers,
     _refunds,

@@ -22,6 +22,7 @@ from billing.invoicing import (
     creditables,
     credits,
     drafts,
+    exchange_results,
     numbers,
     sales,
     settlement,
@@ -155,6 +156,14 @@ def issue(
         kind="credit_note",
         amount_minor=to_receivable,
         actor=actor,
+    )
+    exchange_results.note(
+        session,
+        header,
+        now=now,
+        transaction_id=posted.transaction_id,
+        kind=exchange_results.GIVEN_BACK,
+        amount_minor=figures.payable_minor - to_receivable,
     )
     credit_rows.tell(session, header, note, document, now=now, actor=actor)
     return Credited(

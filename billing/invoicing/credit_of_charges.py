@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from billing.accounts.tables import AccountHead, Seller
-from billing.invoicing import conversion, credit_notes, credit_rows, numbers, rows, settlement
+from billing.invoicing import conversion, credit_notes, credit_rows, exchange_results, numbers, rows, settlement
 from billing.invoicing.documents import model, page
 from billing.invoicing.documents.model import InvoiceDocument
 from billing.invoicing.errors import DraftOutdated
@@ -82,6 +82,14 @@ def issue(
         kind="credit_note",
         amount_minor=to_receivable,
         actor=actor,
+    )
+    exchange_results.note(
+        session,
+        corrected,
+        now=now,
+        transaction_id=posted.transaction_id,
+        kind=exchange_results.GIVEN_BACK,
+        amount_minor=to_wallet,
     )
     credit_rows.tell(session, corrected, header, document, now=now, actor=actor)
     return header

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from billing.invoicing import events
+from billing.invoicing import events, exchange_results
 from billing.invoicing.errors import SettlementTooHigh
 from billing.invoicing.tables import InvoiceHeader, InvoiceSettlement
 from billing.kernel.errors import NotFound
@@ -49,7 +49,7 @@ def apply_payment(
 def record(
     session: Session, *, now: datetime, invoice_id: str, transaction_id: str, kind: str, amount_minor: int, actor: str
 ) -> int:
-    """`apply_payment` for any kind (wallet, payment, credit_note); the caller holds the account's lock."""
+    """`apply_payment` for any kind (wallet, payment, credit_note, write_off, dispute); the caller holds the account's lock."""
     before = open_minor(session, invoice_id)
     header = session.get_one(InvoiceHeader, invoice_id)
     repeated = session.scalars(
@@ -76,11 +76,13 @@ def record(
             settled_at=now,
         )
     )
-    if kind not in ("credit_note", "write_off"):  # these write their own event
+    exchange_results.note(session, header, now=now, transaction_id=transaction_id, kind=kind, amount_minor=amount_minor)
+    if kind not in ("credit_note", "write_off", "dispute"):  # these write their own event
         facts = {"amount_minor": amount_minor, "open_minor": after, "transaction": transaction_id}
-        events.record(session, header, now=now, type="paid" if after == 0 else "part_paid", actor=actor, facts=facts)
+        type_ = "payment_undone" if amount_minor < 0 else "paid" if after == 0 else "part_paid"
+        events.record(session, header, now=now, type=type_, actor=actor, facts=facts)
     session.flush()  # the next share of the same act must see it
-    if after == 0 and kind == "payment":
+    if after == 0 and amount_minor > 0 and kind == "payment":
         outbox.enqueue(
             session,
             now=now,

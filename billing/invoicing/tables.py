@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -272,6 +272,53 @@ class InvoiceSettlement(Base):
     settled_at: Mapped[datetime] = mapped_column(Instant)
 
     __table_args__ = table_args(UniqueConstraint("invoice_id", "transaction_id", "kind"), guard=APPEND_ONLY)
+
+
+class InvoiceFxResult(Base):
+    """What moved what is open of an invoice in another currency than its seller's, and the exchange result of it once it is booked.
+
+    `kind` is the settlement's, or given_back for what a credit note put into the wallet. Values are minor units of `currency`: what
+    left the books at the rate of issue, what its money is worth on its day, and the gain or loss that was booked.
+    """
+
+    __tablename__ = "invoice_fx_results"
+
+    id: Mapped[str] = mapped_column(Ident, primary_key=True)
+    invoice_id: Mapped[str] = mapped_column(ForeignKey("invoice_headers.id"))
+    transaction_id: Mapped[str] = mapped_column(ForeignKey("ledger_transactions.id"))
+    kind: Mapped[str] = mapped_column(Code)
+    amount_minor: Mapped[int] = mapped_column(Minor)  # of the invoice's currency
+    state: Mapped[str] = mapped_column(Code)
+    currency: Mapped[str | None] = mapped_column(Code)
+    carried_minor: Mapped[int | None] = mapped_column(Minor)
+    value_minor: Mapped[int | None] = mapped_column(Minor)
+    result_minor: Mapped[int | None] = mapped_column(Minor)
+    rate_text: Mapped[str | None] = mapped_column(Code)  # units of `currency` for one of the invoice's, exact
+    rate_on: Mapped[date | None] = mapped_column(Day)
+    snapshot_id: Mapped[str | None] = mapped_column(ForeignKey("billing_fx_rate_snapshots.id"))
+    second_snapshot_id: Mapped[str | None] = mapped_column(ForeignKey("billing_fx_rate_snapshots.id"))
+    result_transaction_id: Mapped[str | None] = mapped_column(ForeignKey("ledger_transactions.id"))
+    noted_at: Mapped[datetime] = mapped_column(Instant)
+    booked_at: Mapped[datetime | None] = mapped_column(Instant)
+
+    __table_args__ = table_args(
+        UniqueConstraint("invoice_id", "transaction_id", "kind"),
+        CheckConstraint("state IN ('waiting', 'booked')", name="state"),
+        CheckConstraint(
+            "(state = 'waiting') = (result_minor IS NULL) AND (state = 'waiting') = (booked_at IS NULL)"
+            " AND (state = 'waiting') = (currency IS NULL)",
+            name="booked",
+        ),
+        CheckConstraint("(result_transaction_id IS NULL) = (result_minor IS NULL OR result_minor = 0)", name="entry"),
+        CheckConstraint("kind IN ('wallet', 'payment', 'credit_note', 'write_off', 'dispute', 'given_back')", name="kind"),
+        Index(
+            "ix_invoice_fx_results_waiting",
+            "noted_at",
+            sqlite_where=text("state = 'waiting'"),
+            postgresql_where=text("state = 'waiting'"),
+        ),
+        guard="OLD.state <> 'waiting'",
+    )
 
 
 class InvoiceDocument(Base):

@@ -42,9 +42,9 @@ _NAMING = {
 }
 _SETTLING = {
     "wallet": ("wallet_apply",),
-    "payment": ("stripe_credit", "bank_credit"),
+    "payment": ("stripe_credit", "bank_credit", "adjustment"),  # an adjustment: a booking that two people took back
     "credit_note": ("credit_note",),
-    "write_off": ("write_off", "write_off_reversal"),
+    "write_off": ("write_off", "write_off_reversal", "adjustment"),
     "dispute": ("chargeback_final",),
 }
 
