@@ -26,6 +26,7 @@ from billing.metering import accrual, inbox, reserved_hours
 from billing.notices import relay, sending
 from billing.payments import acts, apply, receipt_files, receipt_issue
 from billing.payments.cash import sync as cash_sync
+from billing.payments.customers import saving
 from billing.payments.recovery import listing, unknown
 from billing.rating import days as day_sums
 from billing.rating import plan_periods, postings, rater, up_to_date
@@ -121,6 +122,7 @@ def payments(context: JobContext) -> int:
         apply.apply_pending(context.database, context.providers, now=context.now)
         + acts.send_approved_refunds(context.database, context.providers, now=context.now)
         + unknown.look_up_unknown(context.database, context.providers, now=context.now)
+        + saving.look_up_unknown(context.database, context.providers, now=context.now)
     )
 
 

@@ -5,9 +5,11 @@ from typing import Any
 
 from tests.peers.stripe import (
     balance_transactions,
+    billing_portal,
     cards,
     charging,
     checkout_sessions,
+    customers,
     disputes,
     early_fraud_warnings,
     events,
@@ -53,6 +55,15 @@ class Play:
     @refunds_start_pending.setter
     def refunds_start_pending(self, value: bool) -> None:
         self._account.refunds_start_pending = value
+
+    @property
+    def refunds_ask_customer(self) -> bool:
+        """Whether refunds wait for the customer's bank details, as with bank transfers."""
+        return self._account.refunds_ask_customer
+
+    @refunds_ask_customer.setter
+    def refunds_ask_customer(self, value: bool) -> None:
+        self._account.refunds_ask_customer = value
 
     def all(self, kind: str) -> list[Item]:
         """Objects of a kind, newest first."""
@@ -104,12 +115,25 @@ class Play:
         """The customer answers the bank's question about an intent, or a session's intent."""
         return answer_bank(self._account, intent_id, is_confirmed=is_confirmed)
 
+    def create_customer(self, **params: str) -> Item:
+        """A customer made on the dashboard, or by an older system."""
+        return customers.create(self._account, params)
+
+    def delete_customer(self, customer_id: str) -> Item:
+        """A customer deleted on the dashboard."""
+        return customers.delete(self._account, {}, customer_id)
+
+    def manage(self, portal_id: str, act: str, value: str) -> None:
+        """One act in the customer portal: add a card by its number, default or remove a method. Raises Refused."""
+        session = self._account.get("billing_portal.session", portal_id)
+        billing_portal.act(self._account, session, {"act": act, "value": value})
+
     def create_refund(self, params: dict[str, str]) -> Item:
         """A refund made on the dashboard."""
         return refunds.create(self._account, params)
 
     def set_refund(self, refund_id: str, status: str, failure_reason: str | None = None) -> Item:
-        """The bank decides: pending, succeeded or failed, also after success."""
+        """The bank decides: pending, requires_action, succeeded or failed, also after success."""
         return refunds.decide(self._account, self._account.get("refund", refund_id), status, failure_reason)
 
     def dispute(
