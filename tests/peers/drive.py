@@ -218,6 +218,12 @@ def _refunds(peer: StripeServer, v1: Any) -> None:
     debit = next(item for item in charges if item.payment_method_details.type == "sepa_debit")
     v1.refunds.create({"charge": debit.id})
     v1.refunds.list({"payment_intent": intent_id})
+    with peer.playing() as play:
+        play.refunds_ask_customer = True
+    v1.refunds.cancel(v1.refunds.create({"payment_intent": intent_id, "amount": 100}).id)
+    v1.refunds.create({"payment_intent": intent_id, "amount": 100})
+    with peer.playing() as play:
+        play.refunds_ask_customer = False
 
 
 def _disputes(peer: StripeServer, v1: Any) -> None:

@@ -9,6 +9,8 @@ from tests.peers.stripe.route import Route
 
 _REASONS = ("duplicate", "fraudulent", "requested_by_customer")
 _BANK_TAKES_S = 3 * 86_400
+_CUSTOMER_HAS_S = 45 * 86_400
+_ENDED = ("failed", "canceled")
 
 
 def create(account: Account, params: Params) -> Item:
@@ -22,6 +24,13 @@ def create(account: Account, params: Params) -> Item:
             code="parameter_missing",
         )
     charge = _charge(account, intent_id, charge_id)
+    if charge["disputed"]:
+        raise Refused(
+            400,
+            f"Charge {charge['id']} has been charged back; cannot issue a refund.",
+            code="charge_disputed",
+            param="charge",
+        )
     left = charges.refundable(charge)
     if left == 0:
         raise Refused(
@@ -42,15 +51,21 @@ def create(account: Account, params: Params) -> Item:
 
 
 def decide(account: Account, refund: Item, status: str, failure_reason: str | None = None) -> Item:
-    """The bank decides: pending, succeeded or failed, also after success. What failed is refundable again."""
-    if status == "failed" and refund["status"] != "failed":
+    """The bank decides: pending, succeeded, failed or canceled, also after success. What failed is refundable again."""
+    if status in _ENDED and refund["status"] not in _ENDED:
         charge = account.get("charge", refund["charge"])
         charge["amount_refunded"] -= refund["amount"]
         charge["refunded"] = False
-        refund["failure_balance_transaction"] = balance_transactions.record(
-            account, "refund_failure", refund, refund["amount"], description="REFUND FAILURE"
-        )
-        refund["failure_reason"] = failure_reason or "unknown"
+        refund.pop("next_action", None)
+        if refund["balance_transaction"] is not None:
+            refund["failure_balance_transaction"] = balance_transactions.record(
+                account, "refund_failure", refund, refund["amount"], description="REFUND FAILURE"
+            )
+        if status == "failed":
+            refund["failure_reason"] = failure_reason or "unknown"
+    elif status in ("pending", "succeeded") and refund["balance_transaction"] is None:
+        refund.pop("next_action", None)
+        _leave(account, refund)
     refund["status"] = status
     events.tell(account, "refund.failed" if status == "failed" else "refund.updated", refund)
     events.tell(account, "charge.refund.updated", refund)
@@ -79,6 +94,8 @@ def update(account: Account, params: Params, refund_id: str) -> Item:
 def cancel(account: Account, params: Params, refund_id: str) -> Item:
     """POST /v1/refunds/{id}/cancel: only one that waits for the customer, which cards never do."""
     refund = account.get("refund", refund_id)
+    if refund["status"] == "requires_action":
+        return decide(account, refund, "canceled")
     raise Refused(400, f"You cannot cancel this refund because it has a status of {refund['status']}.")
 
 
@@ -128,16 +145,31 @@ def _add(account: Account, charge: Item, wanted: int, *, reason: str | None, met
             "transfer_reversal": None,
         },
     )
+    if account.refunds_ask_customer:
+        refund.update(status="requires_action", next_action=_asks(account))
+        return refund
     if charge["payment_method_details"]["type"] != "card":
         sent = {"reference": None, "reference_status": "pending"}
         refund["destination_details"] = {"eu_bank_transfer": sent, "type": "eu_bank_transfer"}
-    refund["balance_transaction"] = balance_transactions.record(
-        account, "refund", refund, -wanted, description="REFUND FOR CHARGE"
-    )
+    _leave(account, refund)
     if charge["_refund"] in ("failed", "pending"):
         ends_as = "failed" if charge["_refund"] == "failed" else "succeeded"
         account.later(account.clock.now() + _BANK_TAKES_S, lambda: _end(account, refund, ends_as))
     return refund
+
+
+def _leave(account: Account, refund: Item) -> None:
+    """The money leaves the account's balance."""
+    refund["balance_transaction"] = balance_transactions.record(
+        account, "refund", refund, -refund["amount"], description="REFUND FOR CHARGE"
+    )
+
+
+def _asks(account: Account) -> Item:
+    """The customer was written to, and has 45 days to name a bank account."""
+    sent = {"email_sent_at": account.clock.now(), "email_sent_to": "customer@example.com"}
+    details = {"email_sent": sent, "expires_at": account.clock.now() + _CUSTOMER_HAS_S}
+    return {"type": "display_details", "display_details": details}
 
 
 def _end(account: Account, refund: Item, status: str) -> None:
