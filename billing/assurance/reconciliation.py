@@ -1,4 +1,4 @@
-"""Reconciliation: usage - rated - ledger - invoice, per account, currency and billing period (AS1).
+"""Reconciliation: usage - rated - ledger - invoice - provider, per account, currency and billing period (AS1).
 
 A comparison reads one snapshot and writes nothing; recording it is one short transaction. Each difference is a finding with an age,
 an owner and an explanation: seen again it is the same finding, gone it closes itself, back again it is a new one.
@@ -13,6 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from billing.assurance import reconciliation_invoices as invoices
+from billing.assurance import reconciliation_provider as provider
 from billing.assurance import reconciliation_usage as usage
 from billing.assurance import report
 from billing.assurance.reconciliation_tally import Found, Scope, Stage
@@ -51,6 +52,24 @@ STAGES: tuple[StageRule, ...] = (
     ),
     StageRule(
         name="settlements", words="Settlements and the receivable", compare=invoices.settlements, by_period=False
+    ),
+    StageRule(
+        name="provider_cash",
+        words="Movements at the provider and the ledger",
+        compare=provider.cash_movements,
+        by_period=False,
+    ),
+    StageRule(
+        name="provider_balance",
+        words="The provider's balance and its movements",
+        compare=provider.stated_balances,
+        by_period=False,
+    ),
+    StageRule(
+        name="provider_payouts",
+        words="Payouts and what they contain",
+        compare=provider.payout_contents,
+        by_period=False,
     ),
 )
 WORDS = {rule.name: rule.words for rule in STAGES}

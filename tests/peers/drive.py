@@ -265,7 +265,8 @@ def _payouts(peer: StripeServer, v1: Any) -> None:
         play.set_payout(automatic["id"], "failed")
     by_hand = v1.payouts.create({"amount": 900, "currency": "usd", "metadata": {"by": "hand"}})
     v1.payouts.cancel(by_hand.id)
-    v1.payouts.retrieve(automatic["id"], {"expand": ["balance_transaction", "failure_balance_transaction"]})
+    own = ["balance_transaction", "failure_balance_transaction", "destination"]
+    v1.payouts.retrieve(automatic["id"], {"expand": own})
     v1.payouts.list({"status": "failed"})
     v1.balance_transactions.list({"payout": automatic["id"], "limit": 100, "expand": ["data.source"]})
     refused(v1.balance_transactions.list, {"payout": by_hand.id})

@@ -95,8 +95,9 @@ def _explain_one(
     row.looked_at, row.payment_id, row.refund_id = now, match.payment_id, match.refund_id
     if match.primary is None:
         return int(_is_paired(session, row, match)) or _wait(row, now, match.hold, match.lacks)
-    movement = movement_of(row)
-    verdict = judging.judge(movement, matches.books(match, moved))
+    if not _keep(session, row, match):
+        return _wait(row, now, None, "explained_twice", is_certain=True)
+    verdict = judging.judge(movement_of(row), matches.books(match, moved))
     if verdict.reason is not None:
         return _wait(row, now, None, verdict.reason, is_certain=verdict.reason != "fee_not_booked")
     seller_id = matches.seller_of(session, match, row)
@@ -106,8 +107,7 @@ def _explain_one(
         booked = [] if seller_id is None else _book_rest(session, now, row, match, verdict, locked[houses[seller_id]])
     except LedgerConflict:
         return _wait(row, now, None, "booked_otherwise", is_certain=True)
-    if not _keep(session, row, match):
-        return _wait(row, now, None, "explained_twice", is_certain=True)
+    _keep(session, row, match)
     row.state = "booked" if booked or row.type in meanings.BY_TYPE else "explained"
     row.reason = None
     return 1
@@ -249,14 +249,17 @@ def _is_paired(session: Session, row: BalanceTransaction, match: Match) -> bool:
 
 
 def _keep(session: Session, row: BalanceTransaction, match: Match) -> bool:
-    """Write down what explains it, unless a part of it explains another movement already."""
-    query = select(BalanceExplanation.transaction_id).where(BalanceExplanation.transaction_id.in_(list(match.parts)))
-    if session.execute(query.limit(1)).scalar_one_or_none() is not None:
+    """Write down what belongs to it, as far as that is new. False, and nothing written, when a part explains another movement."""
+    query = select(BalanceExplanation).where(BalanceExplanation.transaction_id.in_(list(match.parts)))
+    known = {one.transaction_id: one.balance_transaction_id for one in session.execute(query).scalars()}
+    if any(owner != row.id for owner in known.values()):
         return False
     session.add_all(
         BalanceExplanation(balance_transaction_id=row.id, transaction_id=key, part=part)
         for key, part in match.parts.items()
+        if key not in known
     )
+    session.flush()
     return True
 
 

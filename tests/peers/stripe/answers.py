@@ -29,7 +29,11 @@ EXPANDABLE: dict[str, dict[str, str]] = {
     "payment_intent": {"customer": "customer", "latest_charge": "charge", "payment_method": "payment_method"},
     "payment_method": {"customer": "customer"},
     "radar.early_fraud_warning": {"charge": "charge", "payment_intent": "payment_intent"},
-    "payout": {"balance_transaction": "balance_transaction", "failure_balance_transaction": "balance_transaction"},
+    "payout": {
+        "balance_transaction": "balance_transaction",
+        "destination": "bank_account",
+        "failure_balance_transaction": "balance_transaction",
+    },
     "refund": {
         "balance_transaction": "balance_transaction",
         "charge": "charge",

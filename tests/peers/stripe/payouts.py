@@ -9,6 +9,20 @@ from tests.peers.stripe.route import Route
 
 _ARRIVES_AFTER_S = 2 * 86_400
 _BANK = "ba_1PeerBankAccount00000000"
+_BANK_ACCOUNT = {
+    "id": _BANK,
+    "object": "bank_account",
+    "account_holder_name": None,
+    "account_holder_type": None,
+    "account_type": None,
+    "bank_name": "PEER TEST BANK",
+    "country": "US",
+    "currency": "usd",
+    "fingerprint": "PeerBankFingerpr",
+    "last4": "6789",
+    "routing_number": "110000000",
+    "status": "new",
+}
 _NEXT = {"pending": ("in_transit", "paid", "failed", "canceled"), "in_transit": ("paid", "failed"), "paid": ("failed",)}
 
 
@@ -106,6 +120,7 @@ def add(
             "type": "bank_account",
         },
     )
+    account.by_id.setdefault(_BANK, dict(_BANK_ACCOUNT))
     payout["balance_transaction"] = balance_transactions.record(
         account, "payout", payout, -wanted, fee=fee, description=payout["description"], available_after_s=0
     )
