@@ -53,19 +53,19 @@ def note(
     )
 
 
-def waiting(session: Session) -> list[tuple[str, str]]:
-    """(billing account, invoice) of what no result was booked of yet, the longest waiting first."""
-    rows = session.execute(
-        select(InvoiceHeader.billing_account_id, InvoiceFxResult.invoice_id)
-        .join(InvoiceHeader, InvoiceHeader.id == InvoiceFxResult.invoice_id)
+def accounts_waiting(session: Session) -> list[str]:
+    """Accounts of which something has no booked result yet, the longest waiting first."""
+    rows = session.scalars(
+        select(InvoiceHeader.billing_account_id)
+        .join(InvoiceFxResult, InvoiceFxResult.invoice_id == InvoiceHeader.id)
         .where(InvoiceFxResult.state == "waiting")
         .order_by(InvoiceFxResult.noted_at)
     )
-    return list(dict.fromkeys((account_id, invoice_id) for account_id, invoice_id in rows))
+    return list(dict.fromkeys(rows))
 
 
-def book_waiting(session: Session, *, now: datetime, account_id: str, invoice_id: str) -> int:
-    """Book what of an invoice's results can be booked, in the order of the account's chain; how many.
+def book_waiting(session: Session, *, now: datetime, account_id: str) -> int:
+    """Book what of an account's results can be booked, in the order of its chain; how many.
 
     Locks the account's head and the house's. What waits for a rate holds up what came after it on the same invoice.
     """
@@ -73,24 +73,34 @@ def book_waiting(session: Session, *, now: datetime, account_id: str, invoice_id
     seller = directory.get_seller(session, account.seller_id)
     house_id = directory.house_account(session, seller.id).id
     locked = heads.lock(session, [account_id, house_id])
-    header = session.get_one(InvoiceHeader, invoice_id, populate_existing=True)
-    terms = find_terms(session, header, seller, now=now)
-    if terms is None:
+    invoices = session.scalars(
+        select(InvoiceHeader)
+        .join(InvoiceFxResult, InvoiceFxResult.invoice_id == InvoiceHeader.id)
+        .where(InvoiceFxResult.state == "waiting", InvoiceHeader.billing_account_id == account_id)
+        .order_by(InvoiceHeader.id)
+        .distinct()
+    ).all()
+    return sum(_book_invoice(session, now, locked[house_id], header, seller) for header in invoices)
+
+
+def _book_invoice(session: Session, now: datetime, house: AccountHead, header: InvoiceHeader, seller: Seller) -> int:
+    found = find_terms(session, header, seller, now=now)
+    if found is None:
         return 0
+    terms, currency = found
     standing, booked = Standing(open_minor=header.payable_minor), 0
-    for row, transaction in rows_of(session, invoice_id):
+    for row, transaction in rows_of(session, header.id):
         rate = None
         if row.state == "waiting" and is_money(row):
-            rate = _final_rate(session, header.currency, terms[1], seller, at=transaction.occurred_at, now=now)
+            rate = _final_rate(session, header.currency, currency, seller, at=transaction.occurred_at, now=now)
             if rate is None:
                 break
         event = Event(kind=row.kind, amount_minor=row.amount_minor, value_minor=_worth(row, rate))
-        done = exchange_values.step(terms[0], standing, event)
+        done = exchange_values.step(terms, standing, event)
         standing = done.after
         if row.state == "waiting":
-            _book(session, now, locked[house_id], row, transaction, done, rate, terms[1])
+            _book(session, now, house, row, transaction, done, rate, currency)
             booked += 1
-    session.flush()
     return booked
 
 
@@ -182,15 +192,27 @@ def _book(
     rate: Rate | None,
     currency: str,
 ) -> None:
+    if done.result_minor:
+        row.result_transaction_id = _post(session, now, house, row, transaction, done.result_minor, currency)
     row.state, row.currency, row.booked_at = "booked", currency, now
     row.carried_minor, row.value_minor, row.result_minor = done.carried_minor, done.worth_minor, done.result_minor
     if rate is not None:
         row.rate_text, row.rate_on = exchange.to_text(rate.value), rate.published_on
         row.snapshot_id, row.second_snapshot_id = (*rate.snapshot_ids, None)[:2]
-    if done.result_minor == 0:
-        return
-    sides = ("fx_clearing", "fx_result") if done.result_minor > 0 else ("fx_result", "fx_clearing")
-    posted = book.post(
+    session.flush()  # the next one is posted into the same chain
+
+
+def _post(
+    session: Session,
+    now: datetime,
+    house: AccountHead,
+    row: InvoiceFxResult,
+    transaction: LedgerTransaction,
+    result_minor: int,
+    currency: str,
+) -> str:
+    sides = ("fx_clearing", "fx_result") if result_minor > 0 else ("fx_result", "fx_clearing")
+    return book.post(
         session,
         now=now,
         head=house,
@@ -202,12 +224,11 @@ def _book(
                 kind="fx_result",
                 debit=sides[0],
                 credit=sides[1],
-                amount=Money(minor=abs(done.result_minor), currency=currency),
+                amount=Money(minor=abs(result_minor), currency=currency),
                 detail={"invoice": row.invoice_id},
             )
         ],
         occurred_at=transaction.occurred_at,
         actor=_ACTOR,
         linked_id=transaction.id,
-    )
-    row.result_transaction_id = posted.transaction_id
+    ).transaction_id

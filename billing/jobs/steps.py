@@ -14,7 +14,7 @@ from billing.controls import budgets as budget_room
 from billing.controls import second_person
 from billing.controls.dunning import calendars
 from billing.controls.dunning import due as dunning
-from billing.invoicing import batches, contracts, drafts, reminders, waiting
+from billing.invoicing import batches, contracts, drafts, exchange_results, reminders, waiting
 from billing.invoicing.documents import render
 from billing.invoicing.taxes import calculations
 from billing.invoicing.taxes.port import TaxCalculator
@@ -259,6 +259,17 @@ def documents(context: JobContext) -> int:
     """Render issued invoices that have no document yet. Counts documents."""
     verify_url = f"{context.mail.base_url}/documents/verify" if context.mail is not None else None
     return render.render_pending(context.database, now=context.now, verify_url=verify_url)
+
+
+def book_exchange_results(context: JobContext) -> int:
+    """Book gains and losses of invoices paid in another currency, as far as rates are there. Counts what was booked."""
+    with context.database.reading("jobs") as session:
+        account_ids = exchange_results.accounts_waiting(session)
+    return each_account(
+        context,
+        account_ids,
+        lambda session, account_id: exchange_results.book_waiting(session, now=context.now, account_id=account_id),
+    )
 
 
 def receipts(context: JobContext) -> int:

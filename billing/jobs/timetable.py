@@ -93,6 +93,12 @@ TIMETABLE: tuple[Job, ...] = (
     Job(name="documents", words="Render issued invoices", every=timedelta(seconds=10), run=steps.documents),
     Job(name="receipts", words="Issue and render receipts", every=timedelta(seconds=20), run=steps.receipts),
     Job(
+        name="exchange-results",
+        words="Book what exchange rates made of payments in other currencies",
+        every=timedelta(minutes=10),
+        run=steps.book_exchange_results,
+    ),
+    Job(
         name="reminders",
         words="Remind of invoices that are due soon or overdue",
         every=timedelta(hours=1),

@@ -148,14 +148,16 @@ def book(
 
 
 def allocate(invoices: Sequence[OpenInvoice], amount: Money) -> list[Share]:
-    """The amount on what is open, in the order of the invoices, each whole before the next. Pure."""
-    left, made = amount.minor, []
+    """The amount on what is open, in the order of the invoices, each whole before the next; then on what was written off. Pure."""
+    left, taken = amount.minor, dict.fromkeys((invoice.id for invoice in invoices), 0)
     for invoice in invoices:
-        part = min(left, invoice.open_minor)
-        if part > 0:
-            made.append(Share(invoice_id=invoice.id, amount_minor=part))
-            left -= part
-    return made
+        taken[invoice.id] = min(left, invoice.open_minor)
+        left -= taken[invoice.id]
+    for invoice in invoices:
+        more = min(left, invoice.limit_minor - invoice.open_minor)
+        taken[invoice.id] += more
+        left -= more
+    return [Share(invoice_id=invoice_id, amount_minor=minor) for invoice_id, minor in taken.items() if minor]
 
 
 def list_open(session: Session, *, account_id: str, currency: str | None = None) -> list[OpenInvoice]:
