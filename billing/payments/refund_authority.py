@@ -26,6 +26,7 @@ from billing.storage import audit, locks
 
 ACT, SUBJECT = "refund.limits", "refund_role_limit"
 ROLES = ("maker", "approver", "admin")
+_HELD = {"maker": ("ask",), "approver": ("allow",), "admin": ("ask", "allow")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +79,7 @@ def require(
     AboveAuthority.
     """
     role = session.scalar(select(User.staff_role).where(User.id == person_id))
-    rule = find_limit(session, role=role, currency=amount.currency) if role else None
+    rule = find_limit(session, role=role, currency=amount.currency) if role and act in _HELD.get(role, ()) else None
     if rule is None:
         return {}
     locks.take(session, f"refund-authority:{person_id}:{amount.currency}")
