@@ -22,6 +22,7 @@ from billing.storage.database import Database
 
 _log = logging.getLogger("billing.payments")
 _OVERLAP = timedelta(hours=1)
+_AHEAD = timedelta(minutes=5)  # by which the provider's clock may be ahead of ours
 _BATCH = 100
 _PAYOUTS = 20
 _ASK_AGAIN = timedelta(hours=1)
@@ -70,7 +71,8 @@ def _read_movements(database: Database, provider: Provider, now: datetime) -> in
         with database.transaction("jobs") as session:
             at = _begin_pass(session, provider.name, now)
         try:
-            page = provider.list_balance_transactions(since=at[0], until=at[1], after=at[2])
+            until = None if at[1] is None else at[1] + _AHEAD
+            page = provider.list_balance_transactions(since=at[0], until=until, after=at[2])
         except ProviderRefused:
             with database.transaction("jobs") as session:
                 _forget_pass(
