@@ -42,7 +42,14 @@ TENANT_MENU = (
         entries=(
             Entry(endpoint="tenant.balance", label="Balance", permission="billing.read", icon="wallet"),
             Entry(endpoint="tenant.invoices", label="Invoices", permission="billing.read", icon="file-text"),
-            Entry(endpoint="tenant.add_funds", label="Add funds", permission="billing.write", icon="credit-card"),
+            Entry(endpoint="tenant.add_funds", label="Add funds", permission="billing.write", icon="plus"),
+            Entry(endpoint="tenant.payments", label="Payments", permission="billing.read", icon="receipt-text"),
+            Entry(
+                endpoint="tenant.payment_methods",
+                label="Payment methods",
+                permission="billing.read",
+                icon="credit-card",
+            ),
             Entry(endpoint="tenant.refunds", label="Refunds", permission="billing.read", icon="undo-2"),
         ),
     ),
@@ -78,6 +85,14 @@ OPERATOR_MENU = (
     Section(
         label="Money",
         entries=(
+            Entry(endpoint="operator.payments", label="Payments", permission="finance.read", icon="credit-card"),
+            Entry(endpoint="operator.webhook_inbox", label="Provider events", permission="finance.read", icon="inbox"),
+            Entry(
+                endpoint="operator.unmatched_payments",
+                label="Payments to match",
+                permission="finance.read",
+                icon="link",
+            ),
             Entry(endpoint="operator.refunds", label="Refunds", permission="finance.read", icon="undo-2"),
             Entry(
                 endpoint="operator.invoice_runs", label="Invoice runs", permission="finance.read", icon="receipt-text"

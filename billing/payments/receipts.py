@@ -189,5 +189,7 @@ def _note_unpaid(now: datetime, item: PaymentSession, facts: CheckoutFacts) -> N
     state = "expired" if facts.state == "expired" else "failed" if facts.payment_state == "failed" else "open"
     if (state, failure) != (item.state, item.failure):
         item.state, item.failure, item.updated_at = state, failure, now
-    if facts.url is not None:
+    if facts.state == "complete":
+        item.redirect_url = None  # the page is done with, and a delayed method on its way: nothing to go back to
+    elif facts.url is not None:
         item.redirect_url = facts.url

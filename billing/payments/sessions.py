@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from billing.kernel.errors import NotFound
@@ -34,6 +34,11 @@ class SessionRow:
     def is_final(self) -> bool:
         """Whether the page can stop asking."""
         return self.state in ("paid", "failed", "expired")
+
+    @property
+    def is_processing(self) -> bool:
+        """Whether the provider's page is done with and the money is still on its way."""
+        return self.state == "open" and self.provider_session_id is not None and self.redirect_url is None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,40 +79,56 @@ def list_sessions(session: Session, *, account_id: str, limit: int = 50) -> list
     return [_session_row(*found) for found in session.execute(query.limit(limit)).all()]
 
 
-def list_payments(session: Session, *, account_id: str, limit: int = 100) -> list[PaymentRow]:
+def list_payments(session: Session, *, account_id: str, limit: int = 100, offset: int = 0) -> list[PaymentRow]:
     """The newest payments of a billing account."""
-    query = (
-        select(Payment, PaymentSession.purpose, PaymentSession.invoice_id)
-        .outerjoin(PaymentSession, PaymentSession.id == Payment.session_id)
-        .where(Payment.billing_account_id == account_id)
-        .order_by(Payment.id.desc())
-        .limit(limit)
-    )
-    return [
-        PaymentRow(
-            id=payment.id,
-            session_id=payment.session_id,
-            purpose=purpose or "bank_transfer",
-            invoice_id=invoice_id,
-            amount_minor=payment.amount_minor,
-            currency=payment.currency,
-            refunded_minor=payment.refunded_minor,
-            rest_minor=payment.amount_minor - payment.refunded_minor if payment.reversed_at is None else 0,
-            method_label=payment.method_label,
-            provider=payment.provider,
-            provider_payment_id=payment.provider_payment_id,
-            transaction_id=payment.transaction_id,
-            received_at=payment.received_at,
-            reversed_at=payment.reversed_at,
-        )
-        for payment, purpose, invoice_id in session.execute(query).all()
-    ]
+    query = _payments().where(Payment.billing_account_id == account_id).order_by(Payment.id.desc())
+    return [_payment_row(*found) for found in session.execute(query.limit(limit).offset(offset)).all()]
+
+
+def count_payments(session: Session, *, account_id: str) -> int:
+    """How many payments the billing account has made."""
+    query = select(func.count()).select_from(Payment).where(Payment.billing_account_id == account_id)
+    return session.execute(query).scalar_one()
+
+
+def get_payment(session: Session, *, account_id: str, payment_id: str) -> PaymentRow:
+    """One payment of that billing account. Raises NotFound for any other."""
+    query = _payments().where(Payment.id == payment_id, Payment.billing_account_id == account_id)
+    found = session.execute(query).one_or_none()
+    if found is None:
+        raise NotFound(payment_id=payment_id)
+    return _payment_row(*found)
 
 
 def row_of(session: Session, item: PaymentSession) -> SessionRow:
     """The row of a payment session that this transaction holds."""
     payment = session.execute(select(Payment).where(Payment.session_id == item.id)).scalar_one_or_none()
     return _session_row(item, payment.id if payment else None, payment.transaction_id if payment else None)
+
+
+def _payments() -> Select[Payment, str, str]:
+    return select(Payment, PaymentSession.purpose, PaymentSession.invoice_id).outerjoin(
+        PaymentSession, PaymentSession.id == Payment.session_id
+    )
+
+
+def _payment_row(payment: Payment, purpose: str | None, invoice_id: str | None) -> PaymentRow:
+    return PaymentRow(
+        id=payment.id,
+        session_id=payment.session_id,
+        purpose=purpose or "bank_transfer",
+        invoice_id=invoice_id,
+        amount_minor=payment.amount_minor,
+        currency=payment.currency,
+        refunded_minor=payment.refunded_minor,
+        rest_minor=payment.amount_minor - payment.refunded_minor if payment.reversed_at is None else 0,
+        method_label=payment.method_label,
+        provider=payment.provider,
+        provider_payment_id=payment.provider_payment_id,
+        transaction_id=payment.transaction_id,
+        received_at=payment.received_at,
+        reversed_at=payment.reversed_at,
+    )
 
 
 def _sessions() -> Select[PaymentSession, str, str]:

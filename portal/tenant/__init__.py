@@ -19,6 +19,8 @@ _PAGES = (
     "invoice_preview",
     "receipts",
     "add_funds",
+    "payments",
+    "payment_methods",
     "refunds",
     "budgets",
     "plan",

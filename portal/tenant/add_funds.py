@@ -13,6 +13,7 @@ from billing.kernel.errors import Invalid, NotFound, Refusal
 from billing.kernel.money import Money
 from billing.ledger import balances
 from billing.payments import acts, checkout, sessions
+from billing.payments.customers import methods
 from billing.payments.errors import AmountOutOfRange
 from billing.payments.sessions import SessionRow
 from portal import access, errors, filters, htmx, sentences, services
@@ -21,6 +22,7 @@ from portal.tenant import blueprint, query, words
 from portal.tenant import invoices as invoice_pages
 
 _SHOWN = 20
+_NEWEST = 5
 _PROVIDERS = {"stripe": "Card, on Stripe's page", "sandbox": "Test card, on the sandbox's page: no real money moves"}
 # state -> (title, tone, what it means)
 _STATES = {
@@ -33,8 +35,14 @@ _STATES = {
     ),
     "paid": ("Payment received", "good", "The payment provider has confirmed the payment."),
     "failed": ("Not paid", "bad", "The payment did not go through. Nothing was charged."),
-    "expired": ("Not paid in time", "warn", "The payment page was left open for too long. Nothing was charged."),
+    "expired": ("Not paid in time", "warn", "The payment page was left without paying. Nothing was charged."),
 }
+# The page is done with and the money is not there: a direct debit or a transfer.
+_PROCESSING = (
+    "On its way",
+    "info",
+    "The payment provider waits for the bank: a direct debit takes up to six working days. Nothing is credited before.",
+)
 
 
 class AmountForm(FlaskForm):
@@ -72,11 +80,12 @@ def add_funds() -> Response:
         opened = documents.list_invoices(
             session, now=services.now(), account_id=account.id, states=invoice_pages.OPEN, kind="invoice", sort="due"
         )
-        payments = sessions.list_payments(session, account_id=account.id, limit=_SHOWN)
+        payments = sessions.list_payments(session, account_id=account.id, limit=_NEWEST)
         waiting = [
             row for row in sessions.list_sessions(session, account_id=account.id, limit=_SHOWN) if not row.is_final
         ]
         held = balances.of_account(session, account.id, currency=account.invoice_currency)
+        saved = methods.list_methods(session, account_id=account.id, provider=services.default_provider().name)
     page = render_template(
         "tenant/add_funds/index.html",
         form=form,
@@ -87,6 +96,7 @@ def add_funds() -> Response:
         opened=opened,
         payments=payments,
         waiting=waiting,
+        saved=[words.plain(method.label) for method in saved],
     )
     return make_response(page, 422 if form.errors else 200)
 
@@ -110,8 +120,11 @@ def add_funds_check() -> Response:
         except Refusal as refusal:
             refusals, status = [sentences.of(refusal)], errors.status_of(refusal)
     form.ensure_key()
+    with services.database().reading() as session:
+        saved = methods.list_methods(session, account_id=account.id, provider=services.default_provider().name)
     page = render_template(
         "tenant/add_funds/check.html",
+        saved=[words.plain(method.label) for method in saved],
         form=form,
         refusals=refusals,
         asked=asked,
@@ -141,7 +154,7 @@ def add_funds_session(session_id: str) -> Response:
             if row.invoice_id
             else None
         )
-    title, tone, text = _STATES[row.state]
+    title, tone, text = _PROCESSING if row.is_processing else _STATES[row.state]
     return htmx.render(
         "tenant/add_funds/session.html",
         "tenant/add_funds/_state.html",
@@ -152,7 +165,7 @@ def add_funds_session(session_id: str) -> Response:
         invoice=invoice,
         held=held,
         zone=account.zone,
-        every="2s" if (services.now() - row.created_at).total_seconds() < 120 else "10s",
+        every=htmx.poll_pace((services.now() - row.created_at).total_seconds()),
         may_pay="billing.write" in account.permissions,
         may_ask="refund.request" in account.permissions,
     )

@@ -154,6 +154,15 @@ _TENANT = {
     "/add-funds": page("Add funds", send={"amount": "50.00"}),
     "/add-funds/check": page("Check before you pay", query="amount=50.00", send={"amount": "50.00"}),
     "/add-funds/<session_id>": page("Payment of USD 25.00", session_id="payment_session_id"),
+    "/payments": page("Payments"),
+    "/payments/<payment_id>": page("Payment of USD 100.00", payment_id="payment_id"),
+    "/payment-methods": page("Payment methods"),
+    "/payment-methods/refresh": act(),
+    "/payment-methods/add": page("Add a payment method", send={"makes_default": "y"}),
+    "/payment-methods/setups/<setup_id>": page("Saving a payment method", setup_id="setup_id"),
+    "/payment-methods/<method_id>/default": act(method_id="method_id"),
+    "/payment-methods/<method_id>/remove": page("Remove Visa ending 4242", method_id="method_id"),
+    "/payment-methods/portal": act(),
     "/refunds": page("Refunds"),
     "/refunds/new": page(
         "Ask for a refund",
@@ -253,8 +262,30 @@ _STAFF = {
 
 _OPERATOR = {
     "/operator": page("Workbench"),
-    "/operator/queues/<name>": page("Provider events that failed", name="=webhooks"),
-    "/operator/queues/webhooks/<event_id>/again": act(event_id="event_id"),
+    "/operator/queues/<name>": page("Payments nobody knows the end of", name="=intents"),
+    "/operator/payments": page("Payments"),
+    "/operator/payments.csv": answer("text/csv"),
+    "/operator/payments/<session_id>": page(
+        "Top-up of USD 25.00", session_id="payment_session_id", query="compare=yes"
+    ),
+    "/operator/payments/<session_id>/recover": act(session_id="payment_session_id"),
+    "/operator/provider-events": page("Provider events"),
+    "/operator/provider-events/again": act(send={"event": "{event_id}"}),
+    "/operator/provider-events/<event_id>": page("checkout.session.completed", event_id="event_id"),
+    "/operator/provider-events/<event_id>/again": act(event_id="event_id"),
+    "/operator/provider-events/<event_id>/close": page(
+        "Close this event", event_id="failed_event_id", send={"reason": "A test"}
+    ),
+    "/operator/unmatched-payments": page("Payments to be matched"),
+    "/operator/unmatched-payments/<unmatched_id>": page("Payment of USD 12.00", unmatched_id="unmatched_id"),
+    "/operator/unmatched-payments/<unmatched_id>/link": page(
+        "Give this payment to an account",
+        unmatched_id="unmatched_id",
+        send={"account": "calla", "reason": "Their mail"},
+    ),
+    "/operator/unmatched-payments/<unmatched_id>/close": page(
+        "Close this payment", unmatched_id="unmatched_id", send={"reason": "Of the shop"}
+    ),
     "/operator/accounts": page("Billing accounts"),
     "/operator/accounts/<account_id>": page("calla", account_id="account_id"),
     "/operator/accounts/<account_id>/refund": page(
@@ -510,7 +541,9 @@ _OPERATOR = {
 }
 
 _SANDBOX = {
-    "/sandbox/checkout/<checkout_id>": page("Sandbox checkout", checkout_id="checkout_id", send={"act": "decline"})
+    "/sandbox/checkout/<checkout_id>": page("Sandbox checkout", checkout_id="checkout_id", send={"act": "decline"}),
+    "/sandbox/setup/<setup_id>": page("Save a payment method", setup_id="setup_page_id", send={"act": "decline"}),
+    "/sandbox/portal/<portal_id>": page("Customer portal", portal_id="portal_id", send={"act": "add", "card": "4444"}),
 }
 
 _API = {

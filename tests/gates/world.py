@@ -43,6 +43,10 @@ from billing.kernel.money import Money
 from billing.ledger import adjustments, statement
 from billing.notices import deliveries, relay
 from billing.payments import acts, inbox, receipt_files, receipt_issue
+from billing.payments.customers import methods, saving
+from billing.payments.customers.setups import SetupRow
+from billing.payments.recovery.tables import UnmatchedPayment
+from billing.payments.tables import ProviderEvent
 from billing.rating import shadow, shadow_candidates
 from billing.reference import ecb, fx_rates
 from billing.storage.database import Database, DatabaseUrls
@@ -194,7 +198,7 @@ def _of_tenant(database: Database, lived: Lived) -> dict[str, str]:
         return_url_of=lambda session_id: f"http://localhost/add-funds/{session_id}",
     )
     assert render.render_pending(database, now=NOW) == 1
-    return {
+    return _saved_method(lived) | {
         "account_id": lived.account_id,
         "account": TENANT,
         "invoice_id": lived.invoice.id,
@@ -206,6 +210,38 @@ def _of_tenant(database: Database, lived: Lived) -> dict[str, str]:
         "budget_id": lived.budget_id,
         "line_id": lived.line_ids()[0],
         "usage_record_id": lived.record_ids()[0],
+    }
+
+
+def _saved_method(lived: Lived) -> dict[str, str]:
+    """A saved card, a setup that waits, and the provider's page for both."""
+    sandbox, database = lived.house.sandbox, lived.house.services.database
+
+    def begin(key: str) -> SetupRow:
+        return saving.start_setup(
+            database,
+            sandbox,
+            now=NOW,
+            account_id=lived.account_id,
+            form_key=key,
+            actor=operators.ASKER,
+            return_url_of=lambda setup_id: f"http://localhost/payment-methods/setups/{setup_id}",
+        )
+
+    done = begin("saved")
+    sandbox.save(str(done.provider_session_id), now=NOW, last4="4242")
+    saving.look_up(database, sandbox, done, now=NOW)
+    waiting = begin("waiting")
+    portal_url = saving.open_portal(
+        database, sandbox, now=NOW, account_id=lived.account_id, return_url="http://localhost/", actor=operators.ASKER
+    )
+    with database.reading() as session:
+        [method] = methods.list_methods(session, account_id=lived.account_id)
+    return {
+        "method_id": method.id,
+        "setup_id": waiting.id,
+        "setup_page_id": str(waiting.provider_session_id),
+        "portal_id": portal_url.rpartition("/")[2],
     }
 
 
@@ -225,6 +261,18 @@ def _of_operators(database: Database, lived: Lived) -> dict[str, str]:
             actor="usr_x",
         )
         event = inbox.list_events(session)[0]
+        session.add(
+            ProviderEvent(
+                id="pev_failed", provider="sandbox", event_id="evt_failed", type="checkout.session.completed", body="{}",
+                state="failed", attempts=1, note="amount_mismatch: x", received_at=NOW - timedelta(days=90), processed_at=NOW,
+            )
+        )  # fmt: skip
+        session.add(
+            UnmatchedPayment(
+                id="ump_1", provider="sandbox", provider_payment_id="pi_foreign", kind="foreign", state="open",
+                amount_minor=1200, currency="USD", paid_at=NOW, first_seen_at=NOW, last_seen_at=NOW, is_given_back=False,
+            )
+        )  # fmt: skip
         work_id = works.ask(session, now=NOW, kind="self-check", facts={}, form_key="work", actor="usr_x")
         dry_run_id = works.ask(
             session,
@@ -249,6 +297,8 @@ def _of_operators(database: Database, lived: Lived) -> dict[str, str]:
         "run_id": run_id,
         "batch_id": batch_id,
         "event_id": event.id,
+        "failed_event_id": "pev_failed",
+        "unmatched_id": "ump_1",
         "period": invoicing_world.OCTOBER,
     }
 

@@ -51,6 +51,12 @@ def asked_for_customer(session: Session, *, provider: str, customer_id: str) -> 
     return None if linked is None or linked.gone_at is not None else _asked(linked)
 
 
+def copied_at(session: Session, *, account_id: str, provider: str) -> datetime | None:
+    """When the account's methods were last fetched, or None where they never were."""
+    linked = session.get(ProviderCustomer, (account_id, provider))
+    return None if linked is None else linked.copied_at
+
+
 def fetch(provider: CustomersPort, asked: Asked) -> Copy:
     """The customer and its methods now. Outside any transaction."""
     try:
