@@ -140,8 +140,8 @@ def is_refused(session: Session, account_id: str, method_id: str) -> bool:
 def for_top_up(session: Session, *, now: datetime, account_id: str, method: MethodRow) -> Opened | Skipped:
     """Store the intent to fill the wallet, where it is below its threshold and the month's cap allows one more.
 
-    Locks the account's head. Skipped with not_agreed, enough, under_way, waits, cap_reached (and the notice about it, once a month),
-    expired, method_refused or not_payable.
+    Locks the account's head. Skipped with not_agreed, enough, under_way, waits, stopped (the bank wants the person), cap_reached (and
+    the notice about it, once a month), expired, method_refused or not_payable.
     """
     heads.lock_one(session, account_id)
     settings = session.get(AutomaticPayments, account_id, populate_existing=True)
@@ -152,8 +152,11 @@ def for_top_up(session: Session, *, now: datetime, account_id: str, method: Meth
     if not is_below(session, now=now, settings=settings):
         return Skipped(reason="enough")
     last = last_top_up(session, account_id)
-    if last is not None and last.outcome == "declined" and last.created_at > now - _PAUSE_AFTER_DECLINE:
+    is_fresh = last is not None and last.created_at > now - _PAUSE_AFTER_DECLINE
+    if last is not None and is_fresh and last.outcome == "declined" and last.method_id == method.id:
         return Skipped(reason="waits")
+    if last is not None and last.outcome == "action_required" and last.method_id == method.id:
+        return Skipped(reason="stopped")
     amount = Money(minor=settings.amount_minor, currency=settings.currency)
     why = _unfit(session, now, method, amount)
     if why is not None:

@@ -107,6 +107,10 @@ class Play:
         events.tell(self._account, f"checkout.session.async_payment_{outcome}", session)
         return session
 
+    def settle_intent(self, intent_id: str, *, is_paid: bool) -> Item:
+        """The same for an intent that no session made."""
+        return charging.settle(self._account, self._account.get("payment_intent", intent_id), is_paid=is_paid)
+
     def expire(self, session_id: str) -> Item:
         """The session ends unpaid."""
         return checkout_sessions.expire(self._account, {}, session_id)

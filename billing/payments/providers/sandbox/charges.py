@@ -4,13 +4,15 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from billing.kernel import clock
 from billing.kernel.ids import new_id
 from billing.payments.errors import ProviderRefused
 from billing.payments.providers import envelopes, facts
 from billing.payments.providers.ports.charges import ChargeFacts, ChargeRequest
-from billing.payments.providers.sandbox.memory import Memory, SignedEvent, get, known
+from billing.payments.providers.sandbox.memory import SignedEvent, get, known
+from billing.payments.providers.sandbox.movements import Movements, fee_of
 from billing.payments.tables import SandboxObject
 from billing.reference import provider_currencies
 
@@ -28,7 +30,7 @@ DECLINES = {
 }
 
 
-class Charges(Memory):
+class Charges(Movements):
     """ports.charges, answered by ourselves."""
 
     def charge(self, request: ChargeRequest) -> ChargeFacts:
@@ -48,7 +50,7 @@ class Charges(Memory):
             method = get(session, request.method_id, "payment_method")
             if method.body.get("customer") != request.customer_id:
                 raise ProviderRefused("resource_missing", request.method_id)
-            body = self._answer(asked, method.body)
+            body = self._answer(session, asked | {"id": new_id("pi")}, method.body)
             item = self.add(
                 session, "payment_intent", "pi", request.reference, body, asked, reference=request.reference
             )
@@ -89,12 +91,14 @@ class Charges(Memory):
                 raise ProviderRefused("payment_intent_unexpected_state", intent_id)
             details = row.body["latest_charge"]["payment_method_details"]
             row.body = row.body | (
-                self._paid(row.body, details) if is_paid else _declined("insufficient_funds", "insufficient_funds")
+                self._paid(session, row.body, details)
+                if is_paid
+                else _declined("insufficient_funds", "insufficient_funds")
             )
             session.flush()
             return self.event(f"payment_intent.{'succeeded' if is_paid else 'payment_failed'}", row.body, now)
 
-    def _answer(self, asked: dict[str, Any], method: dict[str, Any]) -> dict[str, Any]:
+    def _answer(self, session: Session, asked: dict[str, Any], method: dict[str, Any]) -> dict[str, Any]:
         kind = str(method.get("type", "card"))
         details = {"type": kind, kind: {name: method[kind].get(name) for name in ("brand", "last4") if kind in method}}
         body = asked | {
@@ -108,17 +112,26 @@ class Charges(Memory):
             charge = {"id": new_id("py"), "object": "charge", "payment_method_details": details}
             return body | {"status": "processing", "latest_charge": charge}
         decline = DECLINES.get(str(method[kind].get("last4", "")))
-        return body | (_declined(*decline) if decline else self._paid(body, details))
+        return body | (_declined(*decline) if decline else self._paid(session, body, details))
 
-    def _paid(self, body: dict[str, Any], details: dict[str, Any]) -> dict[str, Any]:
-        balance = {"id": new_id("txn"), "object": "balance_transaction", "currency": body["currency"], "fee": 0}
+    def _paid(self, session: Session, body: dict[str, Any], details: dict[str, Any]) -> dict[str, Any]:
+        amount, currency, now = body["amount"], body["currency"], self.read_clock()
         charge = {
             "id": new_id("ch"),
             "object": "charge",
-            "created": clock.to_millis(self.read_clock()) // 1000,
-            "balance_transaction": balance,
+            "currency": currency,
+            "created": clock.to_millis(now) // 1000,
             "payment_method_details": details,
         }
+        charge["balance_transaction"] = self.move(
+            session,
+            type="charge",
+            source=charge,
+            amount=amount,
+            fee=fee_of(amount, currency),
+            now=now,
+            payment_id=body["id"],
+        )
         return {"status": "succeeded", "amount_received": body["amount"], "latest_charge": charge}
 
 
