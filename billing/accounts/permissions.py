@@ -73,6 +73,16 @@ STAFF_PERMISSIONS = (
     ),
     Permission(name="tax.approve", words="Allow or refuse rates of other countries", roles=("approver", "admin")),
     Permission(name="jobs.run", words="Start jobs by hand", roles=("maker", "admin")),
+    Permission(
+        name="payments.manage",
+        words="Ask providers again, try their events again, close what needs nothing",
+        roles=("maker", "admin"),
+    ),
+    Permission(
+        name="disputes.manage",
+        words="Prepare evidence, answer disputes and accept them, for good",
+        roles=("maker", "approver", "admin"),
+    ),
     Permission(name="refund.approve", words="Allow or refuse refunds", roles=("approver", "admin")),
     Permission(name="ledger.approve", words="Allow or refuse corrections of the ledger", roles=("approver", "admin")),
     Permission(name="invoice.issue", words="Approve, issue and void invoices", roles=("approver", "admin")),

@@ -15,6 +15,9 @@ from billing.invoicing.tables import InvoiceHeader
 from billing.jobs.runner import NOBODY
 from billing.kernel.errors import NotFound
 from billing.notices import topics
+from billing.payments.disputes import states as dispute_states
+from billing.payments.disputes.tables import Dispute
+from billing.payments.recovery.tables import UnmatchedPayment
 from billing.payments.tables import PaymentSession, ProviderEvent, RefundRequest
 from billing.rating import unrated
 from billing.rating.tables import BillingPeriod, UnratedUsage
@@ -110,19 +113,6 @@ def _unknown_intents(session: Session, limit: int) -> list[Case]:
         for item, account in refunds
     ]  # fmt: skip
     return sorted(cases, key=lambda case: case.since_at)[:limit]
-
-
-def _failed_events(session: Session, limit: int) -> list[Case]:
-    events = session.scalars(
-        select(ProviderEvent).where(ProviderEvent.state == "failed").order_by(ProviderEvent.received_at).limit(limit)
-    )
-    return [
-        _of_account(
-            None, id=event.id, kind="provider_event", subject=event.type, detail=event.note, count=event.attempts,
-            since_at=event.received_at,
-        )
-        for event in events
-    ]  # fmt: skip
 
 
 def _without_price(session: Session, limit: int) -> list[Case]:
@@ -249,7 +239,13 @@ _COUNTS: dict[str, Callable[[], Counting]] = {
     "webhooks": lambda: select(func.count(ProviderEvent.id), func.min(ProviderEvent.received_at)).where(
         ProviderEvent.state == "failed"
     ),
+    "disputes": lambda: select(func.count(Dispute.id), func.min(Dispute.opened_at)).where(
+        Dispute.state.in_(dispute_states.WAITING)
+    ),
     "unrated": lambda: select(func.count(UnratedUsage.usage_record_id), func.min(UnratedUsage.since_at)),
+    "unmatched": lambda: select(func.count(UnmatchedPayment.id), func.min(UnmatchedPayment.first_seen_at)).where(
+        UnmatchedPayment.state == "open"
+    ),
     "differences": lambda: select(
         func.count(ReconciliationFinding.id), func.min(ReconciliationFinding.first_seen_at)
     ).where(ReconciliationFinding.state == "open"),
@@ -258,7 +254,6 @@ _COUNTS: dict[str, Callable[[], Counting]] = {
 }
 _CASES: dict[str, Callable[[Session, int], list[Case]]] = {
     "intents": _unknown_intents,
-    "webhooks": _failed_events,
     "unrated": _without_price,
     "jobs": _failed_jobs,
     "notices": _stuck_notices,

@@ -14,6 +14,7 @@ from billing.catalog import activations, overrides
 from billing.kernel.money import Money
 from billing.ledger import adjustments, balances, reversal, write_offs
 from billing.ledger.entries import BALANCE_NAMES
+from billing.payments.recovery import linking
 from billing.rendering import formats, places
 from billing.storage.database import Session
 from portal import price_words
@@ -141,6 +142,9 @@ def _facts(row: ApprovalRow) -> tuple[dict[str, Any], ...]:
         return ({"label": "Transaction to reverse", "id": row.subject_id, "url": url},)
     if row.act in (activations.ACT, overrides.ACT):
         return tuple(_price_facts(row))
+    if row.act == linking.ACT:
+        url = url_for("operator.unmatched_payments_detail", unmatched_id=row.subject_id)
+        return ({"label": "Payment", "id": str(row.content.get("provider_payment_id")), "url": url},)
     if row.act == manual_rates.ACT:
         return tuple(_rate_facts(row.content))
     if row.act == "ledger.reopen_period" and isinstance(row.content.get("month"), str):
@@ -189,6 +193,8 @@ def _find_posted(session: Session, row: ApprovalRow) -> str | None:
         return reversal.find_reversal(session, row.subject_id)
     if row.act in ("invoice.write_off", "wallet.write_off"):
         return write_offs.find_posted(session, row.id)
+    if row.act == linking.ACT:
+        return linking.find_posted(session, row.subject_id)
     return adjustments.find_posted(session, row.id) if row.act == "account.credit" else None
 
 

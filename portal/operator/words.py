@@ -38,6 +38,13 @@ _ACTS: dict[str, tuple[str, str | None]] = {
     "receipt.render": ("Receipt printed", None),
     "payment.start": ("Payment begun", None),
     "payment.receive": ("Payment received", "good"),
+    "payment.recover": ("Fetched from the provider again", None),
+    "payment.link": ("Payment given to an account", "good"),
+    "payment.unmatched": ("Found at the provider, not credited here", "warn"),
+    "payment.unmatched_credited": ("Credited", "good"),
+    "payment.unmatched_closed": ("Closed without credit", None),
+    "event.reprocess": ("Tried again", None),
+    "event.close": ("Closed", None),
     "refund.request": ("Refund asked for", None),
     "refund.approve": ("Refund approved", None),
     "refund.reject": ("Refund rejected", "warn"),
@@ -79,6 +86,9 @@ _ACTS: dict[str, tuple[str, str | None]] = {
 _PAGES: dict[str, Callable[[str], str]] = {
     "refund_request": lambda id: url_for("operator.refunds_detail", refund_id=id),
     "invoice": lambda id: url_for("operator.invoice_runs_document", invoice_id=id),
+    "payment_session": lambda id: url_for("operator.payments_detail", session_id=id),
+    "provider_event": lambda id: url_for("operator.webhook_inbox_event", event_id=id),
+    "unmatched_payment": lambda id: url_for("operator.unmatched_payments_detail", unmatched_id=id),
     "approval": lambda id: url_for("operator.approvals_detail", approval_id=id),
     "credit_note": lambda id: url_for("operator.invoice_runs_document", invoice_id=id),
 }

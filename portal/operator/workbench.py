@@ -3,15 +3,13 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from flask import abort, flash, render_template, url_for
+from flask import abort, render_template, url_for
 from werkzeug.wrappers import Response
 
 from billing.jobs import backlog, history, leadership, queues
 from billing.jobs.queues import Queue
-from billing.payments import inbox
 from billing.storage.database import Session
 from portal import access, htmx, services
-from portal.tenant.query import path_key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +30,8 @@ QUEUES = {
     "drafts": ("Drafts to review", "Ended months, ready to be checked"),
     "approved": ("Approved, not issued", "Issuing gives a number and posts to the ledger"),
     "intents": ("Payments nobody knows the end of", "The provider did not answer; it is asked again by itself"),
-    "webhooks": ("Provider events that failed", "Stored, not applied; can be tried again"),
+    "webhooks": ("Provider events that failed", "Stored, not applied: to be tried again, or closed with a reason"),
+    "unmatched": ("Payments to be matched", "Paid at a provider, not credited here"),
     "unrated": ("Usage without a price", "Kept and counted until a price exists"),
     "differences": ("Differences in the books", "Stages that do not agree, each with its row, age and owner"),
     "jobs": ("Jobs whose last run failed", "What they did not do waits"),
@@ -98,15 +97,6 @@ def workbench_queue(name: str) -> Response | str:
     )
 
 
-@access.requires_staff("jobs.run")
-def workbench_again(event_id: str) -> Response:
-    """Let a stored provider event wait for its effect once more; harmless when the effect is there already."""
-    with services.database().transaction() as session:
-        inbox.reopen(session, now=services.now(), key=path_key(event_id), actor=access.current_principal().id)
-    flash("The event will be applied again within seconds.", "good")
-    return htmx.redirect(url_for("operator.workbench_queue", name="webhooks"))
-
-
 def _place(session: Session, queue: Queue, now: datetime) -> Place:
     title, hint = QUEUES[queue.name]
     return Place(
@@ -128,6 +118,10 @@ def _url(session: Session, name: str) -> str:
         if len(periods) == 1:
             return url_for("operator.invoice_runs_period", period=periods[0])
         return url_for("operator.invoice_runs")
+    if name == "webhooks":
+        return url_for("operator.webhook_inbox", state="failed")
+    if name == "unmatched":
+        return url_for("operator.unmatched_payments")
     if name == "differences":
         return url_for("operator.reconciliation")
     return url_for("operator.workbench_queue", name=name)

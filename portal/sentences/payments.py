@@ -20,9 +20,33 @@ CODES: dict[str, Sentence] = {
     "above_authority": lambda fields: (
         f"Your role may not go above {fields.get('limit', fields.get('limit_minor'))} for a refund."
     ),
+    "dispute_deadline_passed": "The time to answer this dispute is over: the provider takes no evidence any more.",
+    "dispute_not_answerable": "This dispute waits for no answer.",
+    "evidence_changed": "Somebody has changed the evidence meanwhile: look at it as it is now, and send it again.",
     "refund_during_dispute": "There can be no refund while a dispute holds money of this billing account.",
 }
 REASONS: dict[str, Sentence] = {
+    "deadline_passed": "The time to answer this dispute is over: the provider takes no evidence any more.",
+    "dispute_answered": "This dispute waits for no answer any more.",
+    "answer_under_way": "An answer to this dispute is on its way or has arrived already: there is only one.",
+    "inquiry_is_refunded": "An inquiry cannot be accepted: refund the payment, which ends it, or answer it.",
+    "evidence_changed": "Somebody has changed the evidence meanwhile: look at it as it is now, and send it again.",
+    "evidence_empty": "There is no evidence yet: put some together first.",
+    "unknown_field": "The provider has no such field.",
+    "evidence_text_too_long": lambda fields: (
+        f"This text is too long: {fields.get('length')} characters, at most {fields.get('limit')}."
+    ),
+    "evidence_texts_too_long": lambda fields: (
+        f"All texts together are too long: {fields.get('length')} characters, at most {fields.get('limit')}."
+    ),
+    "evidence_file_empty": "The file is empty.",
+    "evidence_file_too_large": "The file is too large: at most 5 MB.",
+    "evidence_files_too_large": "All files together are too large: at most 4.5 MB.",
+    "evidence_file_type": "Only PDF, JPEG and PNG files are taken.",
+    "dispute_open": "A dispute of this payment is open already.",
+    "dispute_not_open": "The dispute cannot be decided so.",
+    "nothing_to_dispute": "Nothing was paid here.",
+    "one_subject_only": "Name an invoice or a payment.",
     "above_rest": lambda fields: (
         f"The amount is too large: {fields.get('limit', fields.get('limit_minor'))} is left to refund, "
         "counting requests that wait."
@@ -86,6 +110,7 @@ REASONS: dict[str, Sentence] = {
     "given_back": (
         "The provider has refunded this payment, or it is disputed: crediting it would give the money twice. Close it instead."
     ),
+    "no_account_of_that_code": lambda fields: f"There is no billing account with the code “{fields.get('value')}”.",
     "unknown_invoice_of_account": "That account has no issued invoice with this number.",
     "signature_missing": "The signature header is missing.",
     "signature_malformed": "The signature header cannot be read.",

@@ -51,7 +51,7 @@ def test_an_empty_installation_says_that_nothing_waits(browser: Callable[..., Fl
         ("/operator/accounts", "No billing accounts yet"),
         ("/operator/refunds", "No refunds yet"),
         ("/operator/invoice-runs", "No drafts yet"),
-        ("/operator/queues/webhooks", "Nothing waits here"),
+        ("/operator/queues/intents", "Nothing waits here"),
     ):
         assert words in Page(client.get(path)).text
 
@@ -101,27 +101,6 @@ def test_each_queue_counts_and_leads_to_its_cases_in_one_click(
         assert words in Page(client.get(links[title])).text, title
     with database.transaction("jobs") as session:  # the books must be as they were for the check after the test
         session.execute(update(PaymentSession).where(PaymentSession.id == payment.session_id).values(state="paid"))
-
-
-def test_a_failed_event_is_tried_again_by_who_may(
-    browser: Callable[..., FlaskClient], house: House, database: Database
-) -> None:
-    with database.transaction("jobs") as session:
-        session.add(
-            ProviderEvent(
-                id="pev_1", provider="sandbox", event_id="evt_1", type="checkout.session.completed", body="{}",
-                state="failed", attempts=9, note="x", received_at=NOW,
-            )
-        )  # fmt: skip
-    url = "/operator/queues/webhooks/pev_1/again"
-    viewer = browser(staff="viewer")
-    assert "Try again" not in Page(viewer.get("/operator/queues/webhooks")).text
-    maker = browser(staff="maker")
-    assert viewer.post(url, data=token(viewer, "/operator/queues/webhooks")).status_code == 403
-    assert maker.post(url, data=token(maker, "/operator/queues/webhooks")).status_code == 303
-    with database.reading() as session:
-        assert session.get_one(ProviderEvent, "pev_1").state == "received"
-    assert maker.post("/operator/queues/webhooks/pev_none/again", data=token(maker, "/operator")).status_code == 404
 
 
 def test_the_list_shows_each_balance_and_finds_by_code_and_name(

@@ -210,11 +210,9 @@ def test_three_secrets_or_an_empty_one_are_refused_at_the_start(app: Flask, secr
 
 def test_unknown_type_is_kept_and_answered(stripe_client: FlaskClient, peer: StripeServer, database: Database) -> None:
     with peer.playing() as objects:
-        body, headers = peer.signed(
-            objects.event("radar.early_fraud_warning.created", {"id": "issfr_1", "object": "x"})
-        )
+        body, headers = peer.signed(objects.event("price.created", {"id": "price_1", "object": "price"}))
     assert post(stripe_client, STRIPE, body, headers).status_code == 200
-    assert stored(database) == [("ignored", "radar.early_fraud_warning.created")]
+    assert stored(database) == [("ignored", "price.created")]
 
 
 def test_without_stripe_its_webhook_does_not_exist(client: FlaskClient) -> None:

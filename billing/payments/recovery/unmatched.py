@@ -11,7 +11,7 @@ from billing.accounts.tables import BillingAccount
 from billing.kernel.errors import Conflict, Invalid, NotFound
 from billing.kernel.ids import new_id
 from billing.payments.providers.port import ListedPayment
-from billing.payments.recovery.tables import UnmatchedPayment
+from billing.payments.recovery.tables import ProviderListing, UnmatchedPayment
 from billing.payments.tables import Payment, PaymentSession, ProviderCustomer
 from billing.storage import audit, upsert
 
@@ -52,6 +52,17 @@ class UnmatchedRow:
     end_reason: str | None
     account_id: str | None
     account_name: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListingRow:
+    """How far a provider's list of payments was read, when, how many payments it held and how many were news."""
+
+    provider: str
+    read_through_at: datetime
+    ran_at: datetime
+    read_count: int
+    found_count: int
 
 
 def keep(
@@ -126,13 +137,13 @@ def end_credited(session: Session, *, now: datetime, provider: str | None = None
 
 def close(session: Session, *, now: datetime, key: str, reason: str, actor: str) -> UnmatchedRow:
     """Take one off the list without crediting it, with a reason. Raises NotFound, Invalid without a reason, Conflict (reason
-    already_credited)."""
+    payment_credited)."""
     reason = reason.strip()
     if not 1 <= len(reason) <= REASON_MAX:
         raise Invalid(field="reason", reason="reason_missing", limit=REASON_MAX)
     item = lock(session, key)
     if item.state == "credited":
-        raise Conflict(unmatched_payment_id=item.id, reason="already_credited")
+        raise Conflict(unmatched_payment_id=item.id, reason="payment_credited")
     if item.state == "open":
         _end(session, now, item, "closed", actor, reason, None)
     return get_row(session, item.id)
@@ -181,6 +192,21 @@ def list_of_session(session: Session, session_id: str) -> list[UnmatchedRow]:
     """Those that name one payment session."""
     query = _rows().where(UnmatchedPayment.session_id == session_id).order_by(UnmatchedPayment.id)
     return [_row(*found) for found in session.execute(query).all()]
+
+
+def list_listings(session: Session) -> list[ListingRow]:
+    """How far each provider's own list was read."""
+    rows = session.execute(select(ProviderListing).order_by(ProviderListing.provider)).scalars()
+    return [
+        ListingRow(
+            provider=row.provider,
+            read_through_at=row.read_through_at,
+            ran_at=row.ran_at,
+            read_count=row.read_count,
+            found_count=row.found_count,
+        )
+        for row in rows
+    ]
 
 
 def known_payments(session: Session, *, provider: str, payment_ids: Sequence[str]) -> set[str]:

@@ -65,8 +65,9 @@ def test_webhook_that_overtakes_the_lost_answer_is_credited(stripe_world: Stripe
         [checkout] = objects.all("checkout.session")
         objects.pay(checkout["id"])
         events = list(objects.events)
-    assert [event["type"] for event in events] == ["payment_intent.succeeded", "checkout.session.completed"]
-    assert world.deliver(*(customer.peer.signed(event) for event in events)) == ["processed", "processed"]
+    told = [event for event in events if event["type"] in ("payment_intent.succeeded", "checkout.session.completed")]
+    assert len(told) == 2
+    assert world.deliver(*(customer.peer.signed(event) for event in told)) == ["processed", "processed"]
     assert world.session(row).state == "paid"
     assert world.held("wallet") == 5000
 
@@ -86,7 +87,7 @@ def test_process_that_died_before_the_call_leaves_an_intent_that_recovery_ends(s
 def test_provider_that_is_down_changes_nothing_and_is_asked_again(stripe_world: StripeWorld) -> None:
     world, customer = stripe_world
     row = world.start()
-    deliveries = customer.pay(row)
+    deliveries = customer.pay(row)[-2:]
     customer.peer.fail_next("error_500", CHECKOUTS, times=2)
     assert world.deliver(*deliveries) == ["received", "received"]
     assert world.held("wallet") == 0
