@@ -27,6 +27,7 @@ from billing.notices import relay, sending
 from billing.payments import acts, apply, receipt_files, receipt_issue
 from billing.payments.cash import sync as cash_sync
 from billing.payments.customers import saving
+from billing.payments.disputes import acts as dispute_acts
 from billing.payments.recovery import listing, unknown
 from billing.rating import days as day_sums
 from billing.rating import plan_periods, postings, rater, up_to_date
@@ -139,6 +140,16 @@ def payment_list(context: JobContext) -> int:
 def charges(context: JobContext) -> int:
     """Charge the saved methods of who agreed to it: invoices by their calendar, wallets that are low. Counts charges."""
     return dunning.run(context.database, context.providers, now=context.now)
+
+
+def disputes(context: JobContext) -> int:
+    """Watch deadlines, prepare evidence, look up answers and disputes nobody spoke of. Counts what moved."""
+    return dispute_acts.run(context.database, context.providers, now=context.now)
+
+
+def dispute_list(context: JobContext) -> int:
+    """Take over disputes that no event told of. Counts them."""
+    return dispute_acts.find_untold(context.database, context.providers, now=context.now)
 
 
 def budgets(context: JobContext) -> int:

@@ -60,6 +60,18 @@ TIMETABLE: tuple[Job, ...] = (
         every=timedelta(minutes=1),
         run=steps.charges,
     ),
+    Job(
+        name="disputes",
+        words="Watch deadlines of disputes, prepare evidence, look up answers",
+        every=timedelta(minutes=1),
+        run=steps.disputes,
+    ),
+    Job(
+        name="dispute-list",
+        words="Find disputes that no event told of",
+        every=timedelta(hours=1),
+        run=steps.dispute_list,
+    ),
     Job(name="budgets", words="Compare spending with budgets", every=timedelta(minutes=1), run=steps.budgets),
     Job(name="terms", words="Record plans' fees and closing charges", every=timedelta(hours=1), run=steps.terms),
     Job(

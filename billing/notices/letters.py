@@ -126,7 +126,7 @@ def _of_payment(session: Session, payload: dict[str, Any]) -> dict[str, Any]:
 
 def _of_refund(session: Session, payload: dict[str, Any]) -> dict[str, Any]:
     number = _number(session, payload.get("invoice_id"))
-    word, sentence = words.refund(f"refund.{payload['state']}", payload["mode"], number)
+    word, sentence = words.refund(f"refund.{payload.get('notice', payload['state'])}", payload["mode"], number)
     return {"invoice_number": number, "word": word, "sentence": sentence}
 
 
@@ -172,6 +172,18 @@ def _of_approval(session: Session, payload: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _of_dispute(session: Session, payload: dict[str, Any]) -> dict[str, Any]:
+    number = _number(session, payload.get("invoice_id"))
+    due_by = datetime.fromisoformat(payload["due_by"]) if payload.get("due_by") else None
+    return {"invoice_number": number, "due_by": due_by, "reason": words.dispute_reason(payload["reason"])}
+
+
+def _of_disputed(session: Session, payload: dict[str, Any]) -> dict[str, Any]:
+    number = _number(session, payload.get("invoice_id"))
+    word, sentence = words.disputed(str(payload["state"]), number)
+    return {"invoice_number": number, "word": word, "sentence": sentence}
+
+
 _FINDERS: dict[str, Callable[[Session, dict[str, Any]], dict[str, Any]]] = {
     "invoice_issued": _of_invoice,
     "invoice_reminder": _of_reminder,
@@ -180,6 +192,8 @@ _FINDERS: dict[str, Callable[[Session, dict[str, Any]], dict[str, Any]]] = {
     "payment_action_required": _of_charge,
     "top_up_cap_reached": _of_cap,
     "refund": _of_refund,
+    "dispute": _of_dispute,
+    "payment_disputed": _of_disputed,
     "access_changed": lambda _session, payload: {"changed": words.changed(str(_plain(payload["what"])))},
     "access_invitation": _of_link,
     "access_reset": _of_link,

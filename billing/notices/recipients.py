@@ -43,6 +43,9 @@ def addresses_of(session: Session, topic: Topic, payload: dict[str, Any], accoun
             query = select(User.login).where(
                 User.staff_role.in_(roles), ~User.is_disabled, User.id.is_distinct_from(maker)
             )
+        case "disputes":
+            roles = [role for role in permissions.STAFF_ROLES if "disputes.manage" in permissions.of_staff(role)]
+            query = select(User.login).where(User.staff_role.in_(roles), ~User.is_disabled)
         case _:
             if payload["state"] == "withdrawn":
                 return []

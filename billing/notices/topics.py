@@ -11,8 +11,8 @@ from billing.kernel.errors import Invalid
 
 # billing: who looks after billing in the tenant. documents: they and the account's confirmed recipients. address: the one an access
 # link was made for. recipient: an address that is asked to confirm. person: the user named in the payload. staff: operators who may
-# decide the act, without the maker. maker: the operator who asked for it.
-Audience = Literal["billing", "documents", "address", "recipient", "person", "staff", "maker"]
+# decide the act, without the maker. maker: the operator who asked for it. disputes: operators who may answer disputes.
+Audience = Literal["billing", "documents", "address", "recipient", "person", "staff", "maker", "disputes"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +37,24 @@ _ALL = (
     Topic(name="approval.requested", words="Approval asked for", audience="staff", template="approval_requested"),
     Topic(name="approval.decided", words="Approval decided", audience="maker", template="approval_decided"),
     Topic(name="budget.crossed", words="Budget reached", audience="billing", template="budget_crossed", is_in_app=True),
+    Topic(name="dispute.opened", words="Dispute opened", audience="disputes", template="dispute"),
+    Topic(name="dispute.evidence_due", words="Evidence due", audience="disputes", template="dispute"),
+    Topic(name="dispute.won", words="Dispute won", audience="disputes", template="dispute"),
+    Topic(name="dispute.lost", words="Dispute lost", audience="disputes", template="dispute"),
+    Topic(
+        name="payment.disputed",
+        words="Payment disputed",
+        audience="billing",
+        template="payment_disputed",
+        is_in_app=True,
+    ),
+    Topic(
+        name="payment.dispute_ended",
+        words="Dispute decided",
+        audience="billing",
+        template="payment_disputed",
+        is_in_app=True,
+    ),
     Topic(
         name="invoice.issued",
         words="Invoice issued",
@@ -121,6 +139,14 @@ _ALL = (
     ),
     Topic(name="refund.requested", words="Refund asked for", audience="billing", template="refund", is_in_app=True),
     Topic(name="refund.approved", words="Refund approved", audience="billing", template=None, is_in_app=True),
+    Topic(name="refund.sent", words="Refund on its way", audience="billing", template="refund", is_in_app=True),
+    Topic(
+        name="refund.action_required",
+        words="Refund waits for details",
+        audience="billing",
+        template="refund",
+        is_in_app=True,
+    ),
     Topic(name="refund.rejected", words="Refund declined", audience="billing", template="refund", is_in_app=True),
     Topic(name="refund.succeeded", words="Refund made", audience="billing", template="refund", is_in_app=True),
     Topic(name="refund.failed", words="Refund failed", audience="billing", template="refund", is_in_app=True),

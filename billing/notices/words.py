@@ -16,42 +16,28 @@ _REFUNDS = {
         "Your request has arrived. A person looks at it, and you are told what they decide.",
     ),
     "refund.rejected": ("declined", "Your request was looked at and declined. The money stays where it is."),
+    "refund.sent": (
+        "is on its way",
+        "The money has left us. The bank has not confirmed it yet; you are told when it has.",
+    ),
+    "refund.action_required": (
+        "waits for your details",
+        "The payment provider has written to you and asks where the money should go: please answer that message.",
+    ),
     "refund.succeeded": ("made", "The money is on its way back to the card. Banks take up to ten days to show it."),
-    "refund.failed": ("failed", "The bank could not take the money back to the card. It is in your balance again."),
+    "refund.failed": ("failed", "The bank could not take the money. It is in your balance again."),
 }
-_DECLINES = {
-    "insufficient_funds": "there is not enough money on the account behind it",
-    "withdrawal_count_limit_exceeded": "its limit is used up",
-    "card_velocity_exceeded": "its limit is used up",
-    "expired_card": "the card has expired",
-    "incorrect_number": "its number is not right",
-    "invalid_number": "its number is not right",
-    "invalid_account": "the account behind it is not valid",
-    "account_closed": "the account behind it is closed",
-    "no_account": "the account behind it is not known to the bank",
-    "debit_not_authorized": "the bank does not allow debits from it",
-    "card_not_supported": "it cannot be used for this kind of payment",
-    "currency_not_supported": "it cannot be used in this currency",
-    "transaction_not_allowed": "it cannot be used for this kind of payment",
-    "revocation_of_authorization": "the permission to charge it was taken back at the bank",
-    "revocation_of_all_authorizations": "the permission to charge it was taken back at the bank",
-    "authentication_required": "the bank wants it confirmed",
-    "payment_intent_authentication_failure": "it was not confirmed",
-    "processing_error": "the bank could not be reached",
-    "issuer_not_available": "the bank could not be reached",
-    "reenter_transaction": "the bank could not be reached",
-    "try_again_later": "the bank asked to try again later",
-    "amount_too_small": "the amount is too small to be charged",
-    "amount_too_large": "the amount is too large to be charged",
-    "resource_missing": "the payment provider does not know it any more",
-    "never_reached_provider": "the payment provider could not be reached",
-    "canceled": "it was cancelled at the payment provider",
+_DISPUTE_REASONS = {
+    "fraudulent": "The cardholder says that they did not make the payment",
+    "product_not_received": "The cardholder says that nothing was provided",
+    "product_unacceptable": "The cardholder says that it was not as described",
+    "duplicate": "The cardholder says that they paid twice",
+    "subscription_canceled": "The cardholder says that it was cancelled",
+    "credit_not_processed": "The cardholder says that a refund did not come",
+    "unrecognized": "The cardholder does not recognise the payment",
+    "general": "The bank gives no reason",
 }
-
-
-def decline(code: str | None) -> str:
-    """Why a method was not charged, to stand behind a comma or a colon: "the card has expired"."""
-    return _DECLINES.get(code or "", "the bank gave no reason")
+_BY_BANK = "The transfer has left our bank. It should be there within three days."
 
 
 def changed(what: str) -> str:
@@ -62,8 +48,28 @@ def changed(what: str) -> str:
 def refund(topic: str, mode: str, invoice_number: str | None) -> tuple[str, str]:
     """(what happened to the refund in a word or two, a sentence about it)."""
     word, sentence = _REFUNDS[topic]
+    if topic == "refund.succeeded" and mode == "bank":
+        sentence = _BY_BANK
     if topic == "refund.succeeded" and mode == "credit":
         sentence = f"Invoice {invoice_number or ''} was credited; what had been paid is in your balance.".replace(
             "  ", " "
         )
     return word, sentence
+
+
+def dispute_reason(reason: str) -> str:
+    """Why a payment is disputed, in a sentence without its full stop."""
+    return _DISPUTE_REASONS.get(reason, f"The bank's reason is: {reason.replace('_', ' ')}")
+
+
+def disputed(state: str, invoice_number: str | None) -> tuple[str, str]:
+    """(what happened to the tenant's disputed payment in a word or two, a sentence about it)."""
+    if state == "won":
+        return "stands", "The bank has decided that the payment stands. Nothing changes for you."
+    if state == "lost":
+        owed = f"Invoice {invoice_number} is open again." if invoice_number else "The amount has left your balance."
+        return "was taken back", f"The bank has given the money back to the cardholder. {owed}"
+    return (
+        "is disputed",
+        "The bank has taken the money back until it is decided. If this is a mistake, ask it to withdraw the dispute.",
+    )

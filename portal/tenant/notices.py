@@ -93,6 +93,21 @@ def _refund(state: str, facts: dict[str, Any]) -> Words:
     return f"Refund {state}", _money(facts, "amount_minor"), href, tone
 
 
+def _disputed(facts: dict[str, Any]) -> Words:
+    return "A payment is disputed", _money(facts, "amount_minor"), _dispute(facts), "bad"
+
+
+def _dispute_ended(facts: dict[str, Any]) -> Words:
+    is_won = facts.get("state") == "won"
+    title = "The disputed payment stands" if is_won else "The bank has taken a payment back"
+    return title, _money(facts, "amount_minor"), _dispute(facts), "good" if is_won else "bad"
+
+
+def _dispute(facts: dict[str, Any]) -> str | None:
+    key = facts.get("dispute_id")
+    return url_for("tenant.disputes_detail", key=key) if isinstance(key, str) and key else None
+
+
 def _unknown(_facts: dict[str, Any]) -> Words:
     return "", None, None, None
 
@@ -106,6 +121,8 @@ _WORDS = {
     "invoice.paid": _paid,
     "credit_note.issued": _credit_note,
     "payment.received": _payment,
+    "payment.disputed": _disputed,
+    "payment.dispute_ended": _dispute_ended,
     "budget.crossed": _budget,
     "payment.failed": _failed,
     "payment.action_required": _to_confirm,
