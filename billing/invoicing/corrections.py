@@ -82,7 +82,7 @@ def reissue(session: Session, *, now: datetime, invoice_id: str, reason: str, ac
         head=head,
         header=header,
         invoice=old,
-        figures=credits.of_rest(creditable),
+        figures=credits.of_own_lines(creditable),
         reason=reason,
         actor=actor,
         is_reissued=True,

@@ -6,7 +6,7 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from billing.catalog.tables import CommitContract
-from billing.invoicing import contracts, credits, lines
+from billing.invoicing import contracts, credits, lines, tax
 from billing.invoicing.documents import model
 from billing.invoicing.documents.model import InvoiceDocument
 from billing.invoicing.tables import InvoiceAllowance, InvoiceHeader, InvoiceLine, InvoiceTax
@@ -17,7 +17,8 @@ def read(
 ) -> credits.Creditable:
     """The invoice before one more credit note; of a sale at most what is left of its commitment. Read it under the account's lock.
 
-    Credit notes of charges of their own (`takes_charges`) name the invoice and took nothing back of it.
+    Credit notes of charges of their own (`takes_charges`) name the invoice and took nothing back of its lines, but what they gave back
+    nobody can be given again.
     """
     limit = contracts.left_minor(session, contract) if contract is not None else None
     notes = notes_of(header.id)
@@ -66,6 +67,7 @@ def read(
         credited_tax_minor={treatments[category, rate_bp]: int(amount) for category, rate_bp, amount in by_group},
         rounding_before_minor=0 if invoice.prices_include_tax else int(rounding or 0),
         includes_tax=invoice.prices_include_tax,
+        charges_credited_minor=_of_charges(session, header.id),
     )
 
 
@@ -76,6 +78,24 @@ def notes_of(invoice_id: str) -> Select[str]:
         InvoiceHeader.state == "issued",
         ~InvoiceHeader.takes_charges,
     )
+
+
+def _of_charges(session: Session, invoice_id: str) -> dict[tax.Treatment, int]:
+    """{treatment: gross minor units} that issued credit notes of charges of their own gave back, naming this invoice."""
+    rows = session.scalars(
+        select(InvoiceTax)
+        .join(InvoiceHeader, InvoiceHeader.id == InvoiceTax.invoice_id)
+        .where(
+            InvoiceHeader.corrects_id == invoice_id,
+            InvoiceHeader.state == "issued",
+            InvoiceHeader.takes_charges,
+        )
+    )
+    found: dict[tax.Treatment, int] = {}
+    for row in rows:
+        treatment = lines.treatment_of(row)
+        found[treatment] = found.get(treatment, 0) + row.taxable_minor + row.tax_minor
+    return found
 
 
 def _returned(session: Session, notes: Select[str]) -> dict[tuple[Any, ...], int]:

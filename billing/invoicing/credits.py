@@ -52,7 +52,8 @@ class CreditableAllowance:
 class Creditable:
     """An issued invoice before one more credit note: lines, allowances, and per treatment tax and tax already credited.
 
-    `rounding_before_minor` is the sum of the roundings (BT-114) of earlier credit notes.
+    `rounding_before_minor` is the sum of the roundings (BT-114) of earlier credit notes. `charges_credited_minor` is what credit notes of
+    other charges that name the invoice gave back, gross per treatment: all that name it never give back more than it asked for.
     """
 
     currency: str
@@ -62,10 +63,16 @@ class Creditable:
     allowances: Sequence[CreditableAllowance] = ()
     rounding_before_minor: int = 0
     includes_tax: bool = False  # amounts are gross, as the books hold them; nothing is left over between credits
+    charges_credited_minor: Mapping[tax.Treatment, int] = field(default_factory=dict)
 
     @property
     def rest_minor(self) -> int:
         """What is left to credit, gross."""
+        return max(0, self.lines_rest_minor - sum(self.charges_credited_minor.values()))
+
+    @property
+    def lines_rest_minor(self) -> int:
+        """What is left of the invoice's own lines, gross: what must be credited before its charges can be billed again."""
         return sum(self.group_rest_minor(treatment) for treatment in self.tax_minor) - self.rounding_before_minor
 
     @property
@@ -139,6 +146,13 @@ class _Returned:
 
 def of_rest(invoice: Creditable) -> Credit:
     """Credit all that is left. Raises CreditTooHigh when nothing is."""
+    if any(invoice.charges_credited_minor.values()):
+        return of_amount(invoice, invoice.rest_minor)
+    return of_own_lines(invoice)
+
+
+def of_own_lines(invoice: Creditable) -> Credit:
+    """Credit all that is left of the invoice's own lines, whatever other credit notes gave back: its charges are billed again."""
     return _credit(invoice, {line.line_id: line.rest_minor for line in invoice.charges if line.rest_minor})
 
 
@@ -178,7 +192,11 @@ def of_amount(invoice: Creditable, amount_minor: int) -> Credit:
         )
     treatments = list(invoice.tax_minor)
     target = amount_minor + invoice.rounding_before_minor
-    shares = largest_remainder(target, [max(0, invoice.group_rest_minor(treatment)) for treatment in treatments])
+    before = invoice.charges_credited_minor
+    left = [max(0, invoice.group_rest_minor(treatment) - before.get(treatment, 0)) for treatment in treatments]
+    if sum(left) < target:  # they gave back of one rate more than the invoice asked for at it
+        left = [max(0, invoice.group_rest_minor(treatment)) for treatment in treatments]
+    shares = largest_remainder(target, left)
     chosen: dict[str, int] = {}
     for treatment, share in zip(treatments, shares, strict=True):
         lines = [line for line in invoice.charges if line.treatment == treatment]

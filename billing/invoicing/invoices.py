@@ -268,14 +268,14 @@ def _settled() -> ColumnElement[int]:
     )
 
 
-def _credited() -> ColumnElement[int]:
-    """What was taken back of its own lines; a credit note of other charges that names it settles it, as a payment does."""
+def _credited(*, own_lines: bool = True) -> ColumnElement[int]:
+    """What was taken back of its own lines, or by all credit notes that name it; one of other charges alone settles as a payment does."""
     note = aliased(InvoiceHeader)
+    found = select(func.sum(note.total_minor + note.rounding_minor)).where(
+        note.corrects_id == InvoiceHeader.id, note.state == "issued"
+    )
     return func.coalesce(
-        select(func.sum(note.total_minor + note.rounding_minor))
-        .where(note.corrects_id == InvoiceHeader.id, note.state == "issued", ~note.takes_charges)
-        .correlate(InvoiceHeader)
-        .scalar_subquery(),
+        (found.where(~note.takes_charges) if own_lines else found).correlate(InvoiceHeader).scalar_subquery(),
         literal(0, Minor),
     )
 
@@ -322,7 +322,10 @@ def _state(session: Session, now: datetime) -> ColumnElement[str]:
         (InvoiceHeader.state != "issued", InvoiceHeader.state),
         (InvoiceHeader.kind == "credit_note", literal("issued", Code)),
         (_is_disputed(), literal("disputed", Code)),
-        ((_credited() >= InvoiceHeader.payable_minor) & (InvoiceHeader.payable_minor > 0), literal("credited", Code)),
+        (
+            (_credited() > 0) & (_credited(own_lines=False) >= InvoiceHeader.payable_minor),
+            literal("credited", Code),
+        ),
         ((_due() <= 0) & (_written_off() > 0), literal("uncollectible", Code)),
         (_due() <= 0, literal("paid", Code)),
         (InvoiceHeader.due_on < today, literal("overdue", Code)),

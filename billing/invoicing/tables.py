@@ -310,7 +310,9 @@ class InvoiceFxResult(Base):
             name="booked",
         ),
         CheckConstraint("(result_transaction_id IS NULL) = (result_minor IS NULL OR result_minor = 0)", name="entry"),
-        CheckConstraint("kind IN ('wallet', 'payment', 'credit_note', 'write_off', 'dispute', 'given_back')", name="kind"),
+        CheckConstraint(
+            "kind IN ('wallet', 'payment', 'credit_note', 'write_off', 'dispute', 'given_back')", name="kind"
+        ),
         Index(
             "ix_invoice_fx_results_waiting",
             "noted_at",

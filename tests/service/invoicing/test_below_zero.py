@@ -9,6 +9,7 @@ from billing.accounts import profiles
 from billing.assurance import reconciliation
 from billing.invoicing import credit_notes, drafts, invoices, issue
 from billing.invoicing.documents import model
+from billing.invoicing.errors import CreditTooHigh
 from billing.invoicing.tables import InvoiceHeader
 from billing.jobs import steps
 from billing.jobs.context import JobContext
@@ -30,6 +31,11 @@ def volume_account(database: Database) -> str:
     with database.transaction("jobs") as session:
         profiles.update_profile(session, now=NOW, account_id=account_id, facts=world.GERMANY)
     return account_id
+
+
+def credited_whole(database: Database, invoice: InvoiceHeader) -> credit_notes.Credited:
+    with database.transaction() as session:
+        return credit_notes.credit(session, now=NOW, invoice_id=invoice.id, reason="Waived", actor="usr_ann", full=True)
 
 
 def test_900_billed_and_paid_then_20_taken_back_late_is_a_credit_note_of_2380_to_the_wallet(database: Database) -> None:
@@ -67,8 +73,8 @@ def test_it_settles_what_the_named_invoice_has_open_before_anything_goes_to_the_
         row = invoices.get_invoice(session, now=NOW, key=invoice.id)
         assert row.row.state == "paid"
         assert [note.number for note in row.credit_notes] == ["CN-2026-000001"]
-        # It took back nothing of the invoice's own lines: they can still be credited whole.
-        assert credit_notes.rest_minor(session, invoice.id) == 107_100
+        # What it gave back nobody is given again: 1,071.00 - 23.80.
+        assert credit_notes.rest_minor(session, invoice.id) == 104_720
         assert reconciliation.compare(session, now=NOW).found == []
 
 
@@ -140,10 +146,10 @@ def test_a_draft_or_void_credit_note_has_corrected_nothing_yet(database: Databas
                 drafts.void(session, now=NOW, draft_id=draft_id, actor="usr_ann")
 
 
-def test_an_invoice_that_a_credit_note_of_other_charges_settles_is_paid_and_can_still_be_credited(
+def test_an_invoice_that_a_credit_note_of_other_charges_settles_is_paid_and_has_nothing_left_to_credit(
     database: Database,
 ) -> None:
-    """11.90 open, 47.60 of late charges given back: 11.90 against it, 35.70 to the wallet. None of its own lines was taken back."""
+    """11.90 open, 47.60 of late charges given back: 11.90 against it, 35.70 to the wallet. Another 11.90 would come from nothing."""
     account_id = volume_account(database)
     gift(database, account_id, 99_000)
     world.used(database, account_id, Use(1_000, at=IN_SEPTEMBER))
@@ -157,7 +163,37 @@ def test_an_invoice_that_a_credit_note_of_other_charges_settles_is_paid_and_can_
     )
     with database.reading() as session:
         assert invoices.get_invoice(session, now=NOW, key=invoice.id).row.state == "paid"
-        assert credit_notes.rest_minor(session, invoice.id) == 1_190
+        assert credit_notes.rest_minor(session, invoice.id) == 0
+    with pytest.raises(CreditTooHigh):
+        credited_whole(database, invoice)
+
+
+@pytest.mark.parametrize(
+    ("paid_minor", "first_wallet", "wallet"),
+    # 1,071.00 invoiced, 23.80 given back for late charges: 1,047.20 is left of it, whoever paid what of it before.
+    [(0, 0, 0), (50_000, 0, 50_000), (106_000, 1_280, 106_000), (107_100, 2_380, 107_100)],
+)
+def test_credited_whole_after_a_credit_note_of_charges_gives_back_what_was_paid_and_no_more(
+    database: Database, paid_minor: int, first_wallet: int, wallet: int
+) -> None:
+    account_id = volume_account(database)
+    world.used(database, account_id, Use(900, at=IN_SEPTEMBER))
+    invoice = world.issued(database, account_id, period=SEPTEMBER)
+    if paid_minor:
+        world.pay(database, invoice, paid_minor)
+    world.used(database, account_id, Use(200, at=IN_SEPTEMBER), Use(0))
+    world.issued(database, account_id)
+    assert world.balance(database, account_id).wallet_minor == first_wallet
+    note = credited_whole(database, invoice)
+    assert note.payable_minor == 104_720
+    found = world.balance(database, account_id)
+    assert (found.receivable_minor, found.wallet_minor, found.unbilled_minor) == (0, wallet, 0)
+    with database.reading() as session:
+        assert invoices.get_invoice(session, now=NOW, key=invoice.id).row.state == "credited"
+        header = session.get_one(InvoiceHeader, note.credit_note_id)
+        assert (header.net_minor, header.tax_minor) == (88_000, 16_720)
+        assert credit_notes.rest_minor(session, invoice.id) == 0
+        assert reconciliation.compare(session, now=NOW).found == []
 
 
 def test_what_comes_late_of_an_account_that_uses_nothing_any_more_gets_a_month_of_its_own(database: Database) -> None:
