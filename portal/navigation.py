@@ -50,6 +50,13 @@ TENANT_MENU = (
                 permission="billing.read",
                 icon="credit-card",
             ),
+            Entry(
+                endpoint="tenant.automatic_payments",
+                label="Automatic payments",
+                permission="billing.read",
+                icon="clock",
+            ),
+            Entry(endpoint="tenant.disputes", label="Disputes", permission="billing.read", icon="scale"),
             Entry(endpoint="tenant.refunds", label="Refunds", permission="billing.read", icon="undo-2"),
         ),
     ),
@@ -86,6 +93,12 @@ OPERATOR_MENU = (
         label="Money",
         entries=(
             Entry(endpoint="operator.payments", label="Payments", permission="finance.read", icon="credit-card"),
+            Entry(
+                endpoint="operator.provider_customers",
+                label="Provider customers",
+                permission="finance.read",
+                icon="users",
+            ),
             Entry(endpoint="operator.webhook_inbox", label="Provider events", permission="finance.read", icon="inbox"),
             Entry(
                 endpoint="operator.unmatched_payments",
@@ -93,7 +106,17 @@ OPERATOR_MENU = (
                 permission="finance.read",
                 icon="link",
             ),
+            Entry(
+                endpoint="operator.bank_transfers", label="Bank transfers", permission="finance.read", icon="landmark"
+            ),
+            Entry(endpoint="operator.disputes", label="Disputes", permission="finance.read", icon="scale"),
             Entry(endpoint="operator.refunds", label="Refunds", permission="finance.read", icon="undo-2"),
+            Entry(
+                endpoint="operator.provider_balance",
+                label="Balance at the provider",
+                permission="finance.read",
+                icon="wallet",
+            ),
             Entry(
                 endpoint="operator.invoice_runs", label="Invoice runs", permission="finance.read", icon="receipt-text"
             ),

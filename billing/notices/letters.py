@@ -17,7 +17,7 @@ from billing.accounts.access_tables import AccessLink, Approval
 from billing.accounts.tables import BillingAccount, Seller, Tenant, User
 from billing.invoicing.tables import InvoiceHeader
 from billing.kernel.errors import Conflict, NotFound
-from billing.notices import attachments, words
+from billing.notices import attachments, decline_words, words
 from billing.notices.attachments import Attachment
 from billing.notices.topics import Topic, get_topic
 from billing.rendering import emails
@@ -133,7 +133,7 @@ def _of_refund(session: Session, payload: dict[str, Any]) -> dict[str, Any]:
 def _of_charge(_session: Session, payload: dict[str, Any]) -> dict[str, Any]:
     next_try_on = payload["next_try_on"]
     return {
-        "reason": words.decline(payload["decline_code"]),
+        "reason": decline_words.decline(payload["decline_code"]),
         "next_try_on": date.fromisoformat(next_try_on) if next_try_on else None,
     }
 

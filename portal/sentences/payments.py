@@ -47,6 +47,13 @@ REASONS: dict[str, Sentence] = {
     "dispute_not_open": "The dispute cannot be decided so.",
     "nothing_to_dispute": "Nothing was paid here.",
     "one_subject_only": "Name an invoice or a payment.",
+    "value_date_ahead": "The value date is still to come: book the line when the bank has.",
+    "value_date_old": "The value date is more than a year ago: look at the line again.",
+    "line_booked": "This line of the statement is booked already.",
+    "invoice_named_twice": lambda fields: f"Invoice {fields.get('value')} is named twice.",
+    "transfer_reversed": "This booking was taken back already.",
+    "transfer_refunded": "Some of its money was refunded: the booking stands.",
+    "bank_transfer": "A booking from a bank statement is taken back on its own page.",
     "above_rest": lambda fields: (
         f"The amount is too large: {fields.get('limit', fields.get('limit_minor'))} is left to refund, "
         "counting requests that wait."
@@ -87,6 +94,18 @@ REASONS: dict[str, Sentence] = {
     "nothing_to_ask": "The provider was not asked for this refund.",
     "already_adopted": "Somebody has taken up this refund already.",
     "nothing_open": "Nothing is open on this invoice.",
+    "charge_under_way": (
+        "The saved payment method is being charged for this invoice at this moment. Wait for the outcome: nothing is paid twice."
+    ),
+    "no_payment_method": "Save a payment method as default first: there is nothing to charge.",
+    "method_refused": lambda fields: (
+        f"The bank said that {fields.get('label', 'the default method')} must not be charged again: choose another one first."
+    ),
+    "top_up_without_amount": "Enter an amount, such as 50.00.",
+    "cap_below_amount": lambda fields: f"The cap is less than one top-up of {fields.get('amount')}.",
+    "cap_out_of_range": lambda fields: f"The cap is too large: at most {fields.get('max')}.",
+    "threshold_out_of_range": lambda fields: f"The threshold is too large: at most {fields.get('max')}.",
+    "changed_meanwhile": "This was changed meanwhile: look at what is in force now, and decide again.",
     "form_key_missing": "The form was sent without its key: reload the page and send it again.",
     "form_key_reused": "This form was sent before with other content: reload the page and look at what was stored.",
     "not_positive": "Enter an amount above zero.",
@@ -112,6 +131,12 @@ REASONS: dict[str, Sentence] = {
     ),
     "no_account_of_that_code": lambda fields: f"There is no billing account with the code “{fields.get('value')}”.",
     "unknown_invoice_of_account": "That account has no issued invoice with this number.",
+    "no_fixed_meaning": (
+        "A movement of that kind has no fixed meaning: explain the difference in reconciliation, or correct the ledger."
+    ),
+    "movement_explained": "This movement is explained already.",
+    "nothing_to_pay_out": "Nothing is available to be paid out.",
+    "payout_failed": "This payout has failed already.",
     "signature_missing": "The signature header is missing.",
     "signature_malformed": "The signature header cannot be read.",
     "signature_wrong": "The signature does not belong to this body.",

@@ -163,6 +163,12 @@ _TENANT = {
     "/payment-methods/<method_id>/default": act(method_id="method_id"),
     "/payment-methods/<method_id>/remove": page("Remove Visa ending 4242", method_id="method_id"),
     "/payment-methods/portal": act(),
+    "/automatic-payments": page("Automatic payments"),
+    "/automatic-payments/change": page(
+        "Change automatic payments",
+        send={"stage": "send", "version": "2", "is_paying": "y"},
+    ),
+    "/automatic-payments/<key>": page("Charge of USD 100.00", key="attempt_id"),
     "/refunds": page("Refunds"),
     "/refunds/new": page(
         "Ask for a refund",
@@ -263,6 +269,18 @@ _STAFF = {
 _OPERATOR = {
     "/operator": page("Workbench"),
     "/operator/queues/<name>": page("Payments nobody knows the end of", name="=intents"),
+    "/operator/provider-customers": page("Provider customers"),
+    "/operator/provider-customers/<account_id>": page("Customer of calla", account_id="account_id"),
+    "/operator/provider-customers/<account_id>/refresh": act(account_id="account_id"),
+    "/operator/provider-customers/<account_id>/relink": page(
+        "Link another customer",
+        account_id="account_id",
+        send={"customer_id": "cus_nobody", "reason": "Merged"},
+        expects=409,
+    ),
+    "/operator/provider-customers/<account_id>/renew": page(
+        "Make the customer anew", account_id="account_id", send={"reason": "Deleted there"}, expects=409
+    ),
     "/operator/payments": page("Payments"),
     "/operator/payments.csv": answer("text/csv"),
     "/operator/payments/<session_id>": page(
@@ -449,6 +467,19 @@ _OPERATOR = {
     "/operator/search": page("Search", query="q=calla&stay=1"),
     "/operator/accounts/<account_id>/write-off": page(
         "Write off the wallet", account_id="account_id", send={"amount": "1.00", "reason": "gone"}, expects=409
+    ),
+    "/operator/accounts/<account_id>/bank-transfer": page(
+        "Book a bank transfer",
+        account_id="account_id",
+        send={
+            "currency_code": "USD", "amount": "12.00", "value_on": "{value_on}", "bank_account": "DE89370400440532013000",
+            "bank_reference": "S-77", "payer": "Calla Labs GmbH", "way": "oldest", "step": "book",
+        },
+    ),
+    "/operator/bank-transfers": page("Bank transfers"),
+    "/operator/bank-transfers/<transfer_id>": page("Bank transfer GATES-1", transfer_id="transfer_id"),
+    "/operator/bank-transfers/<transfer_id>/reverse": page(
+        "Take this bank transfer back", transfer_id="transfer_id", send={"reason": "Of another customer"}
     ),
     "/operator/invoices/<invoice_id>/write-off": page(
         "Write off invoice INV-2026-000001", invoice_id="invoice_id", send={"amount": "1.00", "reason": "gone"}

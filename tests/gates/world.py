@@ -43,10 +43,14 @@ from billing.kernel.money import Money
 from billing.ledger import adjustments, statement
 from billing.notices import deliveries, relay
 from billing.payments import acts, inbox, receipt_files, receipt_issue
+from billing.payments.bank import transfers
+from billing.payments.charges import acts as charge_acts
+from billing.payments.charges import agreements
+from billing.payments.charges import history as charge_history
 from billing.payments.customers import methods, saving
 from billing.payments.customers.setups import SetupRow
 from billing.payments.recovery.tables import UnmatchedPayment
-from billing.payments.tables import ProviderEvent
+from billing.payments.tables import ProviderEvent, SandboxObject
 from billing.rating import shadow, shadow_candidates
 from billing.reference import ecb, fx_rates
 from billing.storage.database import Database, DatabaseUrls
@@ -147,6 +151,7 @@ def _build(urls: DatabaseUrls) -> dict[str, str]:
         ids |= _reserved(database, ids["account_id"])
         ids |= _priced(database)
         ids |= _committed(database, ids["account_id"])
+        ids |= _transferred(database, ids["other_account_id"])
         ids |= _selling(database, ids["account_id"])
     return ids
 
@@ -165,6 +170,25 @@ def _selling(database: Database, account_id: str) -> dict[str, str]:
         found = {"seller_id": seller.id, "seller_version": seller_profiles.version_of(seller)}
     receipt_files.render_pending(database, now=NOW)
     return found | {"logo_sha256": logo.sha256, "receipt_id": receipt.id}
+
+
+def _transferred(database: Database, account_id: str) -> dict[str, str]:
+    """A line of the bank statement that was booked."""
+    with database.transaction() as session:
+        done = transfers.book(
+            session,
+            now=NOW,
+            account_id=account_id,
+            line=transfers.Line(
+                amount=Money(minor=2_000, currency="USD"),
+                value_on=NOW.date(),
+                bank_account="DE89370400440532013000",
+                bank_reference="GATES-1",
+                payer="Aloe GmbH",
+            ),
+            actor="usr_gates",
+        )
+        return {"transfer_id": done.id, "value_on": NOW.date().isoformat()}
 
 
 def _committed(database: Database, account_id: str) -> dict[str, str]:
@@ -237,12 +261,47 @@ def _saved_method(lived: Lived) -> dict[str, str]:
     )
     with database.reading() as session:
         [method] = methods.list_methods(session, account_id=lived.account_id)
-    return {
+    return _charged(lived, method.provider_method_id) | {
         "method_id": method.id,
         "setup_id": waiting.id,
         "setup_page_id": str(waiting.provider_session_id),
         "portal_id": portal_url.rpartition("/")[2],
     }
+
+
+def _charged(lived: Lived, provider_method_id: str) -> dict[str, str]:
+    """Automatic top-up that was agreed to, declined once, and ended: the agreement's version is 2."""
+    sandbox, database = lived.house.sandbox, lived.house.services.database
+
+    def agree(version: int, *, is_on: bool) -> None:
+        figures = [Money(minor=minor, currency="USD") for minor in (10_000_000, 10_000, 20_000)]
+        top_up = agreements.TopUp(threshold=figures[0], amount=figures[1], cap=figures[2])
+        with database.transaction() as session:
+            agreements.change(
+                session,
+                now=NOW,
+                account_id=lived.account_id,
+                is_paying=False,
+                is_topping_up=is_on,
+                top_up=top_up,
+                version=version,
+                providers=[sandbox.name],
+                actor=operators.ASKER,
+            )
+
+    def bank_says(last4: str) -> None:
+        with database.transaction() as session:
+            row = session.get_one(SandboxObject, provider_method_id)
+            row.body = row.body | {"card": row.body["card"] | {"last4": last4}}
+
+    agree(0, is_on=True)
+    bank_says("9995")
+    assert charge_acts.top_up(database, {sandbox.name: sandbox}, now=NOW, account_id=lived.account_id) == "failed"
+    bank_says("4242")
+    agree(1, is_on=False)
+    with database.reading() as session:
+        [attempt] = charge_history.list_attempts(session, account_id=lived.account_id)
+    return {"attempt_id": attempt.session_id}
 
 
 def _of_operators(database: Database, lived: Lived) -> dict[str, str]:
