@@ -11,7 +11,14 @@ from portal.api.tokens import Issuer
 
 _MAX_HEADER_BYTES = 32 * 1024
 # Routes of earlier systems that callers already use: the same views under their old addresses.
-_ALIASES = {"/usage/report": "report_usage", "/api/billing/usage:ingest": "ingest_usage"}
+_FINANCE = "/api/v1/v3/platform/finance"
+_ALIASES = {
+    "/usage/report": "report_usage",
+    "/api/billing/usage:ingest": "ingest_usage",
+    f"{_FINANCE}/payment-sessions": "list_finance_sessions",
+    f"{_FINANCE}/payment-sessions/<session_id>": "show_finance_session",
+    f"{_FINANCE}/reconciliation": "list_differences",
+}
 
 # Addresses that acts hang on, such as <invoice_id>:close.
 _ACTED_ON = {route.path.rpartition(":")[0] for route in ROUTES if ">:" in route.path}

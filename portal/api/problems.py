@@ -57,6 +57,8 @@ _TABLE: tuple[tuple[str, int, str], ...] = (
     ("already_released", 409, "The allocation has ended: it can neither change nor end again."),
     ("out_of_order", 409, "The change lies before the allocation's last one."),
     ("other_content", 409, "The id was used before with other content; nothing was changed."),
+    ("provider_customer_unfit", 409, "The provider's customer cannot be this account's; `reason` says why."),
+    ("provider_customer_busy", 409, "A payment or another change hangs on the customer; look again in some minutes."),
     ("conflict", 409, "As things stand, a rule forbids it; `reason` says which."),
     ("idempotency_in_flight", 409, "The same request is being worked on at this moment: ask again in a second."),
     ("document_not_ready", 409, "The files are being made: ask again after `Retry-After` seconds."),
@@ -124,8 +126,19 @@ _TABLE: tuple[tuple[str, int, str], ...] = (
     ("rate_limited", 429, "The limit of this minute is used up: wait for `Retry-After` seconds."),
     ("headers_too_large", 431, "The headers are larger than 32 kB together."),
     ("internal_error", 500, "A fault of ours; nothing was done by halves. Tell us the request id."),
-    ("provider_refused", 502, "The payment provider said no; no payment was begun."),
+    ("provider_refused", 502, "The payment provider said no; nothing was begun."),
+    ("provider_unreachable", 503, "The payment provider did not answer clearly: try again in a minute."),
     ("database_unavailable", 503, "Nothing was changed: try again in a minute."),
+    (
+        "provider_unreachable",
+        503,
+        "The payment provider gave no clear answer; nothing was changed. Try again in a minute.",
+    ),
+    (
+        "provider_mismatch",
+        409,
+        "What the provider holds contradicts our row: nothing was credited; `reason` says what differs.",
+    ),
     ("issuer_unreachable", 503, "The issuer of bearer tokens does not answer; API keys work as ever."),
 )
 _SIGNED: tuple[tuple[str, int, str], ...] = (
