@@ -148,6 +148,13 @@ ACTS: dict[str, Act] = {
             lasts=timedelta(days=14),
         ),
         Act(
+            code="provider_balance.book",
+            words="Booking of a movement at the provider",
+            maker="ledger.correct",
+            checker="ledger.approve",
+            lasts=timedelta(days=14),
+        ),
+        Act(
             code="prices.activate",
             words="Activation of prices",
             maker="prices.change",

@@ -9,28 +9,12 @@ from sqlalchemy.orm import Session
 from billing.assurance import streams
 from billing.assurance.reconciliation_tally import Scope, Stage, shown
 from billing.ledger.tables import LedgerAccount, LedgerEntry, LedgerTransaction
+from billing.payments.cash import meanings
 from billing.payments.cash.explaining import PATIENCE
 from billing.payments.cash.judging import CASH
 from billing.payments.cash.tables import BalanceExplanation, BalanceTransaction, Payout, ProviderBalance
 
 _HELD_BACK = frozenset({"refund_under_way"})
-# Why a movement is not explained, as the end of a sentence.
-_WHY = {
-    "no_payment": "there is no payment of ours for it",
-    "no_refund": "there is no refund of ours for it",
-    "refund_not_booked": "the refund is not booked",
-    "refund_under_way": "the refund is under way",
-    "dispute_not_booked": "the dispute is not booked",
-    "payout_not_booked": "the payout is not booked",
-    "seller_unclear": "it does not say which seller's money it is",
-    "unknown_kind": "no movement of that kind is booked without two persons",
-    "amount_differs": "the ledger holds another amount",
-    "fee_differs": "another fee was booked",
-    "fee_not_booked": "its fee is not booked",
-    "conversion_differs": "another conversion was booked",
-    "booked_otherwise": "something else was booked under its id",
-    "explained_twice": "what explains it explains another movement already",
-}
 # A movement and the one that took it back are looked at as one.
 _GROUP = func.coalesce(BalanceTransaction.pair_id, BalanceTransaction.id)
 
@@ -171,7 +155,7 @@ def _sentence(row: Any, ledger: dict[str, int]) -> str:
     if (row.reason or "").startswith("unreadable"):
         return f"Movement {row.provider_id} at the provider could not be read"
     held = " and ".join(shown(minor, currency) for currency, minor in sorted(ledger.items())) or "nothing"
-    why = _WHY.get(row.reason or "")
+    why = meanings.WHY.get(row.reason or "")
     return (
         f"{row.provider_id} ({row.type}) moved {shown(row.net_minor, row.currency)} at the provider, the ledger holds {held} of it"
         + (f": {why}" if why else "")

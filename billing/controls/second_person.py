@@ -22,6 +22,7 @@ from billing.kernel.money import Money
 from billing.ledger import adjustments, periods, reversal, write_offs
 from billing.payments import refund_authority, refund_decisions, refunds
 from billing.payments.bank import reversals as bank_reversals
+from billing.payments.cash import booking as cash_booking
 from billing.payments.recovery import linking
 from billing.rating import price_changes
 
@@ -192,6 +193,17 @@ def _wallet_write_off(session: Session, now: datetime, row: ApprovalRow, allowed
     )
 
 
+def _movement(session: Session, now: datetime, row: ApprovalRow, allowed: Allowed, _note: str | None) -> object:
+    return cash_booking.book(
+        session,
+        now=now,
+        movement_id=row.subject_id,
+        seller_code=row.content["seller"],
+        reason=row.reason,
+        allowed=allowed,
+    )
+
+
 ROOMS: dict[str, Room] = {
     "refund.card": _REFUND,
     "refund.credit": _REFUND,
@@ -234,6 +246,10 @@ ROOMS: dict[str, Room] = {
         perform=lambda session, now, row, allowed, _note: bank_reversals.reverse(
             session, now=now, transfer_id=row.subject_id, reason=row.reason, allowed=allowed
         ),
+    ),
+    cash_booking.ACT: Room(
+        content=lambda session, row: cash_booking.content_of(session, row.subject_id, row.content["seller"]),
+        perform=_movement,
     ),
     activations.ACT: Room(
         content=lambda session, row: activations.content_of(session, row.subject_id), perform=_activation

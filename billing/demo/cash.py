@@ -15,6 +15,7 @@ from billing.payments.providers.sandbox.memory import SignedEvent
 _FRIDAY = 4
 _PAID_OUT_AT = timedelta(hours=6)
 _FAILED_AFTER = timedelta(days=3)
+_LAST_BEFORE = timedelta(days=8)  # so that something is in the balance to look at
 _FAILED_IN_MONTH = 1  # the second one: its first payout comes back, the next takes the money along
 
 
@@ -29,7 +30,8 @@ def acts_of_month(
     ]
     for place, day_at in enumerate(day_at for day_at in fridays if day_at < month.end_at):
         at = day_at + _PAID_OUT_AT
-        yield at, partial(_pay_out, cloud, at)
+        if at <= cloud.now - _LAST_BEFORE:
+            yield at, partial(_pay_out, cloud, at)
         if number == _FAILED_IN_MONTH and place == 0:
             yield at + _FAILED_AFTER, partial(_fail_last, cloud, at + _FAILED_AFTER)
     if is_present:

@@ -14,6 +14,7 @@ from billing.catalog import activations, overrides
 from billing.kernel.money import Money
 from billing.ledger import adjustments, balances, reversal, write_offs
 from billing.ledger.entries import BALANCE_NAMES
+from billing.payments.cash import booking as cash_booking
 from billing.payments.recovery import linking
 from billing.rendering import formats, places
 from billing.storage.database import Session
@@ -145,6 +146,10 @@ def _facts(row: ApprovalRow) -> tuple[dict[str, Any], ...]:
     if row.act == linking.ACT:
         url = url_for("operator.unmatched_payments_detail", unmatched_id=row.subject_id)
         return ({"label": "Payment", "id": str(row.content.get("provider_payment_id")), "url": url},)
+    if row.act == cash_booking.ACT:
+        url = url_for("operator.provider_balance_movement", movement_id=row.subject_id)
+        seller = {"label": "Seller", "text": str(row.content.get("seller"))}
+        return ({"label": "Movement", "id": str(row.content.get("movement")), "url": url}, seller)
     if row.act == manual_rates.ACT:
         return tuple(_rate_facts(row.content))
     if row.act == "ledger.reopen_period" and isinstance(row.content.get("month"), str):
@@ -195,6 +200,8 @@ def _find_posted(session: Session, row: ApprovalRow) -> str | None:
         return write_offs.find_posted(session, row.id)
     if row.act == linking.ACT:
         return linking.find_posted(session, row.subject_id)
+    if row.act == cash_booking.ACT:
+        return cash_booking.find_posted(session, row.subject_id)
     return adjustments.find_posted(session, row.id) if row.act == "account.credit" else None
 
 

@@ -38,6 +38,8 @@ _ACTS: dict[str, tuple[str, str | None]] = {
     "receipt.render": ("Receipt printed", None),
     "payment.start": ("Payment begun", None),
     "payment.receive": ("Payment received", "good"),
+    "payout.change": ("Payout changed", None),
+    "provider_balance.book": ("Movement at the provider booked", "good"),
     "payment.recover": ("Fetched from the provider again", None),
     "payment.link": ("Payment given to an account", "good"),
     "payment.unmatched": ("Found at the provider, not credited here", "warn"),

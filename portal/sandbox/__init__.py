@@ -21,7 +21,7 @@ from billing.payments.providers.sandbox.memory import SignedEvent
 from billing.payments.providers.sandbox.refunds import CARD_WITHOUT_REFUND
 from portal import access, htmx, services
 from portal.api import webhooks
-from portal.sandbox import customers
+from portal.sandbox import customers, payouts
 
 blueprint = Blueprint("sandbox", __name__)
 _ACTS = ("pay", "decline", "abandon")
@@ -30,6 +30,9 @@ for _rule, _view, _method in (
     ("/setup/<setup_id>", customers.decide_setup, "POST"),
     ("/portal/<portal_id>", customers.portal, "GET"),
     ("/portal/<portal_id>", customers.manage, "POST"),
+    ("/payouts", payouts.payouts, "GET"),
+    ("/payouts", payouts.payouts, "POST"),
+    ("/payouts/<payout_id>/fail", payouts.fail_payout, "POST"),
 ):
     blueprint.add_url_rule(_rule, view_func=_view, methods=(_method,))
 

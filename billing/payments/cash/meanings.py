@@ -34,6 +34,24 @@ BY_TYPE: dict[str, Meaning] = {
 }
 """Type of movement -> its one fixed meaning, which two persons may book where the job may not."""
 
+WHY = {
+    "no_payment": "there is no payment of ours for it",
+    "no_refund": "there is no refund of ours for it",
+    "refund_not_booked": "the refund is not booked",
+    "refund_under_way": "the refund is under way",
+    "dispute_not_booked": "the dispute is not booked",
+    "payout_not_booked": "the payout is not booked",
+    "seller_unclear": "it does not say which seller's money it is",
+    "unknown_kind": "no movement of that kind is booked without two persons",
+    "amount_differs": "the ledger holds another amount",
+    "fee_differs": "another fee was booked",
+    "fee_not_booked": "its fee is not booked",
+    "conversion_differs": "another conversion was booked",
+    "booked_otherwise": "something else was booked under its id",
+    "explained_twice": "what explains it explains another movement already",
+}
+"""Why a movement is not explained, as the end of a sentence."""
+
 _WORDS = {
     "charge": "Payment",
     "payment": "Payment",
