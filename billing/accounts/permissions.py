@@ -75,7 +75,7 @@ STAFF_PERMISSIONS = (
     Permission(name="jobs.run", words="Start jobs by hand", roles=("maker", "admin")),
     Permission(
         name="payments.manage",
-        words="Ask providers again, try their events again, close what needs nothing",
+        words="Book bank transfers, ask providers again, try their events again, close what needs nothing",
         roles=("maker", "admin"),
     ),
     Permission(
@@ -105,7 +105,7 @@ SCOPE_WORDS: Mapping[str, str] = {
     "refund.request": "Ask for refunds",
     "usage.write": "Report usage and allocations",
     "finance.read": "Read every account's trials of prices and reconciliations",
-    "finance.run": "Start shadow ratings and reconciliations; draft months, close and void drafts, credit invoices",
+    "finance.run": "Start shadow ratings and reconciliations; draft months, close and void drafts, credit invoices; answer disputes",
     "prices.change": "Store plans and put accounts on them",
 }
 # Of the operator's own machines: such a key names no tenants and sees every account's rows.

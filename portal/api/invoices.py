@@ -19,7 +19,7 @@ from portal.api.evidence import InvoiceDetail, Settlement
 from portal.api.schemas import Invoice, InvoicePage
 from portal.api.values import Money
 
-STATES = ("issued", "part_paid", "overdue", "paid", "credited")
+STATES = ("issued", "part_paid", "overdue", "disputed", "paid", "credited")
 
 
 @keys.needs("billing.read")

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from billing.assurance import reconciliation_findings
+from billing.payments.disputes import listing as dispute_listing
 from portal.api import (
     accounts,
     allocations,
@@ -20,6 +21,8 @@ from portal.api import (
     bundles,
     checkout,
     customers,
+    dispute_schemas,
+    disputes,
     evidence,
     ingest,
     invoice_acts,
@@ -562,8 +565,11 @@ ROUTES: tuple[Route, ...] = (
         problems=("amount_out_of_range", "conflict"),
         is_keyed=True,
         example={
-            **{"account": "calla", "amount": {"amount_minor": 11900, "currency": "EUR"}, "value_on": "2026-11-20"},
-            **{"bank_reference": "2026-11-20/4711", "payer": "Calla Labs GmbH"},
+            "account": "calla",
+            "amount": {"amount_minor": 11900, "currency": "EUR"},
+            "value_on": "2026-11-20",
+            "bank_reference": "2026-11-20/4711",
+            "payer": "Calla Labs GmbH",
         },
     ),
     Route(
@@ -636,6 +642,36 @@ ROUTES: tuple[Route, ...] = (
         success=(201,),
         is_keyed=True,
         example={"period": "2026-10"},
+    ),
+    Route(
+        method="GET",
+        path="/admin/payments/disputes",
+        view=disputes.list_disputes,
+        tag="Operations",
+        words="Disputes of all accounts, newest first",
+        query=("account", "state", "limit", "cursor"),
+        choices=dispute_listing.STATES,
+        response=dispute_schemas.DisputePage,
+    ),
+    Route(
+        method="GET",
+        path="/admin/payments/disputes/<dispute_id>",
+        view=disputes.show_dispute,
+        tag="Operations",
+        words="One dispute, by our id or the provider's, with its history, postings and answers",
+        response=dispute_schemas.DisputeDetail,
+    ),
+    Route(
+        method="POST",
+        path="/admin/payments/disputes/<dispute_id>/evidence",
+        view=disputes.submit_evidence,
+        tag="Operations",
+        words="Write the answer to a dispute, and submit it for good",
+        request=dispute_schemas.EvidenceRequest,
+        response=dispute_schemas.DisputeDetail,
+        problems=("dispute_not_answerable", "dispute_deadline_passed", "evidence_changed"),
+        is_keyed=True,
+        example={"texts": {"uncategorized_text": "The service was used every day; see the log."}, "submit": False},
     ),
     Route(
         method="GET",

@@ -40,6 +40,7 @@ COMMANDS = {
     "plans": ("plans", "plans"),
     "prices": ("prices", "prices"),
     "reconcile": ("reconcile", "reconcile"),
+    "disputes": ("disputes", "disputes"),
     "provider-customers": ("provider_customers", "provider_customers"),
     "replay": ("assurance", "replay"),
     "reservations": ("reservations", "reservations"),

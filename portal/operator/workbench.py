@@ -31,6 +31,7 @@ QUEUES = {
     "approved": ("Approved, not issued", "Issuing gives a number and posts to the ledger"),
     "intents": ("Payments nobody knows the end of", "The provider did not answer; it is asked again by itself"),
     "webhooks": ("Provider events that failed", "Stored, not applied: to be tried again, or closed with a reason"),
+    "disputes": ("Disputes due", "Banks wait for evidence until a day; after it the money is lost"),
     "unmatched": ("Payments to be matched", "Paid at a provider, not credited here"),
     "unrated": ("Usage without a price", "Kept and counted until a price exists"),
     "differences": ("Differences in the books", "Stages that do not agree, each with its row, age and owner"),
@@ -120,6 +121,8 @@ def _url(session: Session, name: str) -> str:
         return url_for("operator.invoice_runs")
     if name == "webhooks":
         return url_for("operator.webhook_inbox", state="failed")
+    if name == "disputes":
+        return url_for("operator.disputes")
     if name == "unmatched":
         return url_for("operator.unmatched_payments")
     if name == "differences":

@@ -21,7 +21,7 @@ from billing.payments.providers.sandbox.memory import SignedEvent
 from billing.payments.providers.sandbox.refunds import CARD_WITHOUT_REFUND
 from portal import access, htmx, services
 from portal.api import webhooks
-from portal.sandbox import customers, payouts
+from portal.sandbox import bank, customers, payouts
 
 blueprint = Blueprint("sandbox", __name__)
 _ACTS = ("pay", "decline", "abandon")
@@ -30,6 +30,8 @@ for _rule, _view, _method in (
     ("/setup/<setup_id>", customers.decide_setup, "POST"),
     ("/portal/<portal_id>", customers.portal, "GET"),
     ("/portal/<portal_id>", customers.manage, "POST"),
+    ("/bank", bank.bank, "GET"),
+    ("/bank/<payment_id>", bank.bank_act, "POST"),
     ("/payouts", payouts.payouts, "GET"),
     ("/payouts", payouts.payouts, "POST"),
     ("/payouts/<payout_id>/fail", payouts.fail_payout, "POST"),

@@ -47,6 +47,7 @@ REASONS: dict[str, Sentence] = {
     "dispute_not_open": "The dispute cannot be decided so.",
     "nothing_to_dispute": "Nothing was paid here.",
     "one_subject_only": "Name an invoice or a payment.",
+    "not_a_day": "Write a day such as 2026-11-21.",
     "value_date_ahead": "The value date is still to come: book the line when the bank has.",
     "value_date_old": "The value date is more than a year ago: look at the line again.",
     "line_booked": "This line of the statement is booked already.",

@@ -19,10 +19,23 @@ from portal.tenant.query import Query
 _PAGE_SIZE = 50
 _SORTS = ("number", "issued", "due", "total")
 # What a tenant sees: issued documents. Drafts are ours until then.
-SHOWN = ("issued", "part_paid", "overdue", "paid", "credited")
+SHOWN = ("issued", "part_paid", "overdue", "disputed", "paid", "credited")
 OPEN = ("issued", "part_paid", "overdue")
-_STATES = {"open": OPEN, "overdue": ("overdue",), "paid": ("paid",), "credited": ("credited",)}
-_STATE_WORDS = {"": "All", "open": "Open", "overdue": "Overdue", "paid": "Paid", "credited": "Credited"}
+_STATES = {
+    "open": OPEN,
+    "overdue": ("overdue",),
+    "disputed": ("disputed",),
+    "paid": ("paid",),
+    "credited": ("credited",),
+}
+_STATE_WORDS = {
+    "": "All",
+    "open": "Open",
+    "overdue": "Overdue",
+    "disputed": "Disputed",
+    "paid": "Paid",
+    "credited": "Credited",
+}
 _KINDS = {"invoice": "Invoices", "credit_note": "Credit notes"}
 _EVENTS = {
     "drafted": "Drafted",
@@ -33,13 +46,17 @@ _EVENTS = {
     "sent_again": "Sent again",
     "sent": "Sent",
     "part_paid": "Paid in part",
+    "payment_undone": "Payment undone",
     "paid": "Paid in full",
     "credited": "Credited",
+    "disputed": "Its payment is disputed",
+    "dispute_ended": "The dispute has ended",
 }
 _SETTLED = {
     "wallet": "Paid from the wallet",
     "payment": "Payment",
     "credit_note": "Credit note",
+    "dispute": "Payment taken back by the bank",
     "write_off": "Written off",
     "write_off_reversal": "Write-off undone by a payment",
 }
