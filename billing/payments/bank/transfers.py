@@ -107,9 +107,7 @@ def book(
     known = session.scalars(_standing(seller.id, str(line.bank_account), line.bank_reference)).first()
     if known is not None:
         return _same(session, known, account, line)
-    invoices = list_open(session, account_id=account_id, currency=line.amount.currency)
-    _require_currency(account, line.amount.currency, invoices)
-    chosen = allocate(invoices, line.amount) if shares is None else _chosen(session, account_id, line.amount, shares)
+    chosen = _shares(session, account, line.amount, shares)
     transfer_id = new_id("bkt")
     payment = _credited(session, now, head, seller, line, chosen, transfer_id, actor)
     item = BankTransfer(
@@ -145,6 +143,19 @@ def book(
         },
     )
     return get_transfer(session, transfer_id)
+
+
+def plan(
+    session: Session, *, now: datetime, account_id: str, line: Line, shares: Sequence[Share] | None = None
+) -> list[Share]:
+    """What `book` would give to which invoice, writing nothing; what is missing to the amount goes to the wallet. Raises as `book`."""
+    account = directory.get_account(session, account_id)
+    seller = directory.get_seller(session, account.seller_id)
+    line = _checked(line, seller, now=now)
+    known = session.scalars(_standing(seller.id, str(line.bank_account), line.bank_reference)).first()
+    if known is not None:
+        raise Conflict(bank_transfer_id=known.id, bank_reference=known.bank_reference, reason="line_booked")
+    return _shares(session, account, line.amount, shares)
 
 
 def allocate(invoices: Sequence[OpenInvoice], amount: Money) -> list[Share]:
@@ -208,14 +219,16 @@ def get_transfer(session: Session, transfer_id: str) -> TransferRow:
 
 
 def list_transfers(
-    session: Session, *, account_id: str | None = None, limit: int = 25, offset: int = 0
+    session: Session, *, account_id: str | None = None, limit: int = 25, offset: int = 0, before_id: str | None = None
 ) -> tuple[list[TransferRow], int]:
-    """A page of booked lines, newest first, and how many there are."""
+    """A page of booked lines, newest first, and how many there are; `before_id` goes on after that one."""
     query = _rows()
     counted = select(func.count()).select_from(BankTransfer)
     if account_id is not None:
         query = query.where(BankTransfer.billing_account_id == account_id)
         counted = counted.where(BankTransfer.billing_account_id == account_id)
+    if before_id is not None:
+        query = query.where(BankTransfer.id < before_id)
     rows = session.execute(query.order_by(BankTransfer.id.desc()).limit(limit).offset(offset)).all()
     return [_row(session, *found) for found in rows], session.scalars(counted).one()
 
@@ -307,6 +320,12 @@ def _same(session: Session, known: BankTransfer, account: BillingAccount, line: 
     if (known.billing_account_id, known.amount_minor, known.currency) != asked:
         raise Conflict(bank_transfer_id=known.id, bank_reference=known.bank_reference, reason="line_booked")
     return get_transfer(session, known.id)
+
+
+def _shares(session: Session, account: BillingAccount, amount: Money, shares: Sequence[Share] | None) -> list[Share]:
+    invoices = list_open(session, account_id=account.id, currency=amount.currency)
+    _require_currency(account, amount.currency, invoices)
+    return allocate(invoices, amount) if shares is None else _chosen(session, account.id, amount, shares)
 
 
 def _require_currency(account: BillingAccount, currency: str, invoices: Sequence[OpenInvoice]) -> None:
