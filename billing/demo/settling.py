@@ -13,7 +13,7 @@ from billing.kernel import periods
 from billing.kernel.money import Money
 from billing.kernel.periods import Period
 from billing.ledger import adjustments
-from billing.payments import acts, apply, refunds, sessions, webhooks
+from billing.payments import acts, apply, refund_offers, refunds, sessions, webhooks
 from billing.payments.providers.port import Provider
 from billing.payments.providers.sandbox.adapter import SandboxProvider
 from billing.storage.database import Database
@@ -150,7 +150,7 @@ def _ask_for_refunds(cloud: Cloud) -> None:
     wanted = ((12_000, "Paid from the wrong cost centre"), (4_500, "Trial project ended early"))
     for turn, (payment, (minor, reason)) in enumerate(zip(payments, wanted, strict=False)):
         with cloud.database.transaction("jobs") as session:
-            refundable = refunds.refundable(session, now=now, account_id=account_id, payment_id=payment.id)
+            refundable = refund_offers.refundable(session, now=now, account_id=account_id, payment_id=payment.id)
             if refundable.minor < minor:
                 return
             asked = refunds.request(

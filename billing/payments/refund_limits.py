@@ -79,8 +79,18 @@ def check(session: Session, item: RefundRequest, *, now: datetime, with_waiting:
     return found
 
 
-def standing(session: Session, item: RefundRequest, *, now: datetime, with_waiting: bool = False) -> Standing:
-    """The limits of a request as they are now. Money that a provider has sent already is not held to the funds: it is gone."""
+def standing(
+    session: Session,
+    item: RefundRequest,
+    *,
+    now: datetime,
+    with_waiting: bool = False,
+    left: FundsLeft | None = None,
+) -> Standing:
+    """The limits of a request as they are now; `left` where the funds were read before.
+
+    Money that a provider has sent already is not held to the funds: it is gone.
+    """
     bounds: list[tuple[int, str]] = []
     creditable_minor = None
     if item.invoice_id is not None:
@@ -97,7 +107,8 @@ def standing(session: Session, item: RefundRequest, *, now: datetime, with_waiti
     if with_waiting:
         rest -= waiting_minor(session, payment_id=item.payment_id)
     bounds.append((rest, "above_rest"))
-    left = funds(session, now=now, account_id=item.billing_account_id, currency=item.currency)
+    if left is None:
+        left = funds(session, now=now, account_id=item.billing_account_id, currency=item.currency)
     if item.origin == "request":
         bounds.append(_funds_bound(session, item, left))
     limit_minor, reason = min(bounds)

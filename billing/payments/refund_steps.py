@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from billing.accounts import heads
@@ -90,10 +90,12 @@ def tell(
 
     `facts` are ids, codes and integers about the step alone.
     """
+    last = session.scalar(select(func.max(RefundEvent.seq)).where(RefundEvent.refund_id == item.id))
     session.add(
         RefundEvent(
             id=new_id("rfe"),
             refund_id=item.id,
+            seq=(last or 0) + 1,
             billing_account_id=item.billing_account_id,
             type=step,
             state=item.state,

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from billing.storage.columns import APPEND_ONLY, Base, Code, Ident, Instant, Json, Minor, Words, table_args
+from billing.storage.columns import APPEND_ONLY, Base, Code, Count, Ident, Instant, Json, Minor, Words, table_args
 
 
 class RefundEvent(Base):
@@ -16,6 +16,7 @@ class RefundEvent(Base):
 
     id: Mapped[str] = mapped_column(Ident, primary_key=True)
     refund_id: Mapped[str] = mapped_column(ForeignKey("refund_requests.id"))
+    seq: Mapped[int] = mapped_column(Count)  # from 1, without a gap
     billing_account_id: Mapped[str] = mapped_column(ForeignKey("billing_accounts.id"))
     type: Mapped[str] = mapped_column(Code)
     state: Mapped[str] = mapped_column(Code)
@@ -25,7 +26,7 @@ class RefundEvent(Base):
     at: Mapped[datetime] = mapped_column(Instant)
 
     __table_args__ = table_args(
-        Index("ix_refund_events_refund_id", "refund_id", "id"),
+        UniqueConstraint("refund_id", "seq"),
         Index("ix_refund_events_billing_account_id", "billing_account_id", "id"),
         guard=APPEND_ONLY,
     )

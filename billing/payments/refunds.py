@@ -91,22 +91,6 @@ class RefundStep:
     at: datetime
 
 
-@dataclass(frozen=True, kw_only=True)
-class RefundLimits:
-    """What an operator sees before deciding: the rest of the payment, what can be credited, and the funds that may leave.
-
-    None is what does not bind a refund of that mode.
-    """
-
-    rest_minor: int | None
-    creditable_minor: int | None
-    funds_minor: int | None
-    limit_minor: int
-    reason: str
-    currency: str
-    is_within: bool
-
-
 def request(
     session: Session,
     *,
@@ -120,8 +104,10 @@ def request(
     payment_id: str | None = None,
     invoice_id: str | None = None,
     payee: Payee | None = None,
+    is_once: bool = False,
 ) -> RefundRow:
-    """Ask for money back; the same form sent twice is one request.
+    """Ask for money back; the same form sent twice is one request, with `is_once` also the same wish of the same person from
+    another form while the first waits for its decision.
 
     Modes `card` and `bank` name a payment, and an invoice where that is to be credited first; `bank` names a payee. Mode `credit`
     names an issued invoice. Nothing moves yet, but what other requests ask for already counts against the limit. Locks the
@@ -149,6 +135,9 @@ def request(
             raise Conflict(refund_id=known.id, reason="form_key_reused")
         return get_request(session, refund_id=known.id)
     refund_subjects.check(session, account_id, mode, amount, payment_id, invoice_id)
+    same_id = _find_same(session, actor, mode, amount, payment_id, invoice_id) if is_once else None
+    if same_id is not None:
+        return get_request(session, refund_id=same_id)
     item = RefundRequest(
         id=new_id("rfd"),
         billing_account_id=account_id,
@@ -172,6 +161,22 @@ def request(
         session, now=now, person_id=actor, act="ask", amount=amount, refund_id=item.id
     )
     return open_request(session, now=now, item=item, actor=actor)
+
+
+def _find_same(
+    session: Session, actor: str, mode: str, amount: Money, payment_id: str | None, invoice_id: str | None
+) -> str | None:
+    """The undecided request of that person for exactly that, or None."""
+    query = select(RefundRequest.id).where(
+        RefundRequest.state == "requested",
+        RefundRequest.requested_by == actor,
+        RefundRequest.mode == mode,
+        RefundRequest.amount_minor == amount.minor,
+        RefundRequest.currency == amount.currency,
+        RefundRequest.payment_id.is_not_distinct_from(payment_id),
+        RefundRequest.invoice_id.is_not_distinct_from(invoice_id),
+    )
+    return session.execute(query.order_by(RefundRequest.id).limit(1)).scalar_one_or_none()
 
 
 def open_request(session: Session, *, now: datetime, item: RefundRequest, actor: str) -> RefundRow:
@@ -223,48 +228,6 @@ def get_content(session: Session, refund_id: str) -> dict[str, Any]:
     if item is None:
         raise NotFound(refund_id=refund_id)
     return content_of(item)
-
-
-def refundable(
-    session: Session, *, now: datetime, account_id: str, payment_id: str, invoice_id: str | None = None
-) -> Money:
-    """What of a payment may be asked back now: its rest, less what is asked already, at most the refundable funds.
-
-    With an invoice, which is credited first: at most what can be credited of it.
-    """
-    payment = refund_subjects.require_payment(session, account_id, payment_id)
-    asked = RefundRequest(
-        id="",
-        billing_account_id=account_id,
-        payment_id=payment_id,
-        invoice_id=invoice_id,
-        origin="request",
-        mode="card",
-        amount_minor=payment.amount_minor,
-        currency=payment.currency,
-    )
-    found = refund_limits.standing(session, asked, now=now, with_waiting=True)
-    is_stopped = refund_limits.is_disputed(session, asked, found)
-    return Money(minor=0 if is_stopped else found.limit_minor, currency=payment.currency)
-
-
-def limits_of(session: Session, *, now: datetime, refund_id: str) -> RefundLimits:
-    """What an operator sees before deciding a request."""
-    item = session.get(RefundRequest, refund_id)
-    if item is None:
-        raise NotFound(refund_id=refund_id)
-    found = refund_limits.standing(session, item, now=now)
-    is_stopped = item.origin == "request" and refund_limits.is_disputed(session, item, found)
-    limit_minor = 0 if is_stopped else found.limit_minor
-    return RefundLimits(
-        rest_minor=found.rest_minor if item.payment_id else None,
-        creditable_minor=found.creditable_minor,
-        funds_minor=max(0, found.funds.minor) if found.funds else None,
-        limit_minor=limit_minor,
-        reason="disputed" if is_stopped else found.reason,
-        currency=item.currency,
-        is_within=item.amount_minor <= limit_minor,
-    )
 
 
 def provider_of(session: Session, item: RefundRequest) -> tuple[str, str]:
@@ -329,7 +292,7 @@ def oldest_waiting(session: Session) -> dict[str, datetime]:
 
 def history(session: Session, *, refund_id: str) -> list[RefundStep]:
     """Every step of a request as it happened, oldest first."""
-    query = select(RefundEvent).where(RefundEvent.refund_id == refund_id).order_by(RefundEvent.at, RefundEvent.id)
+    query = select(RefundEvent).where(RefundEvent.refund_id == refund_id).order_by(RefundEvent.seq)
     return [
         RefundStep(
             type=event.type,

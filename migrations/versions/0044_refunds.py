@@ -159,6 +159,7 @@ def _create_events() -> None:
         "refund_events",
         sa.Column("id", types.ident(), nullable=False),
         sa.Column("refund_id", types.ident(), nullable=False),
+        sa.Column("seq", types.count(), nullable=False),
         sa.Column("billing_account_id", types.ident(), nullable=False),
         sa.Column("type", types.ident(), nullable=False),
         sa.Column("state", types.ident(), nullable=False),
@@ -174,9 +175,9 @@ def _create_events() -> None:
             ["transaction_id"], ["ledger_transactions.id"], name=op.f("fk_refund_events_transaction_id")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_refund_events")),
+        sa.UniqueConstraint("refund_id", "seq", name=op.f("uq_refund_events_refund_id_seq")),
         sqlite_strict=True,
     )
-    op.create_index("ix_refund_events_refund_id", "refund_events", ["refund_id", "id"])
     op.create_index("ix_refund_events_billing_account_id", "refund_events", ["billing_account_id", "id"])
 
 
@@ -200,26 +201,26 @@ def _tell_history() -> None:
                 "credited" if row.outcome == "credited" else "succeeded" if row.state == "succeeded" else row.outcome
             )
             steps.append((ended, row.state, row.decided_by if ended == "credited" else None, row.ended_at))
-        for number, (step, state, actor, at) in enumerate(steps):
-            if at is not None:
-                facts = {"failure": row.failure} if step in ("released", "returned") and row.failure else {}
-                found.append(
-                    {
-                        "id": f"rfe_{number}" + "".join(secrets.choice(_ALPHABET) for _ in range(25)),
-                        "refund_id": row.id,
-                        "billing_account_id": row.billing_account_id,
-                        "type": step,
-                        "state": state,
-                        "actor": actor or "job:payments",
-                        "facts": json.dumps(facts, ensure_ascii=False, separators=(",", ":")),
-                        "at": at,
-                    }
-                )
+        for number, (step, state, actor, at) in enumerate((one for one in steps if one[3] is not None), start=1):
+            facts = {"failure": row.failure} if step in ("released", "returned") and row.failure else {}
+            found.append(
+                {
+                    "id": "rfe_" + "".join(secrets.choice(_ALPHABET) for _ in range(26)),
+                    "refund_id": row.id,
+                    "seq": number,
+                    "billing_account_id": row.billing_account_id,
+                    "type": step,
+                    "state": state,
+                    "actor": actor or "job:payments",
+                    "facts": json.dumps(facts, ensure_ascii=False, separators=(",", ":")),
+                    "at": at,
+                }
+            )
     if found:
         bind.execute(
             sa.text(
-                "INSERT INTO refund_events (id, refund_id, billing_account_id, type, state, actor, facts, at)"
-                " VALUES (:id, :refund_id, :billing_account_id, :type, :state, :actor, :facts, :at)"
+                "INSERT INTO refund_events (id, refund_id, seq, billing_account_id, type, state, actor, facts, at)"
+                " VALUES (:id, :refund_id, :seq, :billing_account_id, :type, :state, :actor, :facts, :at)"
             ),
             found,
         )

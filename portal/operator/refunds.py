@@ -1,37 +1,29 @@
 """Refunds: the queue, one case with its effect on the ledger and its limits, and the decision by a second person."""
 
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Literal
 
-from flask import abort, flash, g, url_for
+from flask import abort, flash, url_for
 from werkzeug.wrappers import Response
 from wtforms import HiddenField, TextAreaField
 from wtforms.validators import DataRequired, Length
 
-from billing.accounts import approval_list, listing, people
+from billing.accounts import people
 from billing.accounts.errors import AlreadyDecided
-from billing.assurance import timeline
 from billing.controls import second_person
-from billing.invoicing import settlement
 from billing.kernel.errors import Refusal
-from billing.ledger import balances
-from billing.ledger.balances import Balance
+from billing.payments import foreign_refunds, refund_methods
 from billing.payments import refunds as room
-from billing.payments import sessions
-from billing.payments.refunds import RefundLimits, RefundRow
-from billing.payments.sessions import PaymentRow
-from billing.storage.database import Session
-from portal import access, errors, htmx, sentences, services
+from billing.payments.refunds import RefundRow
+from portal import access, errors, htmx, refund_words, sentences, services
 from portal.fields import KeyedForm
-from portal.operator import words
+from portal.operator import refund_cases, words
+from portal.operator.refund_cases import Case
 from portal.tenant.query import Query, chip, option, path_key
 
 STATES = ("requested", "approved", "sent", "unknown", "succeeded", "failed", "rejected")
 _ON_THE_WAY = ("approved", "sent", "unknown")
 _SIZE = 50
 _NOTE_MAX = 500
-_MANY = 10_000
 _TITLES = {
     "requested": "To decide",
     "approved": "Approved",
@@ -62,47 +54,29 @@ class RejectForm(KeyedForm):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Movement:
-    """One entry that the decision leads to: when, from which book account to which, how much."""
-
-    when: str
-    debit: str
-    credit: str
-    amount_minor: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """Everything about one request that a decision stands on."""
-
-    row: RefundRow
-    limits: RefundLimits | None
-    movements: tuple[Movement, ...]
-    held: Balance
-    wallet_after_minor: int
-    balance_after_minor: int
-    payment: PaymentRow | None
-    requested_by: str
-    decided_by: str | None
-    stands_until: datetime | None
-    fault: str | None  # why it can no longer be approved, in a sentence
-    is_own: bool
-    history: list[dict[str, Any]]
-
-
 @access.requires_staff("finance.read")
 def refunds() -> Response:
-    """All requests, newest first, by state."""
+    """All requests by state and way; those to decide the oldest first, others the newest first."""
     query = Query()
-    state, page = query.choice("state", STATES, ""), query.page()
+    state, mode, page = query.choice("state", STATES, ""), query.choice("mode", refund_methods.MODES, ""), query.page()
     now = services.now()
     with services.database().reading() as session:
-        counts = room.count_requests(session, states=STATES)
-        rows = room.list_requests(session, states=(state,) if state else (), limit=_SIZE, offset=(page - 1) * _SIZE)
+        counts = room.count_requests(session, states=STATES, mode=mode or None)
+        oldest = room.oldest_waiting(session)
+        foreign = foreign_refunds.count_open(session)
+        rows = room.list_requests(
+            session,
+            states=(state,) if state else (),
+            mode=mode or None,
+            limit=_SIZE,
+            offset=(page - 1) * _SIZE,
+            is_oldest_first=state == "requested",
+        )
         names = people.names_of(session, [row.requested_by for row in rows])
     options = [option(f"All {sum(counts.values())}", not state, state=None)]
     options += [option(f"{_TITLES[name]} {counts[name]}", name == state, state=name) for name in STATES]
+    chips = [chip("State", _TITLES[state], "state")] if state else []
+    chips += [chip("Way", refund_words.MODES[mode], "mode")] if mode else []
     return htmx.render(
         "operator/refunds/index.html",
         "operator/refunds/_list.html",
@@ -111,11 +85,19 @@ def refunds() -> Response:
         ],
         total=counts[state] if state else sum(counts.values()),
         waiting=counts["requested"],
+        figures_of=[
+            (_TITLES[name], counts[name], int((now - oldest[name]).total_seconds()) if name in oldest else None, name)
+            for name in room.WAITING
+        ],
+        foreign=foreign,
         page=page,
         size=_SIZE,
         state=state,
+        mode=mode,
+        modes=[("", "Every way"), *refund_words.MODES.items()],
+        words=refund_words.mode,
         options=options,
-        chips=[chip("State", _TITLES[state], "state")] if state else [],
+        chip_rows=chips,
         notices=query.notices,
     )
 
@@ -124,9 +106,9 @@ def refunds() -> Response:
 def refunds_detail(refund_id: str) -> Response:
     """One case. While money is on its way, the page asks again."""
     with services.database().reading() as session:
-        case = _case(session, path_key(refund_id))
+        case = refund_cases.find(session, path_key(refund_id))
     decided_at = case.row.decided_at
-    waits = case.row.state in _ON_THE_WAY and decided_at is not None
+    waits = case.row.state in _ON_THE_WAY and decided_at is not None and case.row.mode == "card" and not case.is_late
     every = htmx.poll_pace((services.now() - decided_at).total_seconds()) if waits and decided_at else None
     return htmx.render(
         "operator/refunds/detail.html",
@@ -134,6 +116,7 @@ def refunds_detail(refund_id: str) -> Response:
         case=case,
         every=every,
         may_decide=_may_decide(case),
+        may_act="refund.request" in access.current_principal().staff_permissions,
     )
 
 
@@ -152,7 +135,7 @@ def refunds_reject(refund_id: str) -> Response:
 def _decide(refund_id: str, act: Literal["approve", "reject"], form: Any) -> Response:
     """The check page, or the decision itself. The server refuses one's own request whatever the page showed."""
     with services.database().reading() as session:
-        case = _case(session, refund_id)
+        case = refund_cases.find(session, refund_id)
     url = url_for("operator.refunds_detail", refund_id=refund_id)
     status, refusals = 200, []
     if form.validate_on_submit():
@@ -212,61 +195,3 @@ def _is_repeat(refund_id: str, act: Literal["approve", "reject"]) -> bool:
 def _may_decide(case: Case) -> bool:
     may = "refund.approve" in access.current_principal().staff_permissions
     return may and case.row.state == "requested" and not case.is_own
-
-
-def _case(session: Session, refund_id: str) -> Case:
-    row = room.get_request(session, refund_id=refund_id)
-    account = listing.get_account(session, row.billing_account_id)
-    g.zone = account.zone
-    held = balances.of_account(session, account.id, currency=row.currency)[0]
-    names = people.names_of(session, [row.requested_by, row.decided_by])
-    approval = approval_list.get_approval(session, row.approval_id) if row.approval_id else None
-    fault = second_person.find_fault(session, approval) if approval and row.state == "requested" else None
-    movements = _movements(session, row)
-    to_wallet = sum(m.amount_minor for m in movements if m.credit == "Wallet") - sum(
-        m.amount_minor for m in movements if m.debit == "Wallet"
-    )
-    to_receivable = sum(m.amount_minor for m in movements if m.credit == "Receivable")
-    return Case(
-        row=row,
-        limits=room.limits_of(session, now=services.now(), refund_id=row.id) if row.state == "requested" else None,
-        movements=movements,
-        held=held,
-        wallet_after_minor=held.wallet_minor + to_wallet,
-        balance_after_minor=held.balance_minor + to_wallet + to_receivable,
-        payment=_find_payment(session, row),
-        requested_by=words.actor(row.requested_by, names),
-        decided_by=words.actor(row.decided_by, names) if row.decided_by else None,
-        stands_until=approval.expires_at if approval and row.state == "requested" else None,
-        fault=sentences.of(fault) if fault else None,
-        is_own=row.requested_by == access.current_principal().id,
-        history=words.timeline_of(timeline.of_subject(session, row.id, subject_type="refund_request"), own_id=row.id),
-    )
-
-
-def _movements(session: Session, row: RefundRow) -> tuple[Movement, ...]:
-    """What approval posts, in the order in which it happens."""
-    if row.mode == "card":
-        return (
-            Movement(when="On approval", debit="Wallet", credit="Refunds held", amount_minor=row.amount_minor),
-            Movement(
-                when="When the provider confirms",
-                debit="Refunds held",
-                credit="Cash at the provider",
-                amount_minor=row.amount_minor,
-            ),
-        )
-    opened = min(row.amount_minor, settlement.open_minor(session, row.invoice_id or ""))
-    parts = (("Receivable", opened), ("Wallet", row.amount_minor - opened))
-    return tuple(
-        Movement(when="On approval", debit="Revenue and VAT", credit=credit, amount_minor=minor)
-        for credit, minor in parts
-        if minor
-    )
-
-
-def _find_payment(session: Session, row: RefundRow) -> PaymentRow | None:
-    if row.payment_id is None:
-        return None
-    found = sessions.list_payments(session, account_id=row.billing_account_id, limit=_MANY)
-    return next((payment for payment in found if payment.id == row.payment_id), None)

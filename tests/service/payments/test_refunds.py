@@ -14,7 +14,7 @@ from billing.kernel.errors import Conflict, Invalid, NotFound, Refusal
 from billing.kernel.money import Money
 from billing.ledger import book
 from billing.ledger.entries import Entry
-from billing.payments import acts, refund_outcomes, refunds
+from billing.payments import acts, refund_offers, refund_outcomes, refunds
 from billing.payments.errors import AboveRefundable, DisputedAccount
 from billing.storage.database import Database
 from tests import staff
@@ -98,7 +98,7 @@ def test_requests_that_wait_count_against_the_next(world: World) -> None:
     with pytest.raises(AboveRefundable):
         world.ask(payment, 2001)
     with world.database.reading() as session:
-        left = refunds.refundable(session, now=world.now, account_id=world.account_id, payment_id=payment.id)
+        left = refund_offers.refundable(session, now=world.now, account_id=world.account_id, payment_id=payment.id)
     assert left == Money(minor=2000, currency="USD")
 
 
@@ -131,7 +131,7 @@ def test_gift_never_leaves_as_cash(database: Database) -> None:
         spend(world, 10_000, kind="admin_credit", debit="promo_expense", credit="promo")
         spend(world, 8403, kind="usage_debit", debit="unbilled", credit="revenue:compute")
         with world.database.reading() as session:
-            left = refunds.refundable(session, now=world.now, account_id=world.account_id, payment_id=payment.id)
+            left = refund_offers.refundable(session, now=world.now, account_id=world.account_id, payment_id=payment.id)
         assert left.minor == 10_000
         spend(world, 10_000)
         with pytest.raises(AboveRefundable) as refusal:
@@ -147,7 +147,7 @@ def test_prepaid_keeps_back_pending_usage_with_its_tax(database: Database) -> No
         payment = world.top_up(10_000)
         spend(world, 5000, kind="usage_debit", debit="unbilled", credit="revenue:compute")
         with world.database.reading() as session:
-            left = refunds.refundable(session, now=world.now, account_id=world.account_id, payment_id=payment.id)
+            left = refund_offers.refundable(session, now=world.now, account_id=world.account_id, payment_id=payment.id)
     assert left.minor == 3850
 
 
