@@ -169,6 +169,8 @@ _TENANT = {
         send={"stage": "send", "version": "2", "is_paying": "y"},
     ),
     "/automatic-payments/<key>": page("Charge of USD 100.00", key="attempt_id"),
+    "/disputes": page("Disputes"),
+    "/disputes/<key>": page("Inquiry about USD 100.00", key="dispute_id"),
     "/refunds": page("Refunds"),
     "/refunds/new": page(
         "Ask for a refund",
@@ -280,6 +282,23 @@ _OPERATOR = {
     ),
     "/operator/provider-customers/<account_id>/renew": page(
         "Make the customer anew", account_id="account_id", send={"reason": "Deleted there"}, expects=409
+    ),
+    "/operator/disputes": page("Disputes"),
+    "/operator/disputes/<dispute_id>": page("Inquiry about USD 100.00", dispute_id="dispute_id"),
+    "/operator/disputes/<dispute_id>/look": act(dispute_id="dispute_id"),
+    "/operator/disputes/<dispute_id>/evidence": page(
+        "Evidence",
+        dispute_id="dispute_id",
+        send={"version": "{evidence_version}", "text-uncategorized_text": "Used daily, see the log.", "step": "save"},
+    ),
+    "/operator/disputes/<dispute_id>/submit": page(
+        "Submit the evidence", dispute_id="dispute_id", send={"sha256": "{evidence_sha256}", "is_checked": "y"}
+    ),
+    "/operator/disputes/<dispute_id>/accept": page(
+        "Accept the dispute", dispute_id="dispute_id", send={"is_checked": "y"}, expects=409
+    ),
+    "/operator/disputes/<dispute_id>/files/<file_id>": answer(
+        "application/pdf", dispute_id="dispute_id", file_id="dispute_file_id"
     ),
     "/operator/payments": page("Payments"),
     "/operator/payments.csv": answer("text/csv"),
@@ -578,6 +597,8 @@ _OPERATOR = {
 }
 
 _SANDBOX = {
+    "/sandbox/bank": page("Sandbox bank"),
+    "/sandbox/bank/<payment_id>": act(payment_id="paid_id", send={"act": "closed"}),
     "/sandbox/checkout/<checkout_id>": page("Sandbox checkout", checkout_id="checkout_id", send={"act": "decline"}),
     "/sandbox/setup/<setup_id>": page("Save a payment method", setup_id="setup_page_id", send={"act": "decline"}),
     "/sandbox/portal/<portal_id>": page("Customer portal", portal_id="portal_id", send={"act": "add", "card": "4444"}),
@@ -611,6 +632,11 @@ _API = {
     "/api/v1/admin/billing/reconciliation": answer(JSON, body={"period": "2026-10"}),
     "/api/v1/billing/statement": answer(JSON),
     "/api/v1/billing/reservations": answer(JSON),
+    "/api/v1/admin/payments/disputes": answer(JSON),
+    "/api/v1/admin/payments/disputes/<dispute_id>": answer(JSON, dispute_id="dispute_id"),
+    "/api/v1/admin/payments/disputes/<dispute_id>/evidence": act(
+        dispute_id="dispute_id", body={"texts": {"uncategorized_text": "Used daily."}}
+    ),
     "/api/v1/admin/billing/shadow-rating": act(
         body={
             "prices": 'code = "default"\nname = "Default"\ncurrency = "USD"\nvalid_from = 2027-01-01T00:00:00Z\n'
@@ -646,8 +672,12 @@ _API = {
     "/api/v1/billing/bank-transfers": answer(
         JSON,
         body={
-            **{"account": "calla", "amount": {"amount_minor": 100, "currency": "USD"}, "value_on": "{value_on}"},
-            **{"bank_reference": "S-78", "payer": "Calla Labs GmbH", "bank_account": "DE89370400440532013000"},
+            "account": "calla",
+            "amount": {"amount_minor": 100, "currency": "USD"},
+            "value_on": "{value_on}",
+            "bank_reference": "S-78",
+            "payer": "Calla Labs GmbH",
+            "bank_account": "DE89370400440532013000",
         },
     ),
     "/api/v1/billing/payment-sessions": answer(JSON),

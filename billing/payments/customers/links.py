@@ -259,7 +259,7 @@ def check_reason(reason: str) -> str:
     """An operator's words, or Invalid."""
     clean = reason.strip()
     if not clean:
-        raise Invalid(field="reason", reason="reason_missing")
+        raise Invalid(field="reason", reason="reason_missing", limit=REASON_MAX)
     if len(clean) > REASON_MAX:
         raise Invalid(field="reason", reason="too_long", limit=REASON_MAX)
     return clean

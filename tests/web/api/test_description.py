@@ -70,6 +70,7 @@ def test_every_money_route_is_keyed_and_every_example_is_taken_by_its_own_model(
     assert {route.path for route in ROUTES if route.is_keyed} == {
         "/payments/checkout-session", "/billing/refunds", "/billing/budgets", "/billing/plans",
         "/billing/tenants/<tenant>/subscriptions", "/admin/billing/shadow-rating", "/admin/billing/reconciliation",
+        "/admin/billing/provider-customers",
         "/billing/invoices:generate", "/billing/invoices/<invoice_id>:close", "/billing/invoices/<invoice_id>:void",
         "/billing/invoices/<invoice_id>/credit-notes",
     }  # fmt: skip
