@@ -100,6 +100,7 @@ def accounts_detail(account_id: str) -> str:
                 for row in approval_list.list_approvals(session, state="requested", account_id=account.id)
             ],
             may_correct="ledger.correct" in access.current_principal().staff_permissions,
+            may_book="payments.manage" in access.current_principal().staff_permissions,
             may_set_terms="prices.change" in access.current_principal().staff_permissions,
             may_request="refund.request" in access.current_principal().staff_permissions,
         )

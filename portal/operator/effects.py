@@ -14,6 +14,7 @@ from billing.catalog import activations, overrides
 from billing.kernel.money import Money
 from billing.ledger import adjustments, balances, reversal, write_offs
 from billing.ledger.entries import BALANCE_NAMES
+from billing.payments.bank import reversals as bank_reversals
 from billing.payments.cash import booking as cash_booking
 from billing.payments.recovery import linking
 from billing.rendering import formats, places
@@ -141,6 +142,9 @@ def _facts(row: ApprovalRow) -> tuple[dict[str, Any], ...]:
     if row.act == "ledger.reverse":
         url = _transaction_url(row.billing_account_id, row.subject_id)
         return ({"label": "Transaction to reverse", "id": row.subject_id, "url": url},)
+    if row.act == bank_reversals.ACT:
+        url = url_for("operator.bank_transfers_detail", transfer_id=row.subject_id)
+        return ({"label": "Bank transfer", "id": str(row.content.get("bank_reference")), "url": url},)
     if row.act in (activations.ACT, overrides.ACT):
         return tuple(_price_facts(row))
     if row.act == linking.ACT:
@@ -196,6 +200,8 @@ def _price_facts(row: ApprovalRow) -> Iterator[dict[str, Any]]:
 def _find_posted(session: Session, row: ApprovalRow) -> str | None:
     if row.act == "ledger.reverse":
         return reversal.find_reversal(session, row.subject_id)
+    if row.act == bank_reversals.ACT:
+        return bank_reversals.find_posted(session, row.subject_id)
     if row.act in ("invoice.write_off", "wallet.write_off"):
         return write_offs.find_posted(session, row.id)
     if row.act == linking.ACT:
