@@ -49,6 +49,9 @@ from billing.payments.charges import agreements
 from billing.payments.charges import history as charge_history
 from billing.payments.customers import methods, saving
 from billing.payments.customers.setups import SetupRow
+from billing.payments.disputes import acts as dispute_acts
+from billing.payments.disputes import evidence
+from billing.payments.disputes import listing as disputes
 from billing.payments.recovery.tables import UnmatchedPayment
 from billing.payments.tables import ProviderEvent, SandboxObject
 from billing.rating import shadow, shadow_candidates
@@ -153,7 +156,43 @@ def _build(urls: DatabaseUrls) -> dict[str, str]:
         ids |= _committed(database, ids["account_id"])
         ids |= _transferred(database, ids["other_account_id"])
         ids |= _selling(database, ids["account_id"])
+        ids |= _disputed(database, lived)
     return ids
+
+
+def _disputed(database: Database, lived: Lived) -> dict[str, str]:
+    """A bank asks about the tenant's payment, and an answer is prepared; an early warning stands beside it. No money has moved."""
+    sandbox, paid = lived.house.sandbox, lived.payment.provider_payment_id
+    sandbox.warn(paid, now=NOW)
+    sandbox.open_dispute(paid, now=NOW, is_inquiry=True)
+    dispute_acts.find_untold(database, {sandbox.name: sandbox}, now=NOW)
+    with database.transaction("jobs") as session:
+        [row] = disputes.list_disputes(session, disputes.Filters(account_id=lived.account_id))
+        draft = evidence.save(
+            session,
+            now=NOW,
+            dispute_id=row.id,
+            texts={"uncategorized_text": "Used daily."},
+            version=0,
+            actor="usr_gates",
+        )
+        draft = evidence.attach(
+            session,
+            now=NOW,
+            dispute_id=row.id,
+            field="receipt",
+            name="receipt.pdf",
+            content=b"%PDF-1.7 receipt",
+            version=draft.version,
+            actor="usr_gates",
+        )
+    return {
+        "dispute_id": row.id,
+        "dispute_file_id": draft.files[0].id,
+        "evidence_version": str(draft.version),
+        "evidence_sha256": draft.sha256,
+        "paid_id": paid,
+    }
 
 
 def _selling(database: Database, account_id: str) -> dict[str, str]:
@@ -296,7 +335,8 @@ def _charged(lived: Lived, provider_method_id: str) -> dict[str, str]:
 
     agree(0, is_on=True)
     bank_says("9995")
-    assert charge_acts.top_up(database, {sandbox.name: sandbox}, now=NOW, account_id=lived.account_id) == "failed"
+    later = NOW + timedelta(hours=1)  # while somebody is at the provider's page, nothing is charged
+    assert charge_acts.top_up(database, {sandbox.name: sandbox}, now=later, account_id=lived.account_id) == "failed"
     bank_says("4242")
     agree(1, is_on=False)
     with database.reading() as session:
