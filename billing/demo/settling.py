@@ -7,6 +7,7 @@ from functools import partial
 
 from billing.catalog import commitments, reservations
 from billing.controls import second_person
+from billing.demo import customers
 from billing.demo.tenants import TENANTS, Tenant
 from billing.invoicing import drafts, invoices, issue, sales
 from billing.kernel import periods
@@ -48,6 +49,9 @@ def acts_of_month(
             at = month.start_at + timedelta(days=day - 1, hours=10)
             yield at, partial(_top_up, cloud, tenant, amount_minor, at)
     for tenant in TENANTS:
+        if before is None:
+            saved_at = month.start_at + timedelta(hours=8)
+            yield saved_at, partial(_save_methods, cloud, tenant, saved_at)
         if before is None and tenant.commitment is not None:
             sold_at = month.start_at + timedelta(hours=9)
             yield sold_at, partial(_commit, cloud, tenant, month.start_at, sold_at)
@@ -70,6 +74,17 @@ def acts_of_month(
 def _top_up(cloud: Cloud, tenant: Tenant, amount_minor: int, at: datetime) -> None:
     amount = Money(minor=amount_minor, currency="USD")
     pay(cloud, tenant, amount, at=at, key=f"demo-top-up-{at:%Y-%m-%d}")
+
+
+def _save_methods(cloud: Cloud, tenant: Tenant, at: datetime) -> None:
+    customers.save(
+        cloud.database,
+        cloud.providers["sandbox"],
+        tenant=tenant.code,
+        account_id=cloud.account_ids[tenant.code],
+        actor=cloud.people[tenant.owner],
+        at=at,
+    )
 
 
 def _commit(cloud: Cloud, tenant: Tenant, starts_at: datetime, at: datetime) -> None:

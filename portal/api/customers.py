@@ -183,7 +183,7 @@ def _method(row: MethodRow) -> SavedMethod:
 def _return_url(path: str | None) -> str:
     """An address of this portal. Raises Invalid for anything that could lead elsewhere."""
     if path is None:
-        return services.config().base_url + url_for("tenant.payment_methods", **{"from": "portal"})
+        return f"{services.config().base_url}{url_for('tenant.payment_methods')}?from=portal"
     is_ours = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isascii() and path.isprintable()
     if not is_ours or "\\" in path or " " in path:
         raise Invalid(field="return_path", reason="return_url_foreign")

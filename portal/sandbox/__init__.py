@@ -25,6 +25,10 @@ from portal.sandbox import bank, customers, payouts
 
 blueprint = Blueprint("sandbox", __name__)
 _ACTS = ("pay", "decline", "abandon")
+_CARDS = [
+    SelectChoice(CARD, "Visa ending 4242: pays, refunds arrive"),
+    SelectChoice(CARD_WITHOUT_REFUND, "Visa ending 5126: pays, a refund to it fails"),
+]
 for _rule, _view, _method in (
     ("/setup/<setup_id>", customers.setup, "GET"),
     ("/setup/<setup_id>", customers.decide_setup, "POST"),
@@ -45,10 +49,7 @@ class CheckoutForm(FlaskForm):
     card = SelectField(
         "Test card",
         [InputRequired("Choose a test card.")],
-        choices=[
-            SelectChoice(CARD, "Visa ending 4242: pays, refunds arrive"),
-            SelectChoice(CARD_WITHOUT_REFUND, "Visa ending 5126: pays, a refund to it fails"),
-        ],
+        choices=_CARDS,
     )
 
     def offer(self, saved: tuple[MethodFacts, ...]) -> None:
@@ -56,7 +57,7 @@ class CheckoutForm(FlaskForm):
         mine = [
             SelectChoice(method.id, f"Saved: {method.brand or method.kind} ending {method.last4}") for method in saved
         ]
-        self.card.choices = [*mine, *list(self.card.choices or [])]
+        self.card.choices = [*mine, *_CARDS]
 
 
 @blueprint.get("/checkout/<checkout_id>")

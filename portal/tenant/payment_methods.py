@@ -195,7 +195,7 @@ def payment_methods_portal() -> Response:
 
 def portal_return_url() -> str:
     """Where the provider's portal leads back to: the list, fetched anew."""
-    return services.config().base_url + url_for("tenant.payment_methods", **{"from": "portal"})
+    return f"{services.config().base_url}{url_for('tenant.payment_methods')}?from=portal"
 
 
 def _refresh(provider: Provider, account_id: str) -> bool:
