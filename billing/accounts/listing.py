@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from billing.accounts import currencies, names
-from billing.accounts.tables import BillingAccount
+from billing.accounts.tables import BillingAccount, Membership
 from billing.kernel.errors import Invalid, NotFound
 
 SORTS = ("code", "name", "opened")
@@ -64,6 +64,24 @@ def get_account(session: Session, account_id: str) -> AccountRow:
     if account is None or account.kind == "house":
         raise NotFound(account_id=names.shown(account_id))
     return _row(account)
+
+
+def of_customer(session: Session, key: str) -> list[AccountRow]:
+    """The billing accounts that a key of an earlier system may mean: of a person's tenants, or the account of that id or code.
+
+    Raises NotFound where there is none.
+    """
+    if not names.is_safe(key):
+        raise NotFound(account_id=names.shown(key))
+    of_person = select(Membership.tenant_id).where(Membership.user_id == key)
+    query = select(BillingAccount).where(
+        BillingAccount.kind != "house",
+        or_(BillingAccount.tenant_id.in_(of_person), BillingAccount.id == key, BillingAccount.code == key),
+    )
+    found = [_row(account) for account in session.scalars(query.order_by(BillingAccount.code))]
+    if not found:
+        raise NotFound(account_id=names.shown(key))
+    return found
 
 
 def of_tenant(session: Session, tenant_id: str) -> list[AccountRow]:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from billing.accounts import approvals, names
 from billing.accounts.access_tables import Approval
 from billing.accounts.approvals import Allowed
-from billing.accounts.tables import User
+from billing.accounts.tables import ApiKey, User
 from billing.kernel import money
 from billing.kernel.errors import Conflict, Invalid
 from billing.kernel.ids import new_id
@@ -78,12 +78,16 @@ def require(
     `act` is `ask` or `allow`. Locks the person's day, so that several refunds at once do not pass it together. Raises
     AboveAuthority.
     """
+    actor = person_id
+    kind, _, key_id = person_id.partition(":")
+    if kind == "apikey":  # a key does no more than whoever made it
+        person_id = session.scalar(select(ApiKey.created_by).where(ApiKey.id == key_id)) or person_id
     role = session.scalar(select(User.staff_role).where(User.id == person_id))
     rule = find_limit(session, role=role, currency=amount.currency) if role and act in _HELD.get(role, ()) else None
     if rule is None:
         return {}
     locks.take(session, f"refund-authority:{person_id}:{amount.currency}")
-    used_minor = _used_minor(session, now, person_id, act, amount.currency, refund_id)
+    used_minor = _used_minor(session, now, {actor, person_id}, act, amount.currency, refund_id)
     facts: dict[str, Any] = {"role": rule.role, "role_limit_id": rule.id, "day_used_minor": used_minor}
     for name, limit_minor in (
         ("above_role_refund", rule.per_refund_minor),
@@ -193,8 +197,8 @@ def set_limit(session: Session, *, now: datetime, content: dict[str, Any], reaso
     return item.id
 
 
-def _used_minor(session: Session, now: datetime, person_id: str, act: str, currency: str, refund_id: str) -> int:
-    """What the person has asked for, or allowed, since the UTC day began; what was dropped again does not count."""
+def _used_minor(session: Session, now: datetime, actors: set[str], act: str, currency: str, refund_id: str) -> int:
+    """What the person, or their key, has asked for, or allowed, since the UTC day began; what was dropped again does not count."""
     day = datetime.combine(now.astimezone(UTC).date(), time(), UTC)
     who, when = (
         (RefundRequest.requested_by, RefundRequest.requested_at)
@@ -202,7 +206,7 @@ def _used_minor(session: Session, now: datetime, person_id: str, act: str, curre
         else (RefundRequest.decided_by, RefundRequest.decided_at)
     )
     query = select(func.coalesce(func.sum(RefundRequest.amount_minor), 0)).where(
-        who == person_id,
+        who.in_(actors),
         when >= day,
         RefundRequest.currency == currency,
         RefundRequest.state != "rejected",

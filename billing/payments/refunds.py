@@ -6,6 +6,7 @@ Both may name an invoice, which is credited first. Mode credit: a credit note on
 is the end of it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -248,6 +249,7 @@ def list_requests(
     session: Session,
     *,
     account_id: str | None = None,
+    account_ids: Sequence[str] | None = None,
     states: tuple[str, ...] = (),
     mode: str | None = None,
     limit: int = 200,
@@ -255,11 +257,13 @@ def list_requests(
     before_id: str | None = None,
     is_oldest_first: bool = False,
 ) -> list[RefundRow]:
-    """Requests, the newest first unless told otherwise, of one billing account or of all, in the given states and mode or any.
+    """Requests, the newest first unless told otherwise, of one billing account, of several or of all, in the given states and mode or any.
 
     `before_id` goes on behind a request.
     """
     query = _requests(account_id)
+    if account_ids is not None:
+        query = query.where(RefundRequest.billing_account_id.in_(account_ids))
     if states:
         query = query.where(RefundRequest.state.in_(states))
     if mode is not None:

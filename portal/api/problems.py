@@ -109,6 +109,7 @@ _TABLE: tuple[tuple[str, int, str], ...] = (
         "More would be credited than is left of the invoice or its line; `detail` names the limit.",
     ),
     ("above_refundable", 409, "More than can be refunded now; `detail` names the limit."),
+    ("above_authority", 403, "More than the person behind the key may ask for; `detail` names the limit."),
     ("refund_during_dispute", 409, "A dispute holds money of this account: no refund until it ends."),
     ("dispute_not_answerable", 409, "The dispute waits for no answer: it was answered, or has ended."),
     ("dispute_deadline_passed", 409, "The time to answer the dispute is over."),

@@ -299,50 +299,6 @@ class CheckoutAnswer(Out):
     created_at: Instant
 
 
-class RefundRequest(In):
-    """Money back: to the card of a payment, or as a credit note on an invoice."""
-
-    account: str | None = None
-    mode: Literal["card", "credit"]
-    payment_id: str | None = None
-    invoice_id: str | None = None
-    amount: Money
-    reason: Annotated[str, Field(min_length=1, max_length=500)]
-
-    @model_validator(mode="after")
-    def _names_one(self) -> "RefundRequest":
-        if (self.payment_id is not None) != (self.mode == "card") or (self.invoice_id is not None) != (
-            self.mode == "credit"
-        ):
-            raise ValueError("Mode card names a payment_id, mode credit an invoice_id.")
-        return self
-
-
-class Refund(Out):
-    """A refund request; `state` is requested, approved, sent, succeeded, failed, rejected or unknown."""
-
-    id: str
-    account: str
-    mode: str
-    payment_id: str | None
-    invoice_id: str | None
-    amount: Money
-    reason: str
-    state: str
-    requested_at: Instant
-    decided_at: Instant | None
-    decision_note: str | None
-    credit_note_id: str | None
-    ended_at: Instant | None
-
-
-class RefundPage(Out):
-    """Requests, newest first."""
-
-    data: list[Refund]
-    next_cursor: str | None
-
-
 class BudgetPlan(In):
     """What is watched: a monthly amount, and the percentages of it at which to tell someone."""
 

@@ -177,6 +177,7 @@ _TENANT = {
         send={"stage": "send", "subject": "payment:{payment_id}", "amount": "1.00", "reason": "Paid twice"},
     ),
     "/refunds/<key>": page("Refund of USD 10.00", key="refund_id"),
+    "/refunds/<key>/cancel": act(key="refund_id", expects=409),
     "/plan/reservations/<reservation_id>": page("Training", reservation_id="reservation_id"),
     "/plan": page("Plan and prices"),
     "/budgets": page("Budgets"),
@@ -328,7 +329,7 @@ _OPERATOR = {
     "/operator/accounts/<account_id>/refund": page(
         "Request a refund",
         account_id="account_id",
-        send={"subject": "{payment_id}", "amount": "1.00", "reason": "Paid twice", "step": "send"},
+        send={"subject": "payment:{payment_id}", "amount": "1.00", "reason": "Paid twice", "step": "send"},
     ),
     "/operator/accounts/<account_id>/credit": page(
         "Credit or debit this account",
@@ -397,6 +398,9 @@ _OPERATOR = {
     "/operator/accounts/<account_id>/plan/change": page(
         "Change the plan", account_id="account_id", send={"plan": "gpu-cloud", "from_at": "2030-01-01"}
     ),
+    "/operator/accounts/<account_id>/plan/<subscription_id>/withdraw": act(
+        account_id="account_id", subscription_id="subscription_id"
+    ),
     "/operator/accounts/<account_id>/plan/price": page(
         "Ask for an own price",
         account_id="account_id",
@@ -434,6 +438,25 @@ _OPERATOR = {
     ),
     "/operator/approvals/<approval_id>/withdraw": act(approval_id="approval_id", by="staff:maker"),
     "/operator/refunds": page("Refunds"),
+    "/operator/refunds/made-at-provider": page("Refunds made at the provider"),
+    "/operator/refunds/made-at-provider/<case_id>": page("USD 1.00 refunded at the provider", case_id="case_id"),
+    "/operator/refunds/made-at-provider/<case_id>/again": act(case_id="case_id"),
+    "/operator/refunds/made-at-provider/<case_id>/adopt": page(
+        "Adopt the refund", case_id="case_id", send={"invoice": "", "reason": "Made by phone"}
+    ),
+    "/operator/refunds/limits": page("Limits of refunds by role"),
+    "/operator/refunds/limits/change": page(
+        "Change a limit",
+        send={"role": "maker", "currency": "USD", "per_refund": "50.00", "per_day": "", "reason": "New staff"},
+    ),
+    "/operator/refunds/<refund_id>/again": act(refund_id="refund_id", expects=409),
+    "/operator/refunds/<refund_id>/cancel": act(refund_id="refund_id", expects=409),
+    '/operator/refunds/<refund_id>/transfer/<any("left", "not-left", "returned"):act>': page(
+        "The transfer cannot be sent",
+        refund_id="transfer_refund_id",
+        act="=not-left",
+        send={"reason": "Account closed"},
+    ),
     "/operator/refunds/<refund_id>": page("Refund of USD 10.00", refund_id="refund_id"),
     "/operator/refunds/<refund_id>/approve": page("Check before approving", refund_id="refund_id"),
     "/operator/refunds/<refund_id>/reject": page("Reject the refund", refund_id="refund_id", send={"note": "Not due"}),
@@ -614,6 +637,9 @@ _API = {
     "/api/v1/billing/tenants/<tenant>/subscriptions": answer(
         JSON, body={"plan": "gpu-cloud", "valid_from": "2031-01-01T00:00:00Z"}, tenant="account"
     ),
+    "/api/v1/billing/tenants/<tenant>/subscriptions/<subscription_id>:withdraw": act(
+        tenant="account", subscription_id="subscription_id"
+    ),
     "/api/v1/admin/billing/pricing-plans": answer(JSON),
     "/api/v1/billing/statement/bundle": Sample(mimetype="application/zip", expects=409, leaves=ROOT),
     "/api/v1/billing/budgets": answer(
@@ -696,6 +722,18 @@ _API = {
             "amount": {"amount_minor": 100, "currency": "USD"},
             "reason": "Paid twice",
         },
+    ),
+    "/api/v1/billing/refunds/<refund_id>": answer(JSON, refund_id="refund_id"),
+    "/api/v1/billing/refunds/<refund_id>:cancel": act(refund_id="refund_id", expects=409),
+    "/api/v1/admin/users/<user_id>/refunds": answer(
+        JSON,
+        body={
+            "mode": "card",
+            "payment_id": "{payment_id}",
+            "amount": {"amount_minor": 100, "currency": "USD"},
+            "reason": "Paid twice",
+        },
+        user_id="account_id",
     ),
     "/api/v1/billing/usage": answer(JSON),
     "/api/v1/billing/usage/csv": answer("text/csv"),

@@ -35,6 +35,7 @@ from billing.assurance import audit_log, reconciliation, reconciliation_findings
 from billing.assurance.reconciliation_tally import Scope, Stage
 from billing.catalog import books, commitments, plans, reservations
 from billing.catalog.tables import Reservation
+from billing.controls import second_person
 from billing.invoicing import batches, seller_profiles
 from billing.invoicing.documents import render
 from billing.jobs import runner, shadow_works, works
@@ -42,7 +43,7 @@ from billing.kernel.ids import new_id
 from billing.kernel.money import Money
 from billing.ledger import adjustments, statement
 from billing.notices import deliveries, relay
-from billing.payments import acts, inbox, receipt_files, receipt_issue
+from billing.payments import acts, foreign_refunds, inbox, receipt_files, receipt_issue, refunds
 from billing.payments.bank import transfers
 from billing.payments.charges import acts as charge_acts
 from billing.payments.charges import agreements
@@ -53,14 +54,15 @@ from billing.payments.disputes import acts as dispute_acts
 from billing.payments.disputes import evidence
 from billing.payments.disputes import listing as disputes
 from billing.payments.recovery.tables import UnmatchedPayment
+from billing.payments.refund_subjects import Payee
 from billing.payments.tables import ProviderEvent, SandboxObject
-from billing.rating import shadow, shadow_candidates
+from billing.rating import price_changes, shadow, shadow_candidates
 from billing.reference import ecb, fx_rates
-from billing.storage.database import Database, DatabaseUrls
+from billing.storage.database import Database, DatabaseUrls, Session
 from billing.storage.tables import Work
 from portal import create_app
 from portal.config import PortalConfig
-from tests import databases, postgres
+from tests import databases, postgres, staff
 from tests import keys as signing_keys
 from tests.service.invoicing import world as invoicing_world
 from tests.service.rating.world import Use
@@ -154,6 +156,7 @@ def _build(urls: DatabaseUrls) -> dict[str, str]:
         ids |= _reserved(database, ids["account_id"])
         ids |= _priced(database)
         ids |= _committed(database, ids["account_id"])
+        ids |= _changing(database, ids["account_id"])
         ids |= _transferred(database, ids["other_account_id"])
         ids |= _selling(database, ids["account_id"])
         ids |= _disputed(database, lived)
@@ -211,6 +214,20 @@ def _selling(database: Database, account_id: str) -> dict[str, str]:
     return found | {"logo_sha256": logo.sha256, "receipt_id": receipt.id}
 
 
+def _changing(database: Database, account_id: str) -> dict[str, str]:
+    """A change of plan that has not begun."""
+    with database.transaction() as session:
+        made = price_changes.subscribe(
+            session,
+            now=NOW,
+            account_id=account_id,
+            plan_code="default",
+            valid_from=datetime(2032, 1, 1, tzinfo=UTC),
+            actor="usr_gates",
+        )
+        return {"subscription_id": made.id}
+
+
 def _transferred(database: Database, account_id: str) -> dict[str, str]:
     """A line of the bank statement that was booked."""
     with database.transaction() as session:
@@ -227,7 +244,45 @@ def _transferred(database: Database, account_id: str) -> dict[str, str]:
             ),
             actor="usr_gates",
         )
-        return {"transfer_id": done.id, "value_on": NOW.date().isoformat()}
+        return {
+            "transfer_id": done.id,
+            "value_on": NOW.date().isoformat(),
+            "transfer_refund_id": _refunded_by_transfer(session, account_id),
+        }
+
+
+def _refunded_by_transfer(session: Session, account_id: str) -> str:
+    """A refund that waits for its bank transfer."""
+    amount = Money(minor=700, currency="USD")
+    line = transfers.Line(
+        amount=amount,
+        value_on=NOW.date(),
+        bank_account="DE89370400440532013000",
+        bank_reference="GATES-2",
+        payer="Aloe GmbH",
+    )
+    paid = transfers.book(session, now=NOW, account_id=account_id, line=line, actor="usr_gates", shares=[])
+    asked = refunds.request(
+        session,
+        now=NOW,
+        account_id=account_id,
+        mode="bank",
+        amount=amount,
+        reason="Paid twice",
+        form_key="by-transfer",
+        actor=operators.ASKER,
+        payment_id=paid.payment_id,
+        payee=Payee(name="Aloe GmbH", iban="DE89370400440532013000"),
+    )
+    staff.hire_two(session)
+    second_person.approve(
+        session,
+        now=NOW,
+        approval_id=str(asked.approval_id),
+        content_hash=str(asked.content_hash),
+        checker=staff.CHECKER,
+    )
+    return asked.id
 
 
 def _committed(database: Database, account_id: str) -> dict[str, str]:
@@ -261,7 +316,15 @@ def _of_tenant(database: Database, lived: Lived) -> dict[str, str]:
         return_url_of=lambda session_id: f"http://localhost/add-funds/{session_id}",
     )
     assert render.render_pending(database, now=NOW) == 1
+    sandbox = lived.house.sandbox
+    sandbox.refund_by_hand(lived.payment.provider_payment_id, 100, now=NOW)
+    with database.transaction("jobs") as session:
+        for seen in sandbox.list_refunds(lived.payment.provider_payment_id):
+            case_id = foreign_refunds.note(
+                session, now=NOW, provider=sandbox.name, payment_id=lived.payment.id, facts=seen
+            )
     return _saved_method(lived) | {
+        "case_id": case_id,
         "account_id": lived.account_id,
         "account": TENANT,
         "invoice_id": lived.invoice.id,

@@ -55,7 +55,7 @@ def test_the_case_shows_limits_and_effect_before_anyone_decides(
     assert "Trial <b>ended</b> early" in page.text
     assert page.rows("effect-table") == [
         ["On approval", "Wallet", "Refunds held", "USD 45.00"],
-        ["When the provider confirms", "Refunds held", "Cash at the provider", "USD 45.00"],
+        ["When the provider has sent it", "Refunds held", "Cash at the provider", "USD 45.00"],
     ]
     # Wallet 500.00, usage of 100.00 not invoiced yet.
     assert page.rows("after-table") == [["Wallet", "500.00", "455.00"], ["Balance", "400.00", "355.00"]]
@@ -181,7 +181,7 @@ def test_a_maker_asks_for_a_tenant_and_another_person_approves(
     payment = house.top_up(account_id, 50_000)
     maker = browser(staff="maker")
     url = f"/operator/accounts/{account_id}/refund"
-    filled = {"subject": payment.id, "amount": "12.50", "reason": "Machine was down"}
+    filled = {"subject": f"payment:{payment.id}", "amount": "12.50", "reason": "Machine was down"}
     check = act(maker, url, step="check", **filled)
     page = Page(check)
     assert (check.status_code, page.h1) == (200, "Check the request")
@@ -207,7 +207,7 @@ def test_a_maker_asks_for_a_tenant_and_another_person_approves(
         ({"amount": "-5"}, "above zero"),
         ({"amount": "500.01"}, "USD 500.00 is left to refund"),
         ({"reason": ""}, "Say why"),
-        ({"subject": "pmt_of_another"}, "Not a valid choice"),
+        ({"subject": "payment:pmt_of_another"}, "Not a valid choice"),
     ],
 )  # fmt: skip
 def test_a_request_that_cannot_be_is_refused_with_its_form(
@@ -216,7 +216,7 @@ def test_a_request_that_cannot_be_is_refused_with_its_form(
     account_id = house.account("calla")
     payment = house.top_up(account_id, 50_000)
     client = browser(staff="maker")
-    filled = {"subject": payment.id, "amount": "12.50", "reason": "Machine was down", **change}
+    filled = {"subject": f"payment:{payment.id}", "amount": "12.50", "reason": "Machine was down", **change}
     answer = act(client, f"/operator/accounts/{account_id}/refund", step="send", **filled)
     assert answer.status_code in (409, 422)
     assert words in Page(answer).text
@@ -229,7 +229,7 @@ def test_a_refund_as_credit_shows_and_makes_its_credit_note(
     invoice = operators.world.issued(database, account_id)
     maker = browser(staff="maker")
     url = f"/operator/accounts/{account_id}/refund"
-    page = Page(act(maker, url, step="check", subject=invoice.id, amount="19.00", reason="Wrong price"))
+    page = Page(act(maker, url, step="check", subject=f"invoice:{invoice.id}", amount="19.00", reason="Wrong price"))
     location = maker.post(url, data={**page.form_values(), "step": "send"}).headers["Location"]
     case = Page(maker.get(location))
     assert case.rows("effect-table") == [["On approval", "Revenue and VAT", "Receivable", "USD 19.00"]]
