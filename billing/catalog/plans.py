@@ -15,6 +15,7 @@ from billing.catalog.errors import PlanExists
 from billing.catalog.meters import FEE, METERS
 from billing.catalog.tables import Plan, PlanVersion, PriceBook, PriceBookActivation, PriceVersion, Sku, Subscription
 from billing.catalog.terms import PlanTerms
+from billing.catalog.withdrawals import is_standing
 from billing.kernel.clock import require_utc, to_rfc3339
 from billing.kernel.errors import Invalid, NotFound
 from billing.kernel.ids import new_id
@@ -213,6 +214,7 @@ def _require_currencies(session: Session, plan: Plan, valid_from: datetime, want
         left.billing_account_id == Subscription.billing_account_id,
         left.valid_from > Subscription.valid_from,
         left.valid_from <= valid_from,
+        is_standing(left),
     )
     other = session.execute(
         select(BillingAccount.code, BillingAccount.currency)
@@ -221,6 +223,7 @@ def _require_currencies(session: Session, plan: Plan, valid_from: datetime, want
             Subscription.plan_id == plan.id,
             BillingAccount.currency.not_in([amount.currency for amount in wanted.minimums]),
             ~is_left,
+            is_standing(),
         )
         .order_by(BillingAccount.code)
         .limit(1)

@@ -22,6 +22,7 @@ from billing.catalog.tables import (
     Sku,
     Subscription,
 )
+from billing.catalog.withdrawals import is_standing
 from billing.kernel import canonical, clock
 from billing.kernel.errors import NotFound
 from billing.storage.columns import micros
@@ -104,7 +105,7 @@ class PriceTable:
                 currencies[account_id], opened[account_id] = currency, clock.whole_second(created_at)
             rows = session.execute(
                 select(Subscription.billing_account_id, Subscription.valid_from, Subscription.plan_id)
-                .where(Subscription.billing_account_id.in_(chunk))
+                .where(Subscription.billing_account_id.in_(chunk), is_standing())
                 .order_by(Subscription.valid_from)
             )
             for account_id, valid_from, plan_id in rows:

@@ -13,6 +13,7 @@ from billing.catalog import plans
 from billing.catalog.errors import SubscriptionExists
 from billing.catalog.plans import PlanRow
 from billing.catalog.tables import Plan, PlanVersion, Subscription
+from billing.catalog.withdrawals import is_standing
 from billing.kernel.clock import to_rfc3339
 from billing.kernel.ids import new_id
 from billing.storage import audit
@@ -58,16 +59,23 @@ def subscribe(
     heads.lock_one(session, account_id)
     plan = plans.get_plan(session, plan_code)
     valid_from = plans.require_start(valid_from, now=now)
-    found = session.scalar(
+    before = session.scalars(
         select(Subscription).where(Subscription.billing_account_id == account_id, Subscription.valid_from == valid_from)
-    )
+    ).all()
+    standing = select(Subscription).where(Subscription.id.in_([row.id for row in before]), is_standing())
+    found = session.scalars(standing).first()
     if found is not None:
         if found.plan_id != plan.id:
             raise SubscriptionExists(account_id=account_id, plan=plan_code, valid_from=to_rfc3339(valid_from))
         return found
     _require_currency(session, account_id, plan.code, valid_from)
     subscription = Subscription(
-        id=new_id("sub"), billing_account_id=account_id, plan_id=plan.id, valid_from=valid_from, created_at=now
+        id=new_id("sub"),
+        billing_account_id=account_id,
+        plan_id=plan.id,
+        valid_from=valid_from,
+        take=len(before),
+        created_at=now,
     )
     session.add(subscription)
     audit.record(
@@ -87,7 +95,7 @@ def subscribe(
 def list_subscriptions(session: Session, account_id: str | None = None) -> Sequence[SubscriptionRow]:
     """An account's history of plans, or everybody's: by account and start."""
     query = select(Subscription, Plan).join(Plan, Plan.id == Subscription.plan_id)
-    query = query.order_by(Subscription.billing_account_id, Subscription.valid_from)
+    query = query.where(is_standing()).order_by(Subscription.billing_account_id, Subscription.valid_from)
     if account_id is not None:
         query = query.where(Subscription.billing_account_id == account_id)
     found = [(row, plan) for row, plan in session.execute(query)]
@@ -108,6 +116,11 @@ def list_subscriptions(session: Session, account_id: str | None = None) -> Seque
     ]
 
 
+def find_account(session: Session, subscription_id: str) -> str | None:
+    """The billing account of a subscription, withdrawn or not; None where there is none."""
+    return session.scalar(select(Subscription.billing_account_id).where(Subscription.id == subscription_id))
+
+
 def _require_currency(session: Session, account_id: str, plan_code: str, valid_from: datetime) -> None:
     """Every version of the plan that holds from then on has its minimum, if any, in the account's currency too."""
     account = session.get_one(BillingAccount, account_id)
@@ -122,7 +135,7 @@ def stretches(session: Session, account_id: str) -> list[PlanStretch]:
     """Which version of which plan the account is on, when: rising, without gaps in which it is on none."""
     versions: dict[str, list[PlanRow]] = {}
     query = select(Plan, PlanVersion).join(PlanVersion, PlanVersion.plan_id == Plan.id)
-    subscribed = select(Subscription.plan_id).where(Subscription.billing_account_id == account_id)
+    subscribed = select(Subscription.plan_id).where(Subscription.billing_account_id == account_id, is_standing())
     for plan, version in session.execute(query.where(Plan.id.in_(subscribed)).order_by(PlanVersion.valid_from)):
         versions.setdefault(plan.code, []).append(plans.row_of(plan, version))
     found = []

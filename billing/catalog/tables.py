@@ -218,9 +218,23 @@ class Subscription(Base):
     billing_account_id: Mapped[str] = mapped_column(ForeignKey("billing_accounts.id"))
     plan_id: Mapped[str] = mapped_column(ForeignKey("pricing_plans.id"))
     valid_from: Mapped[datetime] = mapped_column(Instant)
+    take: Mapped[int] = mapped_column(Count, default=0)  # how many for that instant were withdrawn before it
     created_at: Mapped[datetime] = mapped_column(Instant)
 
-    __table_args__ = table_args(UniqueConstraint("billing_account_id", "valid_from"), guard=APPEND_ONLY)
+    __table_args__ = table_args(UniqueConstraint("billing_account_id", "valid_from", "take"), guard=APPEND_ONLY)
+
+
+class SubscriptionWithdrawal(Base):
+    """A change of plan that was taken back before it began."""
+
+    __tablename__ = "subscription_withdrawals"
+
+    subscription_id: Mapped[str] = mapped_column(ForeignKey("subscriptions.id"), primary_key=True)
+    billing_account_id: Mapped[str] = mapped_column(ForeignKey("billing_accounts.id"))
+    withdrawn_by: Mapped[str] = mapped_column(Code)
+    withdrawn_at: Mapped[datetime] = mapped_column(Instant)
+
+    __table_args__ = table_args(guard=APPEND_ONLY)
 
 
 class CommitContract(Base):

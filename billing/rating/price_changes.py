@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from billing.accounts import heads
 from billing.accounts.approvals import Allowed
 from billing.accounts.tables import BillingAccount
-from billing.catalog import activations, books, overrides, plan_files, plans, subscriptions
+from billing.catalog import activations, books, overrides, plan_files, plans, subscriptions, withdrawals
 from billing.catalog.items import Item
 from billing.catalog.overrides import Wanted
 from billing.catalog.prices import PriceTable
@@ -119,6 +119,14 @@ def subscribe(
     with plans_guarded(session, [account_id], now=now):
         return subscriptions.subscribe(
             session, now=now, account_id=account_id, plan_code=plan_code, valid_from=valid_from, actor=actor
+        )
+
+
+def withdraw(session: Session, *, now: datetime, account_id: str, subscription_id: str, actor: str) -> Subscription:
+    """Take a coming change of plan back, as `catalog.withdrawals.withdraw` does. Raises as `plans_guarded` too."""
+    with plans_guarded(session, [account_id], now=now):
+        return withdrawals.withdraw(
+            session, now=now, account_id=account_id, subscription_id=subscription_id, actor=actor
         )
 
 

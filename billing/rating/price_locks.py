@@ -13,6 +13,7 @@ from billing.catalog import terms
 from billing.catalog.items import ON_DEMAND, SPOT, Item
 from billing.catalog.prices import PriceTable
 from billing.catalog.tables import PlanVersion, PriceVersion, Subscription
+from billing.catalog.withdrawals import is_standing
 from billing.kernel.clock import to_rfc3339
 from billing.metering.tables import Allocation, UsageRecord
 from billing.rating.errors import AlreadyRated
@@ -49,7 +50,7 @@ def load(session: Session, account_id: str) -> Locks:
         (valid_from, plan_id)
         for valid_from, plan_id in session.execute(
             select(Subscription.valid_from, Subscription.plan_id)
-            .where(Subscription.billing_account_id == account_id)
+            .where(Subscription.billing_account_id == account_id, is_standing())
             .order_by(Subscription.valid_from)
         )
     ]

@@ -9,7 +9,14 @@ from sqlalchemy import Table, bindparam, case, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from billing.accounts.tables import AccountHead
-from billing.catalog.tables import PlanVersion, PriceBookActivation, PriceOverride, PriceVersion, Subscription
+from billing.catalog.tables import (
+    PlanVersion,
+    PriceBookActivation,
+    PriceOverride,
+    PriceVersion,
+    Subscription,
+    SubscriptionWithdrawal,
+)
 from billing.metering.tables import UsageRecord
 from billing.rating import usage
 from billing.rating.price_locks import Locks
@@ -38,7 +45,7 @@ def price_state(session: Session, account_id: str) -> str:
     Read it before the prices themselves: a price that arrives in between is then seen as a change, never missed.
     """
     shared = (PriceVersion, PlanVersion, PriceBookActivation)
-    own = (Subscription, PriceOverride)
+    own = (Subscription, SubscriptionWithdrawal, PriceOverride)
     sizes = [
         *(select(func.count()).select_from(table).scalar_subquery() for table in shared),
         *(

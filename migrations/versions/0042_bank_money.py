@@ -20,9 +20,12 @@ def upgrade() -> None:
     _alter_payments(session_is_needed=False)
     _bank_transfers()
     _exchange_results()
+    _withdrawals()
 
 
 def downgrade() -> None:
+    op.drop_table("subscription_withdrawals")
+    _alter_subscriptions(has_take=False)
     op.drop_table("invoice_fx_results")
     op.drop_table("bank_transfers")
     _alter_payments(session_is_needed=True)
@@ -156,6 +159,63 @@ def _exchange_results() -> None:
     columns = "id, invoice_id, transaction_id, kind, amount_minor, state, noted_at"
     for select in (settled, given_back):
         op.execute(f"INSERT INTO invoice_fx_results ({columns}) {select}")
+
+
+def _withdrawals() -> None:
+    _alter_subscriptions(has_take=True)
+    op.create_table(
+        "subscription_withdrawals",
+        sa.Column("subscription_id", types.ident(), nullable=False),
+        sa.Column("billing_account_id", types.ident(), nullable=False),
+        sa.Column("withdrawn_by", types.ident(), nullable=False),
+        sa.Column("withdrawn_at", types.instant(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["subscription_id"], ["subscriptions.id"], name=op.f("fk_subscription_withdrawals_subscription_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["billing_account_id"],
+            ["billing_accounts.id"],
+            name=op.f("fk_subscription_withdrawals_billing_account_id"),
+        ),
+        sa.PrimaryKeyConstraint("subscription_id", name=op.f("pk_subscription_withdrawals")),
+        sqlite_strict=True,
+    )
+
+
+def _alter_subscriptions(*, has_take: bool) -> None:
+    """An instant can have a change that was withdrawn and another one; SQLite writes the table anew under its name."""
+    before, after = ("billing_account_id", "valid_from"), ("billing_account_id", "valid_from", "take")
+    old, new = (before, after) if has_take else (after, before)
+    if op.get_bind().dialect.name != "sqlite":
+        op.drop_constraint(op.f("uq_subscriptions_" + "_".join(old)), "subscriptions", type_="unique")
+        if has_take:
+            op.add_column("subscriptions", sa.Column("take", types.count(), nullable=False, server_default="0"))
+            op.alter_column("subscriptions", "take", server_default=None)
+        else:
+            op.drop_column("subscriptions", "take")
+        op.create_unique_constraint(op.f("uq_subscriptions_" + "_".join(new)), "subscriptions", list(new))
+        return
+    op.create_table(
+        "subscriptions_new",
+        sa.Column("id", types.ident(), nullable=False),
+        sa.Column("billing_account_id", types.ident(), nullable=False),
+        sa.Column("plan_id", types.ident(), nullable=False),
+        sa.Column("valid_from", types.instant(), nullable=False),
+        *([sa.Column("take", types.count(), nullable=False)] if has_take else []),
+        sa.Column("created_at", types.instant(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["billing_account_id"], ["billing_accounts.id"], name=op.f("fk_subscriptions_billing_account_id")
+        ),
+        sa.ForeignKeyConstraint(["plan_id"], ["pricing_plans.id"], name=op.f("fk_subscriptions_plan_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_subscriptions")),
+        sa.UniqueConstraint(*new, name=op.f("uq_subscriptions_" + "_".join(new))),
+        sqlite_strict=True,
+    )
+    columns = "id, billing_account_id, plan_id, valid_from, created_at"
+    more = (", take", ", 0") if has_take else ("", "")
+    op.execute(f"INSERT INTO subscriptions_new ({columns}{more[0]}) SELECT {columns}{more[1]} FROM subscriptions")
+    op.execute("DROP TABLE subscriptions")
+    op.execute("ALTER TABLE subscriptions_new RENAME TO subscriptions")
 
 
 def _alter_payments(*, session_is_needed: bool) -> None:

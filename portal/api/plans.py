@@ -96,6 +96,28 @@ def subscribe(tenant: str) -> Response:
     return answers.once(act)
 
 
+@keys.needs_staff("prices.change")
+def withdraw_subscription(tenant: str, subscription_id: str) -> Response:
+    """Take a coming change back; 409 once it has begun. The answer is what the tenant's accounts are and will be on."""
+
+    def act(session: Session) -> Response:
+        accounts = _accounts(session, tenant)
+        found = subscriptions.find_account(session, subscription_id) if names.is_safe(subscription_id) else None
+        if found is None or found not in {account.id for account in accounts}:
+            raise NotFound(subscription=names.shown(subscription_id))
+        price_changes.withdraw(
+            session, now=services.now(), account_id=found, subscription_id=subscription_id, actor=keys.actor()
+        )
+        rows = [
+            _subscription(row, account)
+            for account in accounts
+            for row in subscriptions.list_subscriptions(session, account.id)
+        ]
+        return answers.of(plan_schemas.SubscriptionPage(data=rows))
+
+    return answers.once(act)
+
+
 @keys.needs_staff("finance.read")
 def list_pricing_plans() -> Response:
     """Every version of every plan."""

@@ -99,6 +99,24 @@ def change(account_code: str, plan_code: str, from_at: datetime) -> None:
     click.echo(f"{account_code} is on {plan_code} from {clock.to_rfc3339(from_at)}")
 
 
+@subscriptions.command()
+@click.option("--account", "account_code", required=True, help="The billing account.")
+@click.option("--id", "subscription_id", required=True, help="The change to take back, as `list` prints it.")
+def withdraw(account_code: str, subscription_id: str) -> None:
+    """Take back a change of plan that has not begun: the account stays on what it is on."""
+    with context.database().transaction("jobs") as session:
+        account = directory.get_account_by_code(session, account_code)
+        row = price_changes.withdraw(
+            session,
+            now=context.now(),
+            account_id=account.id,
+            subscription_id=subscription_id,
+            actor=context.actor(),
+        )
+        began = clock.to_rfc3339(row.valid_from)
+    click.echo(f"{account_code} does not change its plan on {began}")
+
+
 @click.group()
 def overrides() -> None:
     """Prices of an account's own."""

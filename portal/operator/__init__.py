@@ -95,6 +95,7 @@ _PAGES: tuple[tuple[str, Callable[..., Any], tuple[str, ...]], ...] = (
     ("/accounts/<account_id>/reservations/<reservation_id>", reservations.accounts_reservation, _READ),
     ("/accounts/<account_id>/reservations/<reservation_id>/end", reservations.accounts_reservation_end, _FORM),
     ("/accounts/<account_id>/plan/change", account_plan.accounts_plan_change, _FORM),
+    ("/accounts/<account_id>/plan/<subscription_id>/withdraw", account_plan.accounts_plan_withdraw, _ACT),
     ("/accounts/<account_id>/plan/price", account_plan.accounts_price, _FORM),
     ("/accounts/<account_id>/commitments", commitments.accounts_commitments, _READ),
     ("/accounts/<account_id>/commitments/new", commitments.accounts_commitments_new, _FORM),

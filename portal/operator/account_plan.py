@@ -14,7 +14,7 @@ from billing.accounts.listing import AccountRow
 from billing.catalog import book_files, books, overrides, plans, price_list, subscriptions
 from billing.catalog.overrides import Wanted
 from billing.kernel import clock
-from billing.kernel.errors import Invalid, Refusal
+from billing.kernel.errors import Invalid, NotFound, Refusal
 from billing.rating import price_changes
 from billing.storage.database import Session
 from portal import access, errors, htmx, price_words, sentences, services
@@ -71,6 +71,7 @@ def accounts_plan(account_id: str) -> str:
             "operator/catalog/account.html",
             account=account,
             stretches=list(reversed(subscriptions.stretches(session, account.id))),
+            coming=[row for row in subscriptions.list_subscriptions(session, account.id) if row.from_at > now],
             overrides=[
                 {"row": row, "lines": price_words.lines(row.price) if row.price else ()}
                 for row in overrides.list_overrides(session, account.id)
@@ -125,6 +126,28 @@ def accounts_plan_change(account_id: str) -> Response:
         refusals=refusals,
         hint=_START_HINT,
     )
+
+
+@access.requires_staff("prices.change")
+def accounts_plan_withdraw(account_id: str, subscription_id: str) -> Response:
+    """Take a coming change of plan back; what cannot be is said on the account's page."""
+    with services.database().reading() as session:
+        account = _account(session, account_id)
+    try:
+        with services.database().transaction() as session:
+            price_changes.withdraw(
+                session,
+                now=services.now(),
+                account_id=account.id,
+                subscription_id=path_key(subscription_id),
+                actor=access.current_principal().id,
+            )
+        flash("The change is withdrawn: the account stays on what it is on.", "good")
+    except NotFound:
+        raise
+    except Refusal as refusal:
+        flash(sentences.of(refusal), "bad")
+    return htmx.redirect(url_for("operator.accounts_plan", account_id=account.id))
 
 
 @access.requires_staff("prices.change", fresh=True)

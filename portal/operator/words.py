@@ -22,6 +22,7 @@ _ACTS: dict[str, tuple[str, str | None]] = {
     "recipient.decline": ("Address declined documents", None),
     "recipient.remove": ("Address for documents removed", None),
     "subscription.create": ("Plan assigned", None),
+    "subscription.withdraw": ("Change of plan withdrawn", "warn"),
     "plan.change": ("Plan changed", None),
     "prices.load": ("Price book loaded", None),
     "prices.activate": ("Prices in force", None),

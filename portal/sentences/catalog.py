@@ -34,6 +34,8 @@ def _what(fields: dict[str, Any]) -> str:
 
 
 REASONS: dict[str, Sentence] = {
+    "subscription_begun": "This change has begun already: change the plan again instead.",
+    "only_subscription": "The account would be on no plan at all: change it to another plan instead.",
     "not_toml": lambda fields: (
         f"The text cannot be read as TOML: {fields.get('detail') or 'it is nested too deeply, or holds a number that is too large'}."
     ),

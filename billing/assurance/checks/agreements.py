@@ -20,6 +20,7 @@ from billing.catalog.tables import (
     PriceBookActivation,
     Reservation,
     Subscription,
+    SubscriptionWithdrawal,
 )
 from billing.invoicing.tables import InvoiceHeader, InvoiceLine
 from billing.kernel.clock import to_rfc3339
@@ -152,7 +153,8 @@ def _check_plans(session: Session, tally: Tally) -> None:
         tally.differ(plan_id, f"has no version {number} any more")
     acts = _acts(session, "subscription")
     for row in _all(session, tally, Subscription):
-        made = acts.pop(row.id, {}).get("subscription.create", ())
+        done = acts.pop(row.id, {})
+        made = done.get("subscription.create", ())
         if made:
             pairs = [
                 ("billing_account_id", row.billing_account_id, made[0].billing_account_id),
@@ -160,6 +162,9 @@ def _check_plans(session: Session, tally: Tally) -> None:
                 ("valid_from", to_rfc3339(row.valid_from), made[0].facts.get("valid_from")),
             ]
             _compare(tally, row.id, pairs)
+        taken_back = session.get(SubscriptionWithdrawal, row.id)
+        if (taken_back is not None) != bool(done.get("subscription.withdraw")):
+            tally.differ(row.id, "is withdrawn in the log or in its row, not in both")
     for subject_id in acts:
         tally.differ(subject_id, "was made, and there is no such subscription")
 
