@@ -723,7 +723,7 @@ _API = {
             "reason": "Paid twice",
         },
     ),
-    "/api/v1/billing/refunds/<refund_id>": answer(JSON, refund_id="refund_id"),
+    "/api/v1/billing/refunds/<subject:refund_id>": answer(JSON, refund_id="refund_id"),
     "/api/v1/billing/refunds/<refund_id>:cancel": act(refund_id="refund_id", expects=409),
     "/api/v1/admin/users/<user_id>/refunds": answer(
         JSON,

@@ -68,7 +68,8 @@ def test_every_operation_says_what_is_needed_and_what_can_go_wrong(engine: str) 
 
 def test_every_money_route_is_keyed_and_every_example_is_taken_by_its_own_model(engine: str) -> None:
     assert {route.path for route in ROUTES if route.is_keyed} == {
-        "/payments/checkout-session", "/billing/refunds", "/billing/budgets", "/billing/plans",
+        "/payments/checkout-session", "/billing/refunds", "/billing/refunds/<refund_id>:cancel",
+        "/admin/users/<user_id>/refunds", "/billing/budgets", "/billing/plans",
         "/billing/tenants/<tenant>/subscriptions", "/admin/billing/shadow-rating", "/admin/billing/reconciliation",
         "/admin/billing/provider-customers",
         "/billing/invoices:generate", "/billing/invoices/<invoice_id>:close", "/billing/invoices/<invoice_id>:void",
