@@ -14,6 +14,7 @@ from billing.assurance.checks import (
     commitments,
     conversions,
     days,
+    disputes,
     exchanges,
     guarding,
     invoice_lines,
@@ -62,6 +63,7 @@ def run(
         (promos.check, promos.NAME),
         (terms.check, terms.NAME),
         (payments.check, payments.NAME),
+        (disputes.check, disputes.NAME),
         (receipts.check, receipts.NAME),
     )
     tallies = []

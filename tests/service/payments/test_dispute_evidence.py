@@ -91,7 +91,8 @@ def test_the_providers_test_words_decide(world: World, words: str, state: str, w
     assert (the_dispute(world).state, world.held("wallet"), world.held("disputed")) == (state, wallet, 0)
 
 
-def test_acceptance_loses_at_once(world: World) -> None:
+def test_acceptance_loses_at_once(stripe_world: StripeWorld) -> None:
+    world, _customer = stripe_world
     dispute_id = disputed(world)
     done = answer(world, dispute_id, sha256="", kind="acceptance")
     assert (done.kind, done.state, the_dispute(world).state) == ("acceptance", "submitted", "lost")
@@ -201,7 +202,8 @@ def test_a_deadline_within_three_days_is_told_once(stripe_world: StripeWorld) ->
     assert happened(world).count("state_evidence_due") == 1
 
 
-def test_a_dispute_that_no_event_told_of_is_found_in_the_list(world: World) -> None:
+def test_a_dispute_that_no_event_told_of_is_found_in_the_list(stripe_world: StripeWorld) -> None:
+    world, _customer = stripe_world
     payment = world.top_up(5_000)
     Bank(world).dispute(payment)
     assert acts.find_untold(world.database, world.providers, now=world.now) == 1

@@ -1,22 +1,42 @@
 """What disputes do to the books, worked by hand: in any order, any number of times, on prepaid and postpaid accounts."""
 
+from collections.abc import Iterator
 from itertools import permutations
 
 import pytest
 from sqlalchemy import select
 
+from billing.accounts import heads
+from billing.assurance import selfcheck
 from billing.invoicing.tables import InvoiceHeader
+from billing.kernel.money import Money
+from billing.ledger import book
+from billing.ledger.entries import Entry
 from billing.payments import webhooks
 from billing.payments.disputes import postings, standing, states
 from billing.payments.disputes.tables import Dispute
+from billing.storage.database import Database
 from billing.storage.tables import OutboxMessage
 from tests.service.invoicing import world as invoicing
 from tests.service.payments.disputing import Bank, booked, happened, invoice_state, the_dispute
-from tests.service.payments.world import NOW, StripeCustomer, World
+from tests.service.payments.world import NOW, SandboxCustomer, StripeCustomer, World, customer_of, open_world
 
 HELD = ("chargeback_debit", "disputed", "cash:stripe")
 FEE = ("dispute_fee", "dispute_fees", "cash:stripe", 1500)
 BACK = ("chargeback_reversal", "cash:stripe", "disputed")
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    """An account that pays in the sandbox; what differs between providers is shown with both (`either`)."""
+    return open_world(database, SandboxCustomer(database))
+
+
+@pytest.fixture(params=["sandbox", "stripe"])
+def either(request: pytest.FixtureRequest, database: Database) -> Iterator[World]:
+    """An account that pays through the sandbox, and one that pays through Stripe's SDK against the peer."""
+    with customer_of(request.param, database) as customer:
+        yield open_world(database, customer)
 
 
 @pytest.fixture
@@ -62,7 +82,8 @@ def test_a_disputed_top_up_is_held_and_its_fee_is_the_houses(world: World, bank:
         assert postings.charged_back_minor(session, payment.id) == 5_000
 
 
-def test_won_brings_the_money_back(world: World, bank: Bank) -> None:
+def test_won_brings_the_money_back(either: World) -> None:
+    world, bank = either, Bank(either)
     payment = world.top_up(5_000)
     world.deliver(*bank.dispute(payment))
     world.deliver(*bank.decide("won"))
@@ -75,7 +96,8 @@ def test_won_brings_the_money_back(world: World, bank: Bank) -> None:
         assert postings.charged_back_minor(session, payment.id) == 0
 
 
-def test_lost_top_up_leaves_the_wallet(world: World, bank: Bank) -> None:
+def test_lost_top_up_leaves_the_wallet(either: World) -> None:
+    world, bank = either, Bank(either)
     payment = world.top_up(5_000)
     world.deliver(*bank.dispute(payment))
     world.deliver(*bank.decide("lost"))
@@ -222,8 +244,6 @@ def test_an_invoice_credited_since_is_not_owed_again(billed: tuple[World, Invoic
 
 @pytest.mark.parametrize("policy", ["prepaid", "postpaid"])
 def test_prepaid_and_postpaid_book_alike(world: World, policy: str) -> None:
-    from tests.service.payments.world import open_world
-
     other = open_world(world.database, world.customer, code=f"other-{policy}", policy=policy)
     bank = Bank(other)
     payment = other.top_up(5_000)
@@ -233,7 +253,8 @@ def test_prepaid_and_postpaid_book_alike(world: World, policy: str) -> None:
     assert booked(other) == [(*HELD, 5_000), FEE, ("chargeback_final", "wallet", "disputed", 5_000)]
 
 
-def test_any_order_and_repetition_of_the_events_books_the_same(world: World, bank: Bank) -> None:
+def test_any_order_and_repetition_of_the_events_books_the_same(either: World) -> None:
+    world, bank = either, Bank(either)
     payment = world.top_up(5_000)
     deliveries = [*bank.dispute(payment), *bank.decide("lost")]
     for order in permutations(deliveries):
@@ -365,6 +386,23 @@ def test_test_cards_of_the_provider_are_disputed_by_themselves(stripe_world: tup
     disputed = customer.peer.account.all("event")
     world.deliver(*(customer.peer.signed(event) for event in disputed if event["type"].startswith("charge.dispute.")))
     assert (world.held("disputed"), the_dispute(world).reason) == (-5_000, "fraudulent")
+
+
+@pytest.mark.tampers  # money is held by an entry alone
+def test_money_held_without_a_dispute_is_found_by_the_self_check(world: World) -> None:
+    world.top_up(5_000)
+    with world.database.transaction() as session:
+        entry = Entry(
+            kind="chargeback_debit", debit="disputed", credit="cash:stripe", amount=Money(minor=7, currency="USD")
+        )
+        book.post(
+            session, now=world.now, head=heads.lock_one(session, world.account_id), type="dispute", source_type="test",
+            source_id="stray", entries=[entry], occurred_at=world.now, actor="test",
+        )  # fmt: skip
+    with world.database.reading("jobs") as session:
+        found = [one.sentence for one in selfcheck.run(session).differences]
+    assert any("no dispute says so" in sentence for sentence in found)
+    assert any("disputed figure is -7 USD" in sentence for sentence in found)
 
 
 def test_every_event_of_disputes_is_heard() -> None:
