@@ -14,7 +14,7 @@ from billing.payments.providers import customer_facts, envelopes, facts
 from billing.payments.providers.envelopes import METADATA_KEY
 from billing.payments.providers.port import CheckoutFacts, CheckoutRequest, ListedPayment, PaymentPage
 from billing.payments.providers.ports.customers import MethodFacts
-from billing.payments.providers.sandbox.customers import living, methods_of
+from billing.payments.providers.sandbox.customers import living, methods_of, shown_of
 from billing.payments.providers.sandbox.memory import SignedEvent, get
 from billing.payments.providers.sandbox.movements import Movements, fee_of
 from billing.payments.tables import SandboxObject
@@ -128,7 +128,7 @@ class Checkouts(Movements):
                 "object": "charge",
                 "currency": currency,
                 "created": clock.to_millis(now) // 1000,
-                "payment_method_details": {"type": "card", "card": {"brand": "visa", "last4": last4}},
+                "payment_method_details": shown_of(last4),
             }
             intent = self._intent(row, status="succeeded", received=amount, charge=charge)
             charge["balance_transaction"] = self.move(

@@ -278,6 +278,13 @@ class Customers(Memory):
         return customer_facts.setup(body)
 
 
+def shown_of(last4: str) -> dict[str, Any]:
+    """What a charge says about the method with which it was paid."""
+    if last4 == DEBIT:
+        return {"type": "sepa_debit", "sepa_debit": {"last4": last4}}
+    return {"type": "card", "card": {"brand": CARDS.get(last4, CARDS["4242"])["brand"], "last4": last4}}
+
+
 def living(session: Session, customer_id: str) -> SandboxObject:
     """The customer's row. Raises ProviderRefused for one that is unknown or deleted."""
     row = get(session, customer_id, "customer")

@@ -133,7 +133,8 @@ class Refunds(Movements):
 
 
 def _last4(payment: SandboxObject) -> str:
-    return str(payment.body["latest_charge"]["payment_method_details"]["card"]["last4"])
+    details = payment.body["latest_charge"]["payment_method_details"]
+    return str(details.get(details["type"], {}).get("last4", ""))
 
 
 def _refund_rows(session: Session, payment_id: str) -> list[SandboxObject]:
