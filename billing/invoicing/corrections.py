@@ -25,6 +25,7 @@ from billing.invoicing import (
     issue,
     parties,
     rows,
+    write_offs,
 )
 from billing.invoicing.documents import model
 from billing.invoicing.documents.model import InvoiceDocument, Line
@@ -66,7 +67,7 @@ def reissue(session: Session, *, now: datetime, invoice_id: str, reason: str, ac
     """Credit an issued invoice whole and bill its charges again to today's parties; both documents, or nothing at all.
 
     What had been taken off comes back and is taken off again. Money that had paid the invoice goes to the wallet and pays the new
-    one. Locks the account's head, then both series. Raises NotFound, ProfileIncomplete, Invalid without a reason, and Conflict for
+    one; what was written off of it stays written off. Locks the account's head, then both series. Raises NotFound, ProfileIncomplete, Invalid without a reason, and Conflict for
     a sale, for an invoice that was credited or billed again already, and where neither parties nor tax are other than they were.
     """
     reason = credit_notes.require_reason(reason)
@@ -76,6 +77,7 @@ def reissue(session: Session, *, now: datetime, invoice_id: str, reason: str, ac
     seller, profile = directory.get_seller(session, header.seller_id), parties.get_profile(session, account)
     taxes.keep_evidence(session, now=now, account=account, seller=seller, profile=profile, actor=actor)
     _require_change(old, _billed_again(session, header, old, "preview", is_credited=False))
+    written_off, with_tax = write_offs.standing_minor(session, header)
     note = credit_notes.issue(
         session,
         now=now,
@@ -90,6 +92,15 @@ def reissue(session: Session, *, now: datetime, invoice_id: str, reason: str, ac
     document = _billed_again(session, header, old, new_id("drf"), is_credited=True)
     made = _store(session, header, replace(document, reason=reason), now=now, actor=actor)
     issued = issue.issue(session, now=now, draft_id=made.id, actor=actor)
+    written_off = write_offs.carry_over(
+        session,
+        now=now,
+        head=head,
+        invoice_id=issued.id,
+        amount_minor=written_off,
+        with_tax=with_tax,
+        actor=actor,
+    )
     events.record(
         session,
         header,
@@ -106,7 +117,7 @@ def reissue(session: Session, *, now: datetime, invoice_id: str, reason: str, ac
         currency=issued.currency,
         credited_minor=note.payable_minor,
         total_minor=issued.payable_minor,
-        due_minor=model.from_snapshot(issued.snapshot or {}).due_minor,
+        due_minor=model.from_snapshot(issued.snapshot or {}).due_minor - written_off,
     )
 
 

@@ -13,6 +13,7 @@ from billing.catalog.meters import CLOSING, kind_of
 from billing.invoicing import (
     assembling,
     below_zero,
+    beside,
     contracts,
     conversion,
     deductions,
@@ -122,13 +123,20 @@ def with_deductions(
     charged = [line for line in before if line.charge_id is not None]
     labels = {line.period_label for line in charged if line.period_label is not None}
     gifts = promos.list_usable(session, account_id, document.currency, at=now)
+    shown = beside.taken(session, document, account_id=account_id)
     available = deductions.Available(
-        commitments=contracts.drawable(
-            session, account_id=account_id, currency=document.currency, period_labels=labels
-        ),
+        commitments=[
+            replace(one, left_minor=max(0, one.left_minor - shown.get(one.contract_id, 0)))
+            for one in contracts.drawable(
+                session, account_id=account_id, currency=document.currency, period_labels=labels
+            )
+        ],
         discounts=discounts,
         gifts=[
-            deductions.Gift(grant_id=gift.id, reason=gift.reason, left_minor=gift.remaining_minor) for gift in gifts
+            deductions.Gift(
+                grant_id=gift.id, reason=gift.reason, left_minor=max(0, gift.remaining_minor - shown.get(gift.id, 0))
+            )
+            for gift in gifts
         ],
     )
     made, allowances = deductions.apply(charged, available, currency=document.currency)

@@ -14,7 +14,7 @@ from billing.invoicing import events, settlement
 from billing.invoicing.tables import InvoiceHeader, InvoiceTax
 from billing.kernel.errors import Invalid, NotFound
 from billing.kernel.money import Money
-from billing.ledger import write_offs
+from billing.ledger import book, write_offs
 from billing.ledger.book import Posted
 from billing.ledger.errors import AboveHeld
 
@@ -111,6 +111,52 @@ def write_off(
     )
     _settle(session, now, header, posted, amount_minor, allowed.checker, "written_off")
     return posted
+
+
+def standing_minor(session: Session, header: InvoiceHeader) -> tuple[int, bool]:
+    """What of an invoice's write-off still stands, and whether relief of its tax was claimed with it."""
+    left = write_offs.standing(session, header.billing_account_id, key=header.id, currency=header.currency)
+    return max(0, sum(left.values())), any(place.startswith("tax:") for place in left)
+
+
+def carry_over(
+    session: Session,
+    *,
+    now: datetime,
+    head: AccountHead,
+    invoice_id: str,
+    amount_minor: int,
+    with_tax: bool,
+    actor: str,
+) -> int:
+    """What two people wrote off of an invoice stays written off of the one that took its place, up to what is open there.
+
+    The caller holds the head; the invoice was issued in this act. How much, in minor units.
+    """
+    header = _get(session, invoice_id)
+    amount_minor = min(amount_minor, settlement.open_minor(session, header.id))
+    if amount_minor <= 0:
+        return 0
+    moved = write_offs.entries_of(
+        header.id,
+        target="receivable",
+        parts=_parts(session, header, amount_minor, with_tax=with_tax),
+        currency=header.currency,
+        detail={"invoice": header.id, "replaces": str(header.replaces_id)},
+    )
+    posted = book.post(
+        session,
+        now=now,
+        head=head,
+        type="write_off",
+        source_type=SUBJECT,
+        source_id=header.id,
+        entries=moved,
+        occurred_at=now,
+        actor=actor,
+    )
+    _settle(session, now, header, posted, amount_minor, actor, "written_off")
+    return amount_minor
 
 
 def undo_for_payment(

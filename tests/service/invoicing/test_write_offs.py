@@ -1,13 +1,14 @@
 """What will not be paid is written off by two people, and undone by what is paid after all, tax in the same share (money.md)."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
-from billing.accounts import heads
+from billing.accounts import heads, profiles
 from billing.assurance import reconciliation
-from billing.invoicing import credit_notes, invoices, settlement, write_offs
+from billing.invoicing import corrections, credit_notes, invoices, settlement, write_offs
 from billing.invoicing.tables import InvoiceHeader, InvoiceSettlement
 from billing.kernel.errors import Invalid, NotFound
 from billing.kernel.money import Money
@@ -104,6 +105,28 @@ def test_119_invoiced_is_written_off_with_its_tax_and_undone_by_what_is_paid(dat
     _paid(database, invoice, 20_000)
     all_paid = _figures(database, invoice)
     assert (all_paid["bad_debt"], all_paid["tax"], all_paid["wallet"]) == (0, before["tax"], 20_000 - 10_710)
+
+
+def test_what_was_written_off_stays_so_when_the_invoice_is_billed_again(database: Database) -> None:
+    """119.00, of it 19.00 paid and 100.00 written off with its tax; billed again, 19.00 pay it and 100.00 stay written off."""
+    invoice = world.invoice_of(database, 10_000)
+    world.pay(database, invoice, 1_900)
+    _written_off(database, invoice, 10_000)
+    before = _figures(database, invoice)
+    with database.transaction("jobs") as session:
+        profiles.update_profile(
+            session, now=NOW, account_id=invoice.billing_account_id, facts=replace(world.GERMANY, street="Neue Str. 2")
+        )
+        done = corrections.reissue(session, now=NOW, invoice_id=invoice.id, reason="Moved", actor="usr_ann")
+    assert done.due_minor == 0
+    assert _figures(database, invoice) == before
+    with database.reading("jobs") as session:
+        again = session.get_one(InvoiceHeader, done.invoice_id)
+        assert settlement.open_minor(session, again.id) == 0
+        assert invoices.get_invoice(session, now=NOW, key=again.id).row.state == "uncollectible"
+        assert invoices.get_invoice(session, now=NOW, key=invoice.id).row.state == "credited"
+    _paid(database, again, 10_000)
+    assert _figures(database, again)["bad_debt"] == 0
 
 
 def test_a_part_is_written_off_without_tax_and_a_payment_first_pays_what_is_open(database: Database) -> None:
