@@ -1,7 +1,5 @@
 """Charges without the customer in words: what became of a try, why none is made, and a calendar's days."""
 
-from datetime import date
-
 from billing.controls.dunning.calendar import Calendar, Step
 from billing.notices import decline_words
 from billing.payments.charges import declines
@@ -120,8 +118,3 @@ def days(values: tuple[int, ...]) -> str:
 def and_list(parts: list[str]) -> str:
     """ "1, 3 and 7"."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-
-
-def until(on: date) -> str:
-    """A day, for a sentence."""
-    return filters.day(on)

@@ -117,6 +117,7 @@ OPERATOR_MENU = (
                 permission="finance.read",
                 icon="wallet",
             ),
+            Entry(endpoint="operator.dunning", label="Dunning", permission="finance.read", icon="clock"),
             Entry(
                 endpoint="operator.invoice_runs", label="Invoice runs", permission="finance.read", icon="receipt-text"
             ),

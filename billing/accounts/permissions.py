@@ -72,6 +72,11 @@ STAFF_PERMISSIONS = (
         roles=("maker", "admin"),
     ),
     Permission(name="tax.approve", words="Allow or refuse rates of other countries", roles=("approver", "admin")),
+    Permission(
+        name="dunning.manage",
+        words="Change when saved methods are charged and people are reminded",
+        roles=("maker", "admin"),
+    ),
     Permission(name="jobs.run", words="Start jobs by hand", roles=("maker", "admin")),
     Permission(
         name="payments.manage",

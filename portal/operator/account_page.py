@@ -22,7 +22,7 @@ from billing.rating.running import Part, RunningRow
 from billing.rendering import formats, places
 from portal import access, services
 from portal.filters import reader_locale
-from portal.operator import effects, words
+from portal.operator import dunning, effects, words
 from portal.tenant import words as tenant_words
 from portal.tenant.query import path_key
 
@@ -88,6 +88,7 @@ def accounts_detail(account_id: str) -> str:
             ),
             invoice_count=invoices.count_invoices(session, now=now, account_id=account.id),
             payments=sessions.list_payments(session, account_id=account.id, limit=10),
+            automatic=dunning.account_block(session, account.id),
             refunds=refunds.list_requests(session, account_id=account.id, limit=10),
             buyer=buyer,
             purchase_order=profile.purchase_order,

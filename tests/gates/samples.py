@@ -437,6 +437,27 @@ _OPERATOR = {
         "Reject the request", approval_id="approval_id", send={"note": "Not due"}
     ),
     "/operator/approvals/<approval_id>/withdraw": act(approval_id="approval_id", by="staff:maker"),
+    "/operator/provider-balance": page("Balance at the provider"),
+    "/operator/provider-balance.csv": answer("text/csv"),
+    "/operator/provider-balance/movements/<movement_id>": page("Payment of USD 100.00", movement_id="movement_id"),
+    "/operator/provider-balance/movements/<movement_id>/book": page(
+        "Book the movement", movement_id="open_movement_id", send={"seller": "house", "reason": "Monthly fee"}
+    ),
+    "/operator/provider-balance/payouts": page("Payouts"),
+    "/operator/provider-balance/payouts/<payout_id>": page("Payout of USD 10.00", payout_id="payout_id"),
+    "/operator/dunning": page("Dunning"),
+    "/operator/dunning/sellers/<seller_id>/change": page(
+        "Change the calendar",
+        seller_id="seller_id",
+        send={"charges_at": "due", "retry_days": "2, 5", "reminder_days": "-3, 1", "reason": "As agreed"},
+    ),
+    "/operator/dunning/invoices/<invoice_id>": page("What happens to this invoice", invoice_id="invoice_id"),
+    "/operator/accounts/<account_id>/dunning": page(
+        "A calendar of its own",
+        account_id="account_id",
+        send={"charges_at": "issue", "retry_days": "2", "reminder_days": "5", "reason": "As agreed"},
+    ),
+    "/operator/accounts/<account_id>/dunning/end": act(account_id="account_id"),
     "/operator/refunds": page("Refunds"),
     "/operator/refunds/made-at-provider": page("Refunds made at the provider"),
     "/operator/refunds/made-at-provider/<case_id>": page("USD 1.00 refunded at the provider", case_id="case_id"),
@@ -622,6 +643,8 @@ _OPERATOR = {
 _SANDBOX = {
     "/sandbox/bank": page("Sandbox bank"),
     "/sandbox/bank/<payment_id>": act(payment_id="paid_id", send={"act": "closed"}),
+    "/sandbox/payouts": page("Sandbox bank", send={"currency": "USD", "how": "automatic"}),
+    "/sandbox/payouts/<payout_id>/fail": act(payout_id="sandbox_payout_id"),
     "/sandbox/checkout/<checkout_id>": page("Sandbox checkout", checkout_id="checkout_id", send={"act": "decline"}),
     "/sandbox/setup/<setup_id>": page("Save a payment method", setup_id="setup_page_id", send={"act": "decline"}),
     "/sandbox/portal/<portal_id>": page("Customer portal", portal_id="portal_id", send={"act": "add", "card": "4444"}),
@@ -655,6 +678,7 @@ _API = {
         },
         budget_id="budget_id",
     ),
+    "/api/v1/admin/payments/balance-transactions": answer(JSON),
     "/api/v1/admin/billing/reconciliation": answer(JSON, body={"period": "2026-10"}),
     "/api/v1/billing/statement": answer(JSON),
     "/api/v1/billing/reservations": answer(JSON),

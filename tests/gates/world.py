@@ -35,6 +35,8 @@ from billing.assurance import audit_log, reconciliation, reconciliation_findings
 from billing.assurance.reconciliation_tally import Scope, Stage
 from billing.catalog import books, commitments, plans, reservations
 from billing.catalog.tables import Reservation
+from billing.controls.dunning import calendars
+from billing.controls.dunning.calendar import made_of
 from billing.controls import second_person
 from billing.invoicing import batches, seller_profiles
 from billing.invoicing.documents import render
@@ -45,6 +47,8 @@ from billing.ledger import adjustments, statement
 from billing.notices import deliveries, relay
 from billing.payments import acts, foreign_refunds, inbox, receipt_files, receipt_issue, refunds
 from billing.payments.bank import transfers
+from billing.payments.cash import movement_list, payout_list
+from billing.payments.cash import sync as cash_sync
 from billing.payments.charges import acts as charge_acts
 from billing.payments.charges import agreements
 from billing.payments.charges import history as charge_history
@@ -160,7 +164,32 @@ def _build(urls: DatabaseUrls) -> dict[str, str]:
         ids |= _transferred(database, ids["other_account_id"])
         ids |= _selling(database, ids["account_id"])
         ids |= _disputed(database, lived)
+        ids |= _moved(database, lived)
     return ids
+
+
+def _moved(database: Database, lived: Lived) -> dict[str, str]:
+    """What moved at the provider is read: the payment, a payout, and a fee that two persons must book."""
+    sandbox, own = lived.house.sandbox, lived.house.services.database
+    sandbox.pay_out("USD", now=NOW, available_by=NOW + timedelta(days=9))
+    [sent] = sandbox.list_payouts()
+    with own.transaction() as session:
+        fee = sandbox.move(
+            session,
+            type="stripe_fee",
+            source={"id": "fee_gates", "object": "fee", "currency": "usd"},
+            amount=-500,
+            now=NOW,
+        )
+    cash_sync.sync(database, {sandbox.name: sandbox}, now=NOW)
+    with database.reading("jobs") as session:
+        [paid] = movement_list.list_movements(session, movement_list.Filters(text=lived.payment.id, type="charge"))
+        return {
+            "movement_id": paid.id,
+            "open_movement_id": movement_list.get_movement(session, fee["id"]).id,
+            "payout_id": payout_list.get_payout(session, sent.id).id,
+            "sandbox_payout_id": sent.id,
+        }
 
 
 def _disputed(database: Database, lived: Lived) -> dict[str, str]:
@@ -402,6 +431,16 @@ def _charged(lived: Lived, provider_method_id: str) -> dict[str, str]:
     assert charge_acts.top_up(database, {sandbox.name: sandbox}, now=later, account_id=lived.account_id) == "failed"
     bank_says("4242")
     agree(1, is_on=False)
+    with database.transaction() as session:
+        calendars.change(
+            session,
+            now=NOW,
+            seller_id=directory.get_account(session, lived.account_id).seller_id,
+            account_id=lived.account_id,
+            steps=made_of(charges_at="due", retry_days=(2,), reminder_days=(-3, 1, 7, 14, 30)),
+            reason="By contract",
+            actor=operators.ASKER,
+        )
     with database.reading() as session:
         [attempt] = charge_history.list_attempts(session, account_id=lived.account_id)
     return {"attempt_id": attempt.session_id}

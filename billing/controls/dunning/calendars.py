@@ -33,6 +33,21 @@ class VersionRow:
     created_at: datetime
 
 
+@dataclass(frozen=True, kw_only=True)
+class SellerRow:
+    """A seller whose calendar can be looked at."""
+
+    id: str
+    code: str
+    name: str
+
+
+def list_sellers(session: Session) -> list[SellerRow]:
+    """All sellers, by code."""
+    rows = session.scalars(select(Seller).order_by(Seller.code))
+    return [SellerRow(id=row.id, code=row.code, name=row.legal_name) for row in rows]
+
+
 def in_force(session: Session, *, seller_id: str, account_id: str | None = None) -> Calendar:
     """The calendar of the account if it has its own, else its seller's, else the one that comes with the system."""
     return all_in_force(session, seller_id=seller_id, account_ids=[] if account_id is None else [account_id])[
