@@ -37,6 +37,8 @@ SHAPES: dict[str, tuple[dict[str, Any], str]] = {
     "as_of": ({"type": "string", "format": "date-time"}, "As it was recorded at that instant; now without it."),
     "currency": ({"type": "string", "examples": ["USD"]}, "The currency; the account's own by default."),
     "kind": (_TEXT, "Only movements with an entry of this kind."),
+    "type": ({**_TEXT, "examples": ["charge"]}, "Only movements of this type, in the provider's own word."),
+    "id": (_TEXT, "Only rows that carry this id, of the provider or ours."),
     "zone": ({**_TEXT, "examples": ["Europe/Berlin"]}, "The time zone of days and months; the account's by default."),
 }
 

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from billing.assurance import reconciliation_findings
+from billing.payments.cash import movement_list
 from billing.payments.disputes import listing as dispute_listing
 from portal.api import (
     accounts,
@@ -32,6 +33,8 @@ from portal.api import (
     plan_schemas,
     plans,
     problems,
+    provider_balance,
+    provider_balance_schemas,
     rated_usage,
     receipts,
     reconciliation,
@@ -503,6 +506,16 @@ ROUTES: tuple[Route, ...] = (
         words="One payment session and what became of it",
         query=("account",),
         response=payment_schemas.PaymentSession,
+    ),
+    Route(
+        method="GET",
+        path="/admin/payments/balance-transactions",
+        view=provider_balance.list_movements,
+        tag="Operations",
+        words="What the payment provider holds beside our ledger, and every movement of it",
+        query=("state", "type", "currency", "id", "limit", "cursor"),
+        choices=movement_list.STATES,
+        response=provider_balance_schemas.ProviderBalancePage,
     ),
     Route(
         method="GET",

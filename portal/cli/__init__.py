@@ -39,6 +39,7 @@ COMMANDS = {
     "overrides": ("plans", "overrides"),
     "plans": ("plans", "plans"),
     "prices": ("prices", "prices"),
+    "provider-balance": ("provider_balance", "provider_balance"),
     "reconcile": ("reconcile", "reconcile"),
     "disputes": ("disputes", "disputes"),
     "provider-customers": ("provider_customers", "provider_customers"),

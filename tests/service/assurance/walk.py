@@ -12,6 +12,7 @@ from billing.invoicing import credit_notes
 from billing.invoicing.tables import InvoiceDocument
 from billing.kernel.money import Money
 from billing.ledger import balances, promos, roots
+from billing.payments.cash import sync
 from billing.rating import days, price_changes
 from billing.storage.database import Database
 from billing.storage.signing import Signer
@@ -55,6 +56,7 @@ def walk(database: Database) -> Walk:
         )
     invoicing_world.pay(database, invoice, 100)
     invoicing_world.top_up(database, account_id, 3_000)
+    sync.sync(database, payer.providers, now=payer.now)
     payer.approve(payer.ask(payment, 40))
     with database.transaction("jobs") as session:
         balances.write_checkpoints(session, now=LATER, account_id=account_id)
