@@ -35,9 +35,9 @@ from billing.assurance import audit_log, reconciliation, reconciliation_findings
 from billing.assurance.reconciliation_tally import Scope, Stage
 from billing.catalog import books, commitments, plans, reservations
 from billing.catalog.tables import Reservation
+from billing.controls import second_person
 from billing.controls.dunning import calendars
 from billing.controls.dunning.calendar import made_of
-from billing.controls import second_person
 from billing.invoicing import batches, seller_profiles
 from billing.invoicing.documents import render
 from billing.jobs import runner, shadow_works, works
