@@ -19,7 +19,7 @@ from billing.payments.providers.port import Provider
 from billing.payments.providers.sandbox.adapter import SandboxProvider
 from billing.storage.database import Database
 
-_MAKER, _APPROVER = "mia@plumbline.example", "otto@plumbline.example"
+MAKER, APPROVER = "mia@plumbline.example", "otto@plumbline.example"
 # Days after the month's end on which each tenant pays its invoice; whoever is missing has not paid yet.
 _PAYS_AFTER_DAYS = {"northwind": 9, "tidewater": 20}
 _COMMITTED = timedelta(days=365)
@@ -89,7 +89,7 @@ def _save_methods(cloud: Cloud, tenant: Tenant, at: datetime) -> None:
 
 def _commit(cloud: Cloud, tenant: Tenant, starts_at: datetime, at: datetime) -> None:
     """Sell the tenant its commitment, by an invoice that it pays at once by card."""
-    wanted, account_id, approver = tenant.commitment, cloud.account_ids[tenant.code], cloud.people[_APPROVER]
+    wanted, account_id, approver = tenant.commitment, cloud.account_ids[tenant.code], cloud.people[APPROVER]
     if wanted is None:
         return
     with cloud.database.transaction("jobs") as session:
@@ -102,9 +102,9 @@ def _commit(cloud: Cloud, tenant: Tenant, starts_at: datetime, at: datetime) -> 
             starts_at=starts_at,
             ends_at=starts_at + _COMMITTED,
             families=wanted.families,
-            actor=cloud.people[_MAKER],
+            actor=cloud.people[MAKER],
         )
-        draft_id = sales.draft(session, now=at, contract_id=contract.id, actor=cloud.people[_MAKER])
+        draft_id = sales.draft(session, now=at, contract_id=contract.id, actor=cloud.people[MAKER])
     with cloud.database.transaction("jobs") as session:
         if invoices.get_invoice(session, now=at, key=draft_id).row.state == "draft":
             drafts.approve(session, now=at, draft_id=draft_id, actor=approver)
@@ -126,13 +126,13 @@ def _reserve(cloud: Cloud, tenant: Tenant, at: datetime) -> None:
             wanted=reservations.Wanted(
                 name=wanted.name, meter_code="gpu_hour", variant=wanted.variant, capacity=wanted.gpus, starts_at=at
             ),
-            actor=cloud.people[_MAKER],
+            actor=cloud.people[MAKER],
         )
 
 
 def _bill(cloud: Cloud, tenant: Tenant, label: str, at: datetime, is_reviewed: bool) -> None:
     """Draft, approve and issue one invoice; a tenant without charges gets none, one without review stays a draft."""
-    account_id, approver = cloud.account_ids[tenant.code], cloud.people[_APPROVER]
+    account_id, approver = cloud.account_ids[tenant.code], cloud.people[APPROVER]
     with cloud.database.transaction("jobs") as session:
         draft_id = drafts.generate(session, now=at, period_label=label, account_id=account_id)
     if draft_id is None or not is_reviewed:
@@ -185,7 +185,7 @@ def _ask_for_refunds(cloud: Cloud) -> None:
                     now=now - timedelta(hours=2),
                     approval_id=str(asked.approval_id),
                     content_hash=str(asked.content_hash),
-                    checker=cloud.people[_APPROVER],
+                    checker=cloud.people[APPROVER],
                 )
         if turn == 0:
             acts.send_refund(
@@ -202,7 +202,7 @@ def _ask_for_a_gift(cloud: Cloud) -> None:
             account_id=cloud.account_ids["tidewater"],
             pair_code="gift",
             amount=Money(minor=15_000, currency="USD"),
-            maker=cloud.people[_MAKER],
+            maker=cloud.people[MAKER],
             reason="Storage was slow for six hours on two days",
             form_key="demo-gift",
         )
