@@ -4,7 +4,7 @@ A charge is billed once net of credit notes: the credit note gives the charges b
 revenue, and the new invoice takes them from there, with today's parties and the treatment of the original tax point.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -29,10 +29,11 @@ from billing.invoicing import (
 )
 from billing.invoicing.documents import model
 from billing.invoicing.documents.model import InvoiceDocument, Line
-from billing.invoicing.tables import InvoiceHeader, InvoiceLine
+from billing.invoicing.tables import InvoiceHeader, InvoiceLine, TaxCalculation
 from billing.invoicing.tax import Treatment
-from billing.invoicing.taxes import inclusive
+from billing.invoicing.taxes import calculations, inclusive
 from billing.invoicing.taxes import service as taxes
+from billing.invoicing.taxes.determination import Decision
 from billing.kernel.errors import Conflict, NotFound
 from billing.kernel.ids import new_id, new_ids
 from billing.rating.tables import BillingPeriod, Charge
@@ -58,7 +59,8 @@ def preview(session: Session, *, now: datetime, invoice_id: str) -> InvoiceDocum
     if header is None:
         raise NotFound(invoice_id=invoice_id[:60])
     old, _ = _corrected(session, header)
-    made = _billed_again(session, header, old, "preview", is_credited=False)
+    _, calculated = _calculated(session, header, old, now=now)
+    made = _billed_again(session, header, old, "preview", calculated=calculated, is_credited=False)
     _require_change(old, made)
     return made
 
@@ -76,7 +78,8 @@ def reissue(session: Session, *, now: datetime, invoice_id: str, reason: str, ac
     account = directory.get_account(session, header.billing_account_id)
     seller, profile = directory.get_seller(session, header.seller_id), parties.get_profile(session, account)
     taxes.keep_evidence(session, now=now, account=account, seller=seller, profile=profile, actor=actor)
-    _require_change(old, _billed_again(session, header, old, "preview", is_credited=False))
+    evidence, calculated = _calculated(session, header, old, now=now)
+    _require_change(old, _billed_again(session, header, old, "preview", calculated=calculated, is_credited=False))
     written_off, with_tax = write_offs.standing_minor(session, header)
     note = credit_notes.issue(
         session,
@@ -89,8 +92,10 @@ def reissue(session: Session, *, now: datetime, invoice_id: str, reason: str, ac
         actor=actor,
         is_reissued=True,
     )
-    document = _billed_again(session, header, old, new_id("drf"), is_credited=True)
+    document = _billed_again(session, header, old, new_id("drf"), calculated=calculated, is_credited=True)
     made = _store(session, header, replace(document, reason=reason), now=now, actor=actor)
+    if evidence is not None:
+        calculations.keep_for(session, evidence, made, document)
     issued = issue.issue(session, now=now, draft_id=made.id, actor=actor)
     written_off = write_offs.carry_over(
         session,
@@ -121,6 +126,25 @@ def reissue(session: Session, *, now: datetime, invoice_id: str, reason: str, ac
     )
 
 
+def want_taxes(session: Session, *, now: datetime, invoice_id: str) -> None:
+    """Have a provider asked for the taxes of an invoice that is to be billed again; `reissue` goes on once it has answered.
+
+    Locks the account's head. Raises NotFound, Conflict as `reissue` does.
+    """
+    header, _ = drafts.lock_header(session, invoice_id)
+    _corrected(session, header)
+    calculations.want(session, now=now, invoice_id=header.id)
+
+
+def _calculated(
+    session: Session, header: InvoiceHeader, old: InvoiceDocument, *, now: datetime
+) -> tuple[TaxCalculation | None, Mapping[str, Decision] | None]:
+    seller = directory.get_seller(session, header.seller_id)
+    if seller.tax_provider == "own":
+        return None, None
+    return calculations.of_correction(session, header, old, seller, now=now)
+
+
 def _corrected(session: Session, header: InvoiceHeader) -> tuple[InvoiceDocument, credits.Creditable]:
     """The issued invoice of a month that nothing was credited of, and what it can be credited by."""
     if header.kind != "invoice" or header.state != "issued":
@@ -135,9 +159,16 @@ def _corrected(session: Session, header: InvoiceHeader) -> tuple[InvoiceDocument
 
 
 def _billed_again(
-    session: Session, header: InvoiceHeader, old: InvoiceDocument, document_id: str, *, is_credited: bool
+    session: Session,
+    header: InvoiceHeader,
+    old: InvoiceDocument,
+    document_id: str,
+    *,
+    calculated: Mapping[str, Decision] | None,
+    is_credited: bool,
 ) -> InvoiceDocument:
-    """The same charges with what had been taken off them, to today's parties, each taxed as of the last day of its own period.
+    """The same charges with what had been taken off them, to today's parties, each taxed as of the last day of its own period, or as
+    a provider has `calculated`.
 
     Commitments are asked for once the old invoice was credited; before that, `is_credited` false, what it drew down is taken.
     """
@@ -146,7 +177,10 @@ def _billed_again(
     parties.require_complete(account, profile, seller)
     charged = [line for line in inclusive.grossed(old.lines) if line.charge_id is not None]
     labels = [line.period_label or str(old.period_label) for line in charged]
-    decisions = drafts.decisions_of(session, account, seller, profile, set(labels))
+    if calculated is None:
+        decisions: Mapping[str, Decision] = drafts.decisions_of(session, account, seller, profile, set(labels))
+    else:
+        decisions = calculated
     treatments = {label: decision.treatment for label, decision in decisions.items()}
     taxes.require_one_document(list(treatments.values()))
     made = [

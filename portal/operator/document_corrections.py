@@ -11,8 +11,9 @@ from wtforms.validators import DataRequired, InputRequired, Length
 
 from billing.invoicing import corrections, credit_notes
 from billing.invoicing.documents.model import InvoiceDocument
+from billing.invoicing.errors import TaxCalculationNeeded
 from billing.kernel import money
-from billing.kernel.errors import Invalid, Refusal
+from billing.kernel.errors import Conflict, Invalid, Refusal
 from portal import access, errors, htmx, sentences, services
 from portal.fields import KeyedForm
 from portal.operator import documents
@@ -64,6 +65,8 @@ def invoice_runs_correct(invoice_id: str) -> Response:
     invoice_id, status = path_key(invoice_id), 200
     form = CorrectForm()
     refusals: list[str] = []
+    if request.form.get("step") == "ask":
+        return _ask_taxes(invoice_id)
     if form.validate_on_submit():
         try:
             with services.database().transaction() as session:
@@ -80,17 +83,33 @@ def invoice_runs_correct(invoice_id: str) -> Response:
             status, refusals = errors.status_of(refusal), [sentences.of(refusal)]
     elif form.is_submitted():
         status = 422
+    needs_taxes = False
     made: InvoiceDocument | None = None
     with services.database().reading() as session:
         facts = documents.facts_of(session, invoice_id)
         try:
             made = corrections.preview(session, now=services.now(), invoice_id=facts["row"].id)
+        except TaxCalculationNeeded:
+            needs_taxes = True
         except Refusal as refusal:
             status = errors.status_of(refusal) if form.is_submitted() and not refusals else status
             refusals = refusals or [sentences.of(refusal)]
     form.ensure_key()
     template = "operator/invoice_runs/correct.html"
-    return htmx.render(template, template, status=status, form=form, refusals=refusals, made=made, **facts)
+    return htmx.render(
+        template, template, status=status, form=form, refusals=refusals, made=made, needs_taxes=needs_taxes, **facts
+    )
+
+
+def _ask_taxes(invoice_id: str) -> Response:
+    """Nobody waits for a provider here: its job asks."""
+    try:
+        with services.database().transaction() as session:
+            corrections.want_taxes(session, now=services.now(), invoice_id=invoice_id)
+        flash("The tax provider is asked about today's address. Come back in a minute.", "info")
+    except Conflict as refusal:
+        flash(sentences.of(refusal), "bad")
+    return htmx.redirect(url_for("operator.invoice_runs_correct", invoice_id=invoice_id))
 
 
 @access.requires_staff("invoice.issue", fresh=True)

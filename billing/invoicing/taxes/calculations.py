@@ -34,6 +34,8 @@ from billing.kernel.ids import new_id
 from billing.storage.database import Database
 
 _OPEN = ("draft", "approved")
+_WANTED = "wanted"  # of an issued invoice: written down by a page, asked by the job
+_ASK_AGAIN = timedelta(hours=1)
 _REASONS = {
     "AE": (REVERSE_CHARGE, "VATEX-EU-AE"),
     "O": ("Not subject to VAT here, as the tax provider found", "VATEX-EU-O"),
@@ -42,14 +44,24 @@ _REASONS = {
 
 
 def due(session: Session, *, now: datetime) -> list[str]:
-    """Open drafts of sellers with a provider whose calculation is missing, of other content, or too old; by id."""
+    """Open drafts of sellers with a provider whose calculation is missing, of other content, or too old; by id.
+
+    Then issued invoices that somebody wants to bill again, whose calculation was written down and not asked for yet.
+    """
     found = session.execute(
         select(InvoiceHeader, Seller)
         .join(Seller, Seller.id == InvoiceHeader.seller_id)
         .where(InvoiceHeader.state.in_(_OPEN), Seller.tax_provider != "own")
         .order_by(InvoiceHeader.id)
     ).all()
-    return [header.id for header, seller in found if _is_due(session, header, seller, now=now)]
+    wanted = session.scalars(
+        select(TaxCalculation.invoice_id)
+        .join(InvoiceHeader, InvoiceHeader.id == TaxCalculation.invoice_id)
+        .where(TaxCalculation.state == "asked", InvoiceHeader.state == "issued")
+        .distinct()
+    )
+    drafted = [header.id for header, seller in found if _is_due(session, header, seller, now=now)]
+    return drafted + [invoice_id for invoice_id in wanted if _is_wanted(session, invoice_id, now=now)]
 
 
 def refresh(database: Database, calculator: TaxCalculator, *, now: datetime, invoice_id: str) -> bool:
@@ -70,12 +82,17 @@ def refresh(database: Database, calculator: TaxCalculator, *, now: datetime, inv
 
 
 def ask(session: Session, *, now: datetime, invoice_id: str) -> CalculationRequest | None:
-    """Write down that the provider will be asked about a draft as it is now; None where it is no open draft any more."""
+    """Write down that the provider will be asked about a draft as it is now; None where it is no open draft any more.
+
+    Of an issued invoice that is to be billed again it is asked about the same charges, to today's address.
+    """
     header = session.get(InvoiceHeader, invoice_id, populate_existing=True)
-    if header is None or header.state not in _OPEN:
+    if header is None or header.state not in (*_OPEN, "issued"):
         return None
     seller = directory.get_seller(session, header.seller_id)
     document, profile = model.from_snapshot(header.snapshot or {}), _profile(session, header)
+    if header.state == "issued":
+        document = as_billed_again(document)
     row = TaxCalculation(
         id=new_id("txc"),
         invoice_id=header.id,
@@ -151,6 +168,74 @@ def apply(session: Session, *, now: datetime, calculation_id: str, answer: Calcu
     session.flush()  # approval and issue read the rows
 
 
+def want(session: Session, *, now: datetime, invoice_id: str) -> None:
+    """Write down that an issued invoice is to be billed again: the job asks the provider, and then `of_correction` has an answer.
+
+    The caller holds the account's lock. A repeat within the hour changes nothing.
+    """
+    header = session.get_one(InvoiceHeader, invoice_id)
+    latest = _latest(session, header.id)
+    basis = basis_of(as_billed_again(model.from_snapshot(header.snapshot or {})), _profile(session, header))
+    if latest is not None and latest.basis_hash == basis and latest.asked_at > now - _ASK_AGAIN:
+        return
+    seller = directory.get_seller(session, header.seller_id)
+    session.add(
+        TaxCalculation(
+            id=new_id("txc"),
+            invoice_id=header.id,
+            provider=seller.tax_provider,
+            state="asked",
+            basis_hash=basis,
+            facts={_WANTED: True},
+            asked_at=now,
+        )
+    )
+    session.flush()  # the job reads it
+
+
+def of_correction(
+    session: Session, header: InvoiceHeader, document: InvoiceDocument, seller: Seller, *, now: datetime
+) -> tuple[TaxCalculation, dict[str, Decision]]:
+    """The answer about an issued invoice's charges to today's address, and its decisions by tax point.
+
+    Raises TaxCalculationNeeded, TaxEvidenceOld.
+    """
+    again = as_billed_again(document)
+    row = _latest(session, header.id)
+    if row is None or row.state != "answered" or row.basis_hash != basis_of(again, _profile(session, header)):
+        raise TaxCalculationNeeded(invoice_id=header.id, provider=seller.tax_provider)
+    _require_fresh(row, seller, now=now)
+    return row, dict(zip(_treatments(row), _decisions(again, row), strict=True))
+
+
+def keep_for(session: Session, row: TaxCalculation, header: InvoiceHeader, document: InvoiceDocument) -> None:
+    """The answer about an invoice is the evidence of the draft that bills its charges again."""
+    session.add(
+        TaxCalculation(
+            id=new_id("txc"),
+            invoice_id=header.id,
+            provider=row.provider,
+            state="answered",
+            basis_hash=basis_of(document, _profile(session, header)),
+            reference=row.reference,
+            facts=row.facts,
+            asked_at=row.asked_at,
+            answered_at=row.answered_at,
+        )
+    )
+    session.flush()  # issue reads it
+
+
+def as_billed_again(document: InvoiceDocument) -> InvoiceDocument:
+    """An issued invoice's charges, each with the period it is taxed by."""
+    charged = [
+        replace(line, period_label=line.period_label or str(document.period_label))
+        for line in document.lines
+        if line.charge_id is not None
+    ]
+    return replace(document, lines=charged)
+
+
 def require(
     session: Session, header: InvoiceHeader, draft: InvoiceDocument, seller: Seller, *, now: datetime
 ) -> list[Decision]:
@@ -158,9 +243,14 @@ def require(
     row = _latest(session, header.id)
     if row is None or row.answered_at is None or row.basis_hash != basis_of(draft, _profile(session, header)):
         raise TaxCalculationNeeded(invoice_id=header.id, provider=seller.tax_provider)
-    if row.answered_at < now - timedelta(days=seller.tax_evidence_days):
-        raise TaxEvidenceOld(vat_id=None, at=to_rfc3339(row.answered_at), limit_days=seller.tax_evidence_days)
+    _require_fresh(row, seller, now=now)
     return _decisions(draft, row)
+
+
+def _require_fresh(row: TaxCalculation, seller: Seller, *, now: datetime) -> None:
+    at = row.answered_at or row.asked_at
+    if at < now - timedelta(days=seller.tax_evidence_days):
+        raise TaxEvidenceOld(vat_id=None, at=to_rfc3339(at), limit_days=seller.tax_evidence_days)
 
 
 def basis_of(document: InvoiceDocument, profile: BillingProfile) -> str:
@@ -252,6 +342,12 @@ def _is_due(session: Session, header: InvoiceHeader, seller: Seller, *, now: dat
     if row.state != "answered":
         return row.asked_at <= now - timedelta(hours=1)  # a refusal may pass; nobody is asked every minute
     return (row.answered_at or row.asked_at) < now - timedelta(days=seller.tax_evidence_days) / 2
+
+
+def _is_wanted(session: Session, invoice_id: str, *, now: datetime) -> bool:
+    """Whether the latest word about it is a wish, or a question that got no answer for an hour."""
+    row = _latest(session, invoice_id)
+    return row is not None and row.state == "asked" and (_WANTED in row.facts or row.asked_at <= now - _ASK_AGAIN)
 
 
 def _latest(session: Session, invoice_id: str) -> TaxCalculation | None:

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from billing.accounts import directory, profiles, registrations
-from billing.invoicing import drafts, issue
+from billing.assurance import reconciliation
+from billing.invoicing import corrections, drafts, issue
 from billing.invoicing.documents import model
 from billing.invoicing.documents.model import InvoiceDocument
 from billing.invoicing.errors import TaxCalculationNeeded, TaxEvidenceOld
@@ -131,3 +132,38 @@ def test_a_credit_note_of_late_charges_takes_the_providers_rate_and_no_gift(
     assert (issued.total_minor, issued.number) == (2_162, "CN-2026-000001")
     balance = world.balance(database, account_id)
     assert (balance.receivable_minor, balance.promo_minor, balance.unbilled_minor) == (2_162 - 97_290, 500, 0)
+
+
+def test_an_invoice_is_billed_again_once_the_provider_has_said_what_todays_address_bears(
+    database: Database, stripe: StripeCustomer
+) -> None:
+    account_id = world.open_account(database, profile=SWITZERLAND)
+    world.used(database, account_id, Use(10_000))
+    draft_id = world.draft(database, account_id)
+    _calculate(database, stripe)
+    issued = _issue(database, draft_id)
+    with database.transaction() as session:
+        profiles.update_profile(session, now=NOW, account_id=account_id, facts=world.GERMANY)
+    with pytest.raises(TaxCalculationNeeded):
+        _billed_again(database, issued)
+    assert _calculate(database, stripe) == 0
+    for _ in range(2):
+        with database.transaction() as session:
+            corrections.want_taxes(session, now=NOW, invoice_id=issued.id)
+    assert (_calculate(database, stripe), _calculate(database, stripe)) == (1, 0)
+    with database.reading() as session:
+        shown = corrections.preview(session, now=NOW, invoice_id=issued.id)
+    done = _billed_again(database, issued)
+    document = _draft(database, done.invoice_id)[1]
+    [group] = document.taxes
+    assert (group.category, group.rate_bp, group.jurisdiction, group.scheme) == ("S", 1900, "DE", "provider")
+    assert (document.total_minor, shown.total_minor, document.corrects_number) == (11_900, 11_900, issued.number)
+    [facts] = document.tax_facts["decisions"]
+    assert facts["provider"]["reference"].startswith("taxcalc_")
+    with database.reading("jobs") as session:
+        assert reconciliation.compare(session, now=NOW).found == []
+
+
+def _billed_again(database: Database, invoice: InvoiceHeader) -> corrections.Reissued:
+    with database.transaction() as session:
+        return corrections.reissue(session, now=NOW, invoice_id=invoice.id, reason="Moved", actor="usr_ann")
