@@ -7,12 +7,13 @@ import pytest
 from sqlalchemy import select, update
 
 from billing.controls.dunning import calendar as values
-from billing.controls.dunning import calendars, due
+from billing.controls.dunning import calendars, due, preview
 from billing.invoicing import reminders
 from billing.invoicing.tables import InvoiceHeader
 from billing.kernel.errors import Conflict, Invalid
 from billing.kernel.ids import new_id
-from billing.payments.charges import agreements, intents
+from billing.kernel.money import Money
+from billing.payments.charges import agreements, intents, retrospect
 from billing.payments.charges.tables import ChargeAttempt, ChargeConsent
 from billing.payments.disputes.tables import Dispute
 from billing.payments.errors import NotPayable
@@ -361,3 +362,50 @@ def test_reminders_follow_the_calendar_of_the_account(charging: Charging) -> Non
         own = reminders.list_due(session, now=charging.world.now, days_of=calendars.reminder_days)
     assert [one.step_days for one in plain] == [1]
     assert [one.step_days for one in own] == [2]
+
+
+def test_what_is_said_beforehand_is_what_happens(charging: Charging) -> None:
+    invoice = agreed(charging, "chargeDeclinedInsufficientFunds")
+
+    def said() -> list[tuple[str, str, str | None]]:
+        with charging.database.reading("jobs") as session:
+            found = preview.of_invoice(
+                session, now=charging.world.now, invoice_id=invoice.id, providers=charging.providers
+            )
+        return [(one.step.code, one.state, one.reason) for one in found.events if one.step.kind == "charge"]
+
+    charging.at(*days_after(invoice, 1))
+    assert said() == [
+        ("due+0", "missed", None), ("due+1", "planned", None), ("due+3", "planned", None), ("due+7", "planned", None),
+        ("due+14", "planned", None),
+    ]  # fmt: skip
+    with charging.database.reading("jobs") as session:
+        rows = preview.month(session, now=charging.world.now, seller_id=invoice.seller_id)
+        charges = [row for row in rows if row.step.kind == "charge"]
+        asked = preview.with_reasons(session, charges, now=charging.world.now, providers=charging.providers)
+    assert [(row.on.isoformat(), row.step.code, row.reason) for row in asked] == [
+        ("2026-12-06", "due+1", None), ("2026-12-08", "due+3", None), ("2026-12-12", "due+7", None),
+        ("2026-12-19", "due+14", None),
+    ]  # fmt: skip
+    assert charging.run() == 1
+    assert said()[1] == ("due+1", "done", None)
+    charging.save("chargeDeclinedLostCard")
+    charging.at(*days_after(invoice, 3))
+    assert charging.run() == 1
+    assert said()[3:] == [("due+7", "withheld", "stopped"), ("due+14", "withheld", "stopped")]
+
+
+def test_last_month_is_replayed_with_the_calendar_and_figures_of_today(charging: Charging) -> None:
+    invoice = agreed(charging)
+    charging.at(2027, 1, 15)
+    with charging.database.reading() as session:
+        label, charges = preview.last_month(session, now=charging.world.now, account_id=charging.world.account_id)
+        figures = [Money(minor=minor, currency="USD") for minor in (1_000, 5_000, 12_000)]
+        top_up = agreements.TopUp(threshold=figures[0], amount=figures[1], cap=figures[2])
+        replay = retrospect.of_last_month(
+            session, now=charging.world.now, account_id=charging.world.account_id, top_up=top_up
+        )
+    assert (label, charges) == ("2026-12", [(invoice.due_on, invoice.number, 11_900, "USD")])
+    # The ledger keeps when it was told, which is the time of this run: whatever that was, the cap is two top-ups.
+    assert (replay.month, len(replay.days)) in (("2026-12", 2), ("2026-12", 0))
+    assert (replay.capped_on is None) == (replay.lowest_minor is not None and replay.lowest_minor >= -9_000)

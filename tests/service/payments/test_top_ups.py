@@ -189,13 +189,13 @@ def test_debit_is_under_way_until_the_bank_has_answered(database: Database) -> N
         assert held.wallet_minor == 10_000
 
 
-def test_currency_without_decimals_is_charged_in_its_own_units(charging: Charging) -> None:
-    with charging_at("stripe", charging.database, currency="JPY", code="yen") as charging:
+def test_currency_without_decimals_is_charged_in_its_own_units(database: Database) -> None:
+    with charging_at("stripe", database, currency="JPY", code="yen") as charging:
         charging.save()
         charging.agree(top_up=(1_000, 5_000, 20_000), currency="JPY")
         assert charging.top_up() == "paid"
         assert charging.charged_minor() == [5_000]
-        with charging.database.reading() as session:
+        with database.reading() as session:
             [held] = balances.of_account(session, charging.world.account_id, currency="JPY")
         assert held.wallet_minor == 5_000
 
