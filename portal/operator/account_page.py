@@ -17,6 +17,8 @@ from billing.kernel.rounding import half_up_fraction
 from billing.ledger import statement
 from billing.metering.allocation_list import AllocationRow
 from billing.payments import refunds, sessions
+from billing.payments.disputes import listing as disputes
+from billing.payments.disputes import states as dispute_states
 from billing.rating import running, spending
 from billing.rating.running import Part, RunningRow
 from billing.rendering import formats, places
@@ -96,6 +98,9 @@ def accounts_detail(account_id: str) -> str:
             history=words.timeline_of(timeline.of_account(session, account.id, limit=12)),
             movements=statement.movements(session, account_id=account.id, limit=8).rows,
             movement_title=tenant_words.movement,
+            open_disputes=disputes.list_disputes(
+                session, disputes.Filters(account_id=account.id, states=dispute_states.OPEN), limit=5, by_deadline=True
+            ),
             approvals=[
                 (row, effects.title_of(row))
                 for row in approval_list.list_approvals(session, state="requested", account_id=account.id)

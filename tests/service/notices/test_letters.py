@@ -22,6 +22,7 @@ HOSTILE = (
     '"><script>alert(1)</script><img src=https://evil.example/x.png onerror=alert(1)>', "' onmouseover='alert(1) {{ 7*7 }}{% raw %}",
     "javascript:alert(1)", "=?utf-8?q?x?= a\u202eb", "x\r\nBcc: evil@example.com", "\x1b[2J",
 )  # fmt: skip
+DISPUTES = ("dispute.opened", "dispute.evidence_due", "dispute.won", "dispute.lost")
 _REFUND = {
     "amount_minor": 4_500,
     "currency": "USD",
@@ -66,6 +67,13 @@ def payload_of(
             "trigger": "auto_pay", "decline_code": word, "verdict": "soft", "next_try_on": "2026-12-08", "is_turned_off": False,
         }),
         "top_up.cap_reached": {"month": "2026-11", "spent_minor": 20_000, "cap_minor": 25_000, **money},
+        **{
+            name: {
+                **money, "dispute_id": "dsp_1", "payment_id": "pmt_1", "invoice_id": None, "reason": word, "is_inquiry": False,
+                "state": "lost", "due_by": "2026-12-05T10:00:00+00:00",
+            }
+            for name in (*DISPUTES, "payment.disputed", "payment.dispute_ended")
+        },
     }  # fmt: skip
     return given.get(topic) or {**_REFUND, "state": topic.partition(".")[2]}
 
@@ -134,7 +142,10 @@ def _quietly_printed(database: Database) -> tuple[str, str]:
     return made
 
 
+# Both may answer disputes; every other mail goes to one reader here.
+SECOND = dict.fromkeys(DISPUTES, "approver@ops.example.com")
 MAILED = {
+    **dict.fromkeys(DISPUTES, "maker@ops.example.com"),
     "access.invitation": "new@calla.example.com",
     "access.reset": "owner0@calla.example.com",
     "access.changed": "owner0@calla.example.com",
@@ -145,8 +156,8 @@ MAILED = {
         (
             "budget.crossed", "invoice.issued", "invoice.copy", "invoice.reminder", "credit_note.issued", "credit_note.copy",
             "receipt.issued", "refund.requested", "refund.rejected", "payment.failed", "payment.action_required",
-            "top_up.cap_reached",
-            "refund.succeeded", "refund.failed",
+            "top_up.cap_reached", "payment.disputed", "payment.dispute_ended",
+            "refund.succeeded", "refund.failed", "refund.sent", "refund.action_required",
         ),
         "owner0@calla.example.com",
     ),
@@ -156,10 +167,10 @@ MAILED = {
 def test_every_topic_reaches_its_readers_in_both_forms(database: Database, peer: SmtpServer) -> None:
     documents = _quietly_printed(database)
     tell_all(database, prepare(database), documents)
-    assert world.send(database, peer) == len(MAILED)
+    assert world.send(database, peer) == len(MAILED) + len(SECOND)
     with database.reading("jobs") as session:
         rows, _ = deliveries.list_deliveries(session, limit=100)
-    assert {row.topic: row.recipient for row in rows} == MAILED
+    assert {(row.topic, row.recipient) for row in rows} == {*MAILED.items(), *SECOND.items()}
     subjects = sorted(str(message["Subject"]) for message in peer.messages)
     assert subjects == sorted([
         "Training invites you to Training", "Reset your password", "Your access was changed: Training",
@@ -168,7 +179,9 @@ def test_every_topic_reaches_its_readers_in_both_forms(database: Database, peer:
         "Invoice Training: USD 55,000.00 due on 5 Dec 2026", "Credit note Training on invoice Training",
         "Invoice Training is overdue: USD 40,000.00", "Do you want the invoices of Training?",
         "Payment of USD 123.45 received", "Refund of USD 45.00 asked for", "Refund of USD 45.00 declined",
-        "Refund of USD 45.00 made", "Refund of USD 45.00 failed", "Invoice Training could not be paid automatically",
+        "Refund of USD 45.00 is on its way", "Refund of USD 45.00 waits for your details", "Refund of USD 45.00 made", "Refund of USD 45.00 failed", "Invoice Training could not be paid automatically",
+        *2 * ("Disputed: USD 123.45", "Evidence due: dispute of USD 123.45", "Dispute of USD 123.45 won", "Dispute of USD 123.45 lost"),
+        *2 * ("Your payment of USD 123.45 was taken back",),
         "Please confirm a payment of USD 123.45", "The cap of automatic top-ups is reached",
     ])  # fmt: skip
     for message in peer.messages:
@@ -186,7 +199,7 @@ def test_what_people_call_things_is_text_in_every_mail(database: Database, peer:
         tell_all(database, account_id, documents, word)
         peer.taken.clear()
         # A name with a control character, which no form lets through, is refused in the header To; whoever has no name yet is reached.
-        expected = 2 if "\n" in word or "\x1b" in word else len(MAILED)
+        expected = 2 if "\n" in word or "\x1b" in word else len(MAILED) + len(SECOND)
         assert world.send(database, peer) == expected, word
         assert len(peer.taken) == expected
         for one in peer.taken:
