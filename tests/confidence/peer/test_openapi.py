@@ -50,12 +50,14 @@ def _without_names(address: str) -> str:
 
 
 def _plain(schema: Any) -> Any:
-    """OpenAPI 3.0 as JSON Schema: `nullable` becomes an alternative."""
+    """OpenAPI 3.0 as JSON Schema: `nullable` becomes an alternative, a placeholder in a pattern any id."""
     if isinstance(schema, list):
         return [_plain(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     plain = {name: _plain(value) for name, value in schema.items()}
+    if isinstance(plain.get("pattern"), str):  # some addresses of lists are given with their placeholder
+        plain["pattern"] = plain["pattern"].replace(":id", "[^/]+")
     return {"anyOf": [{"type": "null"}, plain]} if plain.pop("nullable", False) is True else plain
 
 
