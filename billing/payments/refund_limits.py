@@ -12,6 +12,7 @@ from billing.accounts.tables import BillingAccount
 from billing.invoicing import contracts, credit_notes, settlement
 from billing.invoicing.taxes import service as taxes
 from billing.kernel.clock import get_zone
+from billing.kernel.money import MAX_MINOR
 from billing.ledger import balances
 from billing.payments import limits
 from billing.payments.disputes import standing as disputes
@@ -123,7 +124,7 @@ def _funds_bound(session: Session, item: RefundRequest, left: FundsLeft) -> tupl
         return max(0, left.minor), "above_funds"
     if settlement.open_minor(session, item.invoice_id) > 0:
         return 0, "invoice_open"  # the credit would go against what is open, not into the wallet
-    return (item.amount_minor if left.minor >= 0 else 0), "above_funds"
+    return (MAX_MINOR if left.minor >= 0 else 0), "above_funds"
 
 
 def is_disputed(session: Session, item: RefundRequest, found: Standing) -> bool:

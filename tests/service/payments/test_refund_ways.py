@@ -31,9 +31,9 @@ def policed(request: pytest.FixtureRequest, database: Database) -> World:
         return open_world(database, customer, policy=request.param)
 
 
-def paid_invoice(world: World, policy: str = "postpaid") -> tuple[InvoiceHeader, PaymentRow]:
+def paid_invoice(world: World, policy: str = "postpaid", code: str = "billed") -> tuple[InvoiceHeader, PaymentRow]:
     """119.00 invoiced and paid by card."""
-    invoice = invoicing.invoice_of(world.database, 10_000, code="billed")
+    invoice = invoicing.invoice_of(world.database, 10_000, code=code)
     world.account_id, world.now = invoice.billing_account_id, max(NOW, invoicing.NOW)
     with world.database.transaction() as session:
         session.execute(
