@@ -31,7 +31,7 @@ def acts_of_month(
     if is_present:
         yield cloud.now - _OPEN_SINCE, partial(_open, cloud, cloud.now - _OPEN_SINCE, _PART)
         yield cloud.now - _WARNED_SINCE, partial(_warn, cloud, cloud.now - _WARNED_SINCE)
-        yield cloud.now, partial(acts.run, cloud.database, cloud.providers, now=cloud.now)
+        yield cloud.now, partial(_run, cloud)
 
 
 def _open(cloud: Cloud, at: datetime, amount: int | None) -> None:
@@ -66,6 +66,10 @@ def _win(cloud: Cloud, at: datetime) -> None:
         row = listing.get_dispute(session, key=_disputes(cloud)[-1])
     if row.is_open:
         _tell(cloud, _sandbox(cloud).decide(row.provider_dispute_id, "won", now=at), at)
+
+
+def _run(cloud: Cloud) -> None:
+    acts.run(cloud.database, cloud.providers, now=cloud.now)
 
 
 def _warn(cloud: Cloud, at: datetime) -> None:

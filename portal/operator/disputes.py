@@ -269,8 +269,9 @@ def _work(case: Case, form: EvidenceForm, typed: dict[str, str], step: str) -> s
     if step == "collect":
         found = acts.prepare(database, now=now, dispute_id=case.row.id, actor=actor, role="web")
         return "Put together from our books." if found else "Our books say nothing about it: the payment is not known."
+    said = str(form.version.data)
+    version = int(said) if said.isdecimal() and len(said) < 10 else -1
     with database.transaction() as session:
-        version = int(form.version.data) if str(form.version.data).isdigit() else -1
         if step.startswith("remove:"):
             field = step.removeprefix("remove:")
             evidence.detach(session, now=now, dispute_id=case.row.id, field=field, version=version, actor=actor)

@@ -23,7 +23,7 @@ class BankForm(FlaskForm):
     """Nothing but the token: the buttons are the acts."""
 
 
-@access.requires_staff("jobs.run")
+@access.requires_staff("disputes.manage")
 def bank() -> str:
     """The newest payments and what the bank may do about each."""
     return render_template(
@@ -31,7 +31,7 @@ def bank() -> str:
     )
 
 
-@access.requires_staff("jobs.run")
+@access.requires_staff("disputes.manage")
 def bank_act(payment_id: str) -> Response:
     """Dispute, ask, warn or decide; the signed events go the way of every provider's events before the browser returns."""
     act = request.form.get("act", "")

@@ -88,7 +88,9 @@ def _check_held(session: Session, tally: Tally) -> None:
         .where(DisputeEvent.amount_minor.is_not(None))
         .group_by(Dispute.billing_account_id, DisputeEvent.currency)
     )
-    wanted = {(account_id, currency): int(minor) for account_id, currency, minor in session.execute(statement)}
+    wanted = {
+        (str(account_id), str(currency)): int(minor or 0) for account_id, currency, minor in session.execute(statement)
+    }
     for account_id in streams.account_ids(session):
         for balance in balances.of_account(session, account_id):
             said = wanted.pop((account_id, balance.currency), 0)
@@ -98,9 +100,9 @@ def _check_held(session: Session, tally: Tally) -> None:
                     f"its disputed figure is {balance.disputed_minor} {balance.currency}, its disputes make {said}"
                 )
                 tally.differ(account_id, sentence, ledger_minor=balance.disputed_minor, disputes_minor=said)
-    for (account_id, currency), minor in wanted.items():
+    for (held_by, currency), minor in wanted.items():
         if minor:
-            tally.differ(str(account_id), f"has disputes of {minor} {currency} that the ledger does not hold")
+            tally.differ(held_by, f"has disputes of {minor} {currency} that the ledger does not hold")
 
 
 def _check_answers(session: Session, tally: Tally) -> None:

@@ -267,4 +267,4 @@ def charged_back_minor(session: Session, payment_id: str) -> int:
         .join(Dispute, Dispute.id == DisputeEvent.dispute_id)
         .where(Dispute.payment_id == payment_id, DisputeEvent.type.in_(history.MOVEMENTS))
     )
-    return max(0, -int(session.execute(query).scalar_one()))
+    return max(0, -int(session.execute(query).scalar_one() or 0))

@@ -78,7 +78,7 @@ def record(session: Session, *, now: datetime, provider: str, is_live: bool, fac
 
 def list_warnings(session: Session, *, actionable_only: bool = True, limit: int = 200) -> list[WarningRow]:
     """The newest warnings, by default those that a refund may still help."""
-    query: Select[Any] = (
+    query: Select[*tuple[Any, ...]] = (
         select(FraudWarning, Payment, BillingAccount)
         .outerjoin(Payment, Payment.id == FraudWarning.payment_id)
         .outerjoin(BillingAccount, BillingAccount.id == FraudWarning.billing_account_id)
