@@ -128,16 +128,12 @@ def list_tries(session: Session, event_id: str, *, limit: int = 100) -> list[Try
 
 
 def list_of_payment(
-    session: Session, *, session_id: str, object_ids: Sequence[str | None], limit: int = 100
+    session: Session, *, session_id: str, payment_ids: Sequence[str | None], limit: int = 100
 ) -> list[EventRow]:
-    """The events that speak of a payment session, oldest first: by our id that they carry, or by the provider's ids of its objects."""
-    ids = [one for one in object_ids if one]
+    """The events that speak of a payment session, oldest first: by our id that they carry, or by the provider's id of its payment."""
+    ids = [one for one in payment_ids if one]
     found: dict[str, EventRow] = {}
-    for condition in (
-        ProviderEvent.reference == session_id,
-        ProviderEvent.object_id.in_(ids),
-        ProviderEvent.payment_id.in_(ids),
-    ):
+    for condition in (ProviderEvent.reference == session_id, ProviderEvent.payment_id.in_(ids)):
         for item in session.execute(select(ProviderEvent).where(condition).limit(limit)).scalars():
             found[item.id] = _row(item)
     return sorted(found.values(), key=lambda row: (row.received_at, row.id))

@@ -164,7 +164,6 @@ class ProviderEvent(Base):
         CheckConstraint("state IN ('received', 'processed', 'ignored', 'failed', 'closed')", name="state"),
         Index("ix_stripe_events_state", "state", "received_at"),
         Index("ix_stripe_events_next_try_at", "next_try_at", sqlite_where=_WAITS, postgresql_where=_WAITS),
-        Index("ix_stripe_events_object_id", "object_id"),
         Index("ix_stripe_events_reference", "reference", sqlite_where=_REFERS, postgresql_where=_REFERS),
         Index("ix_stripe_events_payment_id", "payment_id", sqlite_where=_PAYS, postgresql_where=_PAYS),
     )

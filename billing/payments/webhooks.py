@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -39,29 +41,25 @@ def receive(
     notice = provider.read_webhook(raw_body, headers, now=now)
     reason = why_ignored(notice, provider)
     event_id, state = new_id("pev"), "received" if reason is None else "ignored"
-    statement = (
-        upsert.insert(session, ProviderEvent.__table__)
-        .values(
-            id=event_id,
-            provider=provider.name,
-            event_id=notice.id,
-            type=notice.type,
-            body=_text(raw_body),
-            state=state,
-            attempts=0,
-            note=reason,
-            received_at=now,
-            processed_at=None if reason is None else now,
-            correlation_id=correlation.current(),
-            next_try_at=now if reason is None else None,
-            object_id=notice.object_id or None,
-            reference=notice.reference,
-            payment_id=notice.payment_id,
-        )
-        .on_conflict_do_nothing(index_elements=["provider", "event_id"])
-        .returning(ProviderEvent.id)
-    )
-    if session.execute(statement).first() is not None:
+    values = {
+        "id": event_id,
+        "provider": provider.name,
+        "event_id": notice.id,
+        "type": notice.type,
+        "body": _text(raw_body),
+        "state": state,
+        "attempts": 0,
+        "note": reason,
+        "received_at": now,
+        "processed_at": None if reason is None else now,
+        "correlation_id": correlation.current(),
+        "next_try_at": now if reason is None else None,
+        "object_id": notice.object_id or None,
+        "reference": notice.reference,
+        "payment_id": notice.payment_id,
+    }
+    connection = session.connection()
+    if connection.execute(_insert(connection.dialect.name), values).first() is not None:
         return Received(id=event_id, state=state, is_new=True)
     stored = session.execute(
         select(ProviderEvent.id, ProviderEvent.state).where(
@@ -69,6 +67,14 @@ def receive(
         )
     ).one()
     return Received(id=stored.id, state=stored.state, is_new=False)
+
+
+@cache
+def _insert(dialect: str) -> Any:
+    """The statement, made once: making it anew costs as much as sending it."""
+    table = ProviderEvent.__table__
+    made = upsert.of_dialect(dialect, table).on_conflict_do_nothing(index_elements=["provider", "event_id"])
+    return made.returning(table.c.id)
 
 
 def why_ignored(notice: Notice, provider: Provider) -> str | None:

@@ -10,7 +10,12 @@ from sqlalchemy.orm import Session
 
 def insert(session: Session, table: Any) -> Any:
     """An insert into the mapped table with `on_conflict_do_nothing` and `on_conflict_do_update`, as the session's engine has them."""
-    if session.get_bind().dialect.name == "sqlite":
+    return of_dialect(session.get_bind().dialect.name, table)
+
+
+def of_dialect(name: str, table: Any) -> Any:
+    """The same by the dialect's name, for a statement that is made once and kept."""
+    if name == "sqlite":
         from sqlalchemy.dialects import sqlite
 
         return sqlite.insert(table)

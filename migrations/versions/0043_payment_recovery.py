@@ -29,7 +29,6 @@ def upgrade() -> None:
     for name in _PARTIAL:
         where = sa.text(f"{name} IS NOT NULL")
         op.create_index(f"ix_stripe_events_{name}", "stripe_events", [name], sqlite_where=where, postgresql_where=where)
-    op.create_index("ix_stripe_events_object_id", "stripe_events", ["object_id"])
     op.create_index("ix_payment_sessions_created_at", "payment_sessions", ["created_at", "id"])
     op.create_index("ix_payment_sessions_due", "payment_sessions", ["state", "looked_up_at", "updated_at"])
     _create_tables()
@@ -41,7 +40,7 @@ def downgrade() -> None:
     op.drop_table("stripe_event_tries")
     op.drop_index("ix_payment_sessions_due", "payment_sessions")
     op.drop_index("ix_payment_sessions_created_at", "payment_sessions")
-    for name in (*_PARTIAL, "object_id"):
+    for name in _PARTIAL:
         op.drop_index(f"ix_stripe_events_{name}", "stripe_events")
     op.execute("UPDATE stripe_events SET state = 'failed' WHERE state = 'closed'")
     _change_states(_STATES, _STATES_BEFORE)

@@ -15,7 +15,7 @@ from portal.config import database_urls
 _ROOT = Path(__file__).resolve().parents[2]
 NAMES = (
     *("ingest", "ingest-duplicate", "import", "rating", "posting", "balance", "verify", "replay"),
-    *("invoice-run", "page", "pdf", "export", "start", "import-memory"),
+    *("invoice-run", "page", "pdf", "export", "webhook", "recovery", "start", "import-memory"),
 )
 PEERS = ("django-hordak", "pgledger")
 

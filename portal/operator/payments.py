@@ -135,7 +135,7 @@ def _page(session_id: str, compared: Comparison | None, trouble: str | None) -> 
         invoice = None
         if row.invoice_id is not None:
             invoice = invoices.get_invoice(session, now=services.now(), key=row.invoice_id).row
-        events = inbox.list_of_payment(session, session_id=row.id, object_ids=(row.object_id, row.provider_payment_id))
+        events = inbox.list_of_payment(session, session_id=row.id, payment_ids=(row.object_id, row.provider_payment_id))
         follows = (
             following.of_payment(session, payment_id=row.payment_id, transaction_id=row.transaction_id)
             if row.payment_id

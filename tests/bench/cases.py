@@ -14,9 +14,11 @@ from tests.bench import (
     posting,
     printing,
     rating,
+    recovery,
     replaying,
     start,
     verifying,
+    webhook,
 )
 from tests.bench.measure import Result, slope
 from tests.bench.scratch import Scratch
@@ -25,7 +27,7 @@ CASES: dict[str, ModuleType] = {
     case.NAME: case
     for case in (
         *(ingest, ingest_repeats, importing, rating, posting, balance, verifying, replaying),
-        *(invoice_run, page, printing, exporting, start, import_memory),
+        *(invoice_run, page, printing, exporting, webhook, recovery, start, import_memory),
     )
 }
 

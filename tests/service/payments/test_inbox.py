@@ -191,7 +191,7 @@ def test_events_are_found_by_state_type_id_and_day(stripe_world: StripeWorld) ->
         assert found(from_at=NOW + timedelta(seconds=1)) == 0
         assert found(to_at=NOW + timedelta(seconds=1)) == len(deliveries)
         about = inbox.list_of_payment(
-            session, session_id=row.id, object_ids=(row.provider_session_id, world.payments()[0].provider_payment_id)
+            session, session_id=row.id, payment_ids=(row.provider_session_id, world.payments()[0].provider_payment_id)
         )
     assert len(about) == len(deliveries)
 
