@@ -74,7 +74,7 @@ def look(database: Database, provider: Provider, *, session_id: str, role: Role 
         # Given to the account by two people: there is no checkout, only the payment.
         given = provider.fetch_payment(ours.payment_id)
         amount = given.payment.received
-        theirs = _theirs(
+        theirs: Theirs | None = _theirs(
             given.payment.id, "complete", amount.minor, given.payment, session_id, given.is_live, amount.currency
         )
     elif charge is None:

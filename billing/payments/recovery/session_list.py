@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.orm import Session
@@ -14,6 +14,7 @@ from billing.kernel import money
 from billing.kernel.errors import NotFound
 from billing.payments.tables import Payment, PaymentSession
 
+Query = TypeVar("Query", bound=Select)  # type: ignore[type-arg]
 STATES = ("created", "open", "unknown", "paid", "failed", "expired")
 COUNTED_MAX = 10_000
 _PAGE = 1_000
@@ -140,7 +141,7 @@ def list_providers(session: Session) -> list[str]:
         found.append(name)
 
 
-def _matching(query: Select[Any], filters: Filters) -> Select[Any]:
+def _matching(query: Query, filters: Filters) -> Query:
     for column, value in (
         (PaymentSession.state, filters.state),
         (PaymentSession.provider, filters.provider),
