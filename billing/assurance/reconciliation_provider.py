@@ -52,11 +52,13 @@ def stated_balances(session: Session, stage: Stage, _scope: Scope) -> None:
 
 
 def payout_contents(session: Session, stage: Stage, _scope: Scope) -> None:
-    """The movements that an automatic payout paid out sum to its amount; its own movement is among them, so that all come to 0."""
+    """The movements that an automatic payout paid out, without its own, sum to its amount and its fee."""
+    is_own = BalanceTransaction.payout_ref.is_not_distinct_from(Payout.provider_id)
     statement = (
         select(
             *(getattr(Payout, name) for name in ("id", "provider_id", "currency", "amount_minor")),
-            func.coalesce(func.sum(BalanceTransaction.net_minor), 0).label("rest_minor"),
+            func.coalesce(func.sum(case((is_own, 0), else_=BalanceTransaction.net_minor)), 0).label("contents_minor"),
+            func.coalesce(func.sum(case((is_own, BalanceTransaction.fee_minor), else_=0)), 0).label("fee_minor"),
             func.count(BalanceTransaction.id).label("rows"),
         )
         .outerjoin(
@@ -68,18 +70,18 @@ def payout_contents(session: Session, stage: Stage, _scope: Scope) -> None:
         .order_by(Payout.id)
     )
     for row in streams.stream(session, statement):
-        rest = int(row.rest_minor)
+        contents = int(row.contents_minor) - int(row.fee_minor)
         stage.look(row.rows + 1)
-        stage.add(row.currency, payouts_minor=row.amount_minor, contents_minor=row.amount_minor + rest)
-        if rest or not row.rows:
-            contents = shown(row.amount_minor + rest, row.currency)
+        stage.add(row.currency, payouts_minor=row.amount_minor, contents_minor=contents)
+        if contents != row.amount_minor:
             stage.differ(
                 ("payout", row.id),
-                f"Payout {row.provider_id} is {shown(row.amount_minor, row.currency)}, what it contains sums to {contents}",
+                f"Payout {row.provider_id} is {shown(row.amount_minor, row.currency)}, what it contains sums to "
+                f"{shown(contents, row.currency)}",
                 account=None,
                 currency=row.currency,
                 payout_minor=row.amount_minor,
-                contents_minor=row.amount_minor + rest,
+                contents_minor=contents,
             )
 
 

@@ -212,6 +212,8 @@ def _find_posted(session: Session, row: ApprovalRow) -> str | None:
 
 
 def _transaction_url(account_id: str | None, transaction_id: str | None) -> str | None:
-    if account_id is None or transaction_id is None:
+    if transaction_id is None:
         return None
+    if account_id is None:
+        return url_for("operator.ledger_transaction", transaction_id=transaction_id)
     return url_for("operator.accounts_transaction", account_id=account_id, transaction_id=transaction_id)

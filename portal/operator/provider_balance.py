@@ -198,6 +198,7 @@ def provider_balance_payout(payout_id: str) -> Response:
     with services.database().reading() as session:
         payout = payout_list.get_payout(session, path_key(payout_id))
         contents = payout_list.list_contents(session, payout)
+        fee_minor = payout_list.fee_minor(session, payout)
         filters = Filters(payout=payout.id)
         total = movement_list.count_movements(session, filters)
         page = last_page(page, _SIZE, total)
@@ -207,7 +208,8 @@ def provider_balance_payout(payout_id: str) -> Response:
         "operator/provider_balance/_payout_movements.html",
         payout=payout,
         contents=contents,
-        sum_minor=sum(part.net_minor for part in contents),
+        fee_minor=fee_minor,
+        sum_minor=sum(part.net_minor for part in contents) - fee_minor,
         rows=rows,
         total=total,
         page=page,

@@ -50,7 +50,7 @@ def request(
         content=content,
         maker=maker,
         reason=reason,
-        billing_account_id=directory.house_account(session, seller.id).id,
+        billing_account_id=None,  # it is the house's own: no customer's books are touched
         form_key=form_key,
     )
 

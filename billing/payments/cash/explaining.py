@@ -218,9 +218,10 @@ def _is_paired(session: Session, row: BalanceTransaction, match: Match) -> bool:
     """Whether the provider took the movement back itself before anything of it came into our books: both are explained by each other."""
     kinds = next((kinds for kinds in _PAIRS if row.type in kinds), None)
     if match.hold is not None or (kinds is _PAIRS[0] and match.payment_id is not None):
-        return False
-    key = BalanceTransaction.refund_ref if row.refund_ref is not None else BalanceTransaction.payment_ref
-    value = row.refund_ref or row.payment_ref
+        return False  # what came into our books is explained by them
+    is_payment = kinds is _PAIRS[0]
+    key = BalanceTransaction.payment_ref if is_payment else BalanceTransaction.refund_ref
+    value = row.payment_ref if is_payment else row.refund_ref
     if kinds is None or value is None:
         return False
     query = (

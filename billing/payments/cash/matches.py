@@ -52,6 +52,8 @@ def find(session: Session, rows: Sequence[BalanceTransaction]) -> dict[str, Matc
     for row in rows:
         if row.type in meanings.PAID_OUT:
             found[row.id].lacks = "payout_not_booked"
+        elif row.type in meanings.RECEIVED:
+            found[row.id].lacks = "no_payment"
         elif row.dispute_ref is not None:
             found[row.id].lacks = "dispute_not_booked"
     return found
@@ -147,8 +149,6 @@ def _by_payment(session: Session, rows: Sequence[BalanceTransaction], found: dic
     }
     for row in rows:
         match, payment = found[row.id], payments.get((row.provider, row.payment_ref or ""))
-        if row.type in meanings.RECEIVED:
-            match.lacks = "no_payment"
         if payment is None:
             continue
         match.payment_id, match.account_id = payment.id, payment.billing_account_id

@@ -81,7 +81,8 @@ def get_payout(session: Session, payout_id: str) -> PayoutRow:
 
 
 def list_contents(session: Session, payout: PayoutRow) -> list[ContentRow]:
-    """What an automatic payout is made of, by kind of movement, without its own one: their nets sum to its amount."""
+    """What an automatic payout is made of, by kind of movement, without its own one: their nets sum to its amount and its
+    own fee."""
     query = (
         select(
             BalanceTransaction.type,
@@ -109,6 +110,16 @@ def list_contents(session: Session, payout: PayoutRow) -> list[ContentRow]:
         )
         for type, count, amount, fee, net in session.execute(query)
     ]
+
+
+def fee_minor(session: Session, payout: PayoutRow) -> int:
+    """What the provider took for the payout itself: 0 for most."""
+    query = select(func.coalesce(func.sum(BalanceTransaction.fee_minor), 0)).where(
+        BalanceTransaction.provider == payout.provider,
+        BalanceTransaction.payout_ref == payout.provider_id,
+        BalanceTransaction.paid_out_by == payout.provider_id,
+    )
+    return int(session.execute(query).scalar_one())
 
 
 def list_currencies(session: Session) -> list[str]:

@@ -90,11 +90,14 @@ def payout_facts(item: dict[str, Any]) -> PayoutFacts:
 
 
 def balance_facts(item: dict[str, Any]) -> list[BalanceFacts]:
-    """A `balance`: each currency once. Raises ProviderMismatch when it cannot be read."""
+    """A `balance`: each currency once, but for one whose amount our currency has no unit for."""
     held: dict[str, dict[str, Money]] = {}
     for name in ("available", "pending"):
         for part in item.get(name) or []:
-            amount = shapes.money(part, "amount")
+            try:
+                amount = shapes.money(part, "amount")
+            except ProviderMismatch:
+                continue  # its movements are unreadable too, and told as such
             none = Money(minor=0, currency=amount.currency)
             own = held.setdefault(amount.currency, {"available": none, "pending": none})
             own[name] += amount

@@ -85,6 +85,31 @@ def test_what_is_young_is_under_way_and_what_is_old_is_missing(database: Databas
 
 # What is done to which row, which stage must name it, and the row's type.
 FAULTS: dict[str, tuple[str, str, str]] = {
+    "a movement of another amount": (
+        "provider_cash",
+        "SELECT id FROM provider_balance_transactions WHERE type = 'charge'",
+        "UPDATE provider_balance_transactions SET amount_minor = amount_minor + 1, net_minor = net_minor + 1 WHERE id = :id",
+    ),
+    "a movement that is gone": (
+        "provider_cash",
+        "SELECT transaction_id FROM provider_balance_explanations WHERE part = 'fee'",
+        "DELETE FROM provider_balance_explanations WHERE transaction_id = :id",
+    ),
+    "a stated balance of another amount": (
+        "provider_balance",
+        "SELECT provider || ':' || currency FROM provider_balances",
+        "UPDATE provider_balances SET pending_minor = pending_minor + 1 WHERE provider || ':' || currency = :id",
+    ),
+    "a payout of another amount": (
+        "provider_payouts",
+        "SELECT id FROM provider_payouts",
+        "UPDATE provider_payouts SET amount_minor = amount_minor + 1 WHERE id = :id",
+    ),
+    "a movement that no payout took along": (
+        "provider_payouts",
+        "SELECT id FROM provider_payouts",
+        "UPDATE provider_balance_transactions SET paid_out_by = NULL WHERE type = 'charge' AND :id <> ''",
+    ),
     "a rated line of another quantity": (
         "usage_rated",
         "SELECT usage_record_id FROM rated_usage_lines ORDER BY id LIMIT 1",

@@ -56,6 +56,7 @@ def walk(database: Database) -> Walk:
         )
     invoicing_world.pay(database, invoice, 100)
     invoicing_world.top_up(database, account_id, 3_000)
+    payer.customer.provider.pay_out("USD", now=payer.now, available_by=payer.now + timedelta(days=3))
     sync.sync(database, payer.providers, now=payer.now)
     payer.approve(payer.ask(payment, 40))
     with database.transaction("jobs") as session:

@@ -1,22 +1,29 @@
 """The balance at the provider: every movement kept once, explained to the cent, its fee, conversion and payout booked once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
+from billing.accounts import directory
 from billing.assurance import reconciliation
+from billing.kernel.errors import Conflict
+from billing.kernel.money import Money
 from billing.ledger.tables import LedgerEntry, LedgerTransaction
-from billing.payments.cash import sync
+from billing.payments import refunds
+from billing.payments.cash import booking, holdings, sync
 from billing.payments.cash.tables import BalanceCursor, BalanceTransaction, Payout, ProviderBalance
 from billing.payments.providers.ports.cash import BalancePage
+from billing.payments.providers.sandbox.adapter import SandboxProvider
 from billing.payments.recovery import unknown
 from billing.storage.database import Database
+from tests import staff
 from tests.peers import drive
 from tests.peers.stripe.play import Play
-from tests.service.payments.world import NOW, StripeCustomer, World, open_world
+from tests.service.payments.world import NOW, StripeCustomer, World, customer_of, open_world
 
 Booked = list[tuple[str, str, str, int, str]]
 
@@ -352,3 +359,155 @@ def test_provider_that_does_not_answer_fails_the_run_and_keeps_what_was_read(til
     till.customer.peer.faults.cease()
     till.sync()
     assert [state for _, state, _ in till.states()] == ["explained"]
+
+
+def book(till: Till, kind: str, seller: str = "house") -> BalanceTransaction:
+    """Two persons book the movement of that kind."""
+    movement = next(row for row in till.movements() if row.type == kind)
+    with till.world.database.transaction() as session:
+        staff.hire_two(session)
+        asked = booking.request(
+            session,
+            now=till.world.now,
+            movement_id=movement.id,
+            seller_code=seller,
+            maker=staff.MAKER,
+            reason="As the provider's invoice says",
+        )
+        staff.approve(session, asked, now=till.world.now)
+    return next(row for row in till.movements() if row.id == movement.id)
+
+
+def test_fee_without_a_charge_is_booked_by_two_persons_and_then_explained(till: Till) -> None:
+    till.world.top_up(10_000)
+    till.play(lambda objects: objects.move("stripe_fee", -500))
+    till.play(lambda objects: objects.move("stripe_fx_fee", 200))  # given back
+    till.sync()
+    assert (book(till, "stripe_fee").state, book(till, "stripe_fx_fee").state) == ("booked", "booked")
+    assert till.booked("processor_fee")[1:] == [
+        ("processor_fee", "processor_fees", "cash:stripe", 500, "USD"),
+        ("processor_fee", "cash:stripe", "processor_fees", 200, "USD"),
+    ]
+    assert till.found() == []
+    with pytest.raises(Conflict) as refused:
+        book(till, "stripe_fee")
+    assert refused.value.fields["reason"] == "movement_explained"
+
+
+def test_kind_without_a_fixed_meaning_cannot_be_booked(till: Till) -> None:
+    till.play(lambda objects: objects.move("adjustment", -500))
+    till.sync()
+    with pytest.raises(Conflict) as refused:
+        book(till, "adjustment")
+    assert refused.value.fields["reason"] == "no_fixed_meaning"
+    assert till.booked("processor_fee", "payout", "adjustment") == []
+
+
+def test_payout_of_two_sellers_money_waits_until_two_persons_say_whose_it_is(till: Till) -> None:
+    till.world.top_up(10_000)
+    with till.world.database.transaction() as session:
+        other = directory.create_seller(session, now=NOW, facts=replace(_facts(session), code="second"))
+        account = directory.create_tenant_account(session, now=NOW, code="twin", seller=other)
+    second = World(database=till.world.database, customer=till.customer, account_id=account.id)
+    second.top_up(5_000)
+    till.later(days=3)
+    till.play(lambda objects: objects.pay_out_by_hand(2_000))
+    till.sync()
+    till.later(hours=2)
+    till.sync()
+    assert till.states()[-1] == ("payout", "finding", "seller_unclear")
+    assert book(till, "payout", "second").state == "booked"
+    assert till.booked("payout") == [("payout", "cash:bank", "cash:stripe", 2_000, "USD")]
+    with till.world.database.reading("jobs") as session:
+        [row] = session.execute(select(LedgerTransaction).where(LedgerTransaction.type == "payout")).scalars()
+        assert row.billing_account_id == directory.house_account(session, other.id).id
+    assert till.found() == []
+
+
+def _facts(session: Session) -> directory.SellerFacts:
+    first = directory.first_seller(session)
+    return directory.SellerFacts(
+        **{name: getattr(first, name) for name in directory.SellerFacts.__dataclass_fields__ if hasattr(first, name)}
+    )
+
+
+def test_payout_fee_is_booked_beside_the_payout(till: Till) -> None:
+    till.world.top_up(10_000)
+    till.later(days=3)
+    till.play(lambda objects: objects.pay_out(fee=150))
+    till.sync()
+    assert till.booked("payout") == [("payout", "cash:bank", "cash:stripe", 9_530, "USD")]
+    assert till.booked("processor_fee")[-1] == ("processor_fee", "processor_fees", "cash:stripe", 150, "USD")
+    assert till.found() == []
+
+
+def test_refund_of_a_converted_payment_goes_back_through_the_clearing(database: Database, till: Till) -> None:
+    till.customer.peer.account.settles["eur"] = ("usd", "1.10")
+    euro = open_world(database, till.customer, code="elba", currency="EUR")
+    row = euro.start(10_000, currency="EUR")
+    euro.deliver(*till.customer.pay(row))
+    till.customer.peer.account.settles["eur"] = ("usd", "1.08")
+    [paid] = euro.payments()
+    with database.transaction() as session:
+        asked = refunds.request(
+            session,
+            now=NOW,
+            account_id=euro.account_id,
+            mode="card",
+            amount=Money(minor=2_500, currency="EUR"),
+            reason="Paid twice",
+            form_key="refund-eur",
+            actor="usr_asker",
+            payment_id=paid.id,
+        )
+    euro.approve(asked)
+    euro.send(asked)
+    till.sync()
+    # 25.00 EUR at 1.08 = 27.00 USD leave; the charge had brought 110.00 USD.
+    assert sorted(till.booked("fx_provider")) == [
+        ("fx_provider", "cash:stripe", "fx_clearing", 2_500, "EUR"),
+        ("fx_provider", "cash:stripe", "fx_clearing", 11_000, "USD"),
+        ("fx_provider", "fx_clearing", "cash:stripe", 2_700, "USD"),
+        ("fx_provider", "fx_clearing", "cash:stripe", 10_000, "EUR"),
+    ]
+    assert till.found() == []
+
+
+def test_delayed_payment_that_fails_explains_itself(till: Till) -> None:
+    debit = {"id": "py_1", "object": "charge", "currency": "usd", "amount": 3_000, "payment_intent": "pi_1"}
+    till.customer.peer.account.by_id["py_1"] = debit
+    till.play(lambda objects: objects.move("payment", 3_000, source=debit))
+    till.sync()
+    assert till.states() == [("payment", "waiting", "no_payment")]
+    till.play(lambda objects: objects.move("payment_failure_refund", -3_000, source=debit))
+    till.sync()
+    assert {state for _, state, _ in till.states()} == {"explained"}
+    assert len({row.pair_id for row in till.movements()}) == 1
+    assert till.found() == []
+
+
+def test_amount_that_our_currency_has_no_unit_for_is_kept_as_unreadable(till: Till) -> None:
+    till.play(lambda objects: objects.move("stripe_fee", -50, "isk"))  # half a krona
+    till.sync()
+    [movement] = till.movements()
+    assert (movement.state, movement.reason, movement.net_minor) == ("finding", "unreadable:isk", 0)
+    assert next(sentence for _, sentence in till.found()).endswith("could not be read")
+
+
+def test_sandbox_takes_fees_pays_out_and_is_explained_to_the_cent(database: Database) -> None:
+    with customer_of("sandbox", database) as customer:
+        world = open_world(database, customer)
+        sandbox = customer.provider
+        assert isinstance(sandbox, SandboxProvider)
+        world.top_up(10_000)
+        sandbox.pay_out("USD", now=NOW, available_by=NOW + timedelta(days=3))
+        world.top_up(5_000)
+        sync.sync(database, world.providers, now=NOW)
+        [sent] = sandbox.list_payouts()
+        event = sandbox.fail_payout(sent.id, now=NOW)
+        assert world.deliver((event.body, event.headers)) == ["processed"]
+        with database.reading("jobs") as session:
+            [held] = holdings.list_holdings(session)
+            # 100.00 - 3.20 and 50.00 - 1.75; the payout of 96.80 came back.
+            assert (held.ours_minor, sent.amount.minor) == (14_505, 9_680)
+            assert reconciliation.compare(session, now=NOW + timedelta(hours=2)).found == []
