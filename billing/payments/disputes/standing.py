@@ -42,5 +42,5 @@ def _exists(
     subject = Dispute.invoice_id == invoice_id if invoice_id is not None else Dispute.payment_id == payment_id
     query = select(Dispute.id).where(subject, Dispute.state.in_(states))
     if not with_inquiries:
-        query = query.where(Dispute.is_inquiry.is_(False))
+        query = query.where(~Dispute.is_inquiry)
     return session.execute(query.limit(1)).first() is not None
