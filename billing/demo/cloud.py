@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from billing.accounts import currencies, directory, users
 from billing.catalog import bootstrap, onboarding
 from billing.controls import budgets
-from billing.demo import cash, disputes, rates, refunds, settling
+from billing.demo import cash, charges, disputes, rates, refunds, settling
 from billing.demo.settling import Cloud
 from billing.demo.tenants import PASSWORD, PEOPLE, TENANTS, Tenant
 from billing.demo.timeline import Run, half_shape_of, months_until, runs, shape_of, stored_gib_on
@@ -67,6 +67,7 @@ def load(
         planned = [
             *settling.acts_of_month(cloud, month, before, number=number, is_present=is_present),
             *refunds.acts_of_month(cloud, is_present=is_present),
+            *charges.acts_of_month(cloud, is_present=is_present),
             *_rates_of_month(database, month, now),
             *cash.acts_of_month(cloud, month, number=number, is_present=is_present),
             *disputes.acts_of_month(cloud, month, number=number, is_present=is_present),

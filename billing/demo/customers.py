@@ -13,6 +13,8 @@ from billing.storage.database import Database
 METHODS: dict[str, tuple[tuple[str, bool], ...]] = {
     "northwind": (("4242", True), (DEBIT, False)),
     "tidewater": (("4444", True),),
+    "heliograph": (("4242", True),),
+    "pebble": (("9995", True),),
 }
 
 

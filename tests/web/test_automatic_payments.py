@@ -136,10 +136,10 @@ def test_operator_changes_a_calendar_by_a_version_and_sees_what_it_does(calla: L
     assert "Change the calendar" not in page.links()
     url = Page(maker.get("/operator/dunning")).links()["Change the calendar"]
     assert viewer.get(url).status_code == 403
-    form = Page(maker.get(url)).form_values()
+    form = Page(maker.get(url)).form_values() | {"charges_at": "due"}
     for wrong, sentence in (
         ({"retry_days": "0"}, "after the due date only"), ({"retry_days": "1, x"}, "is not a number of days"),
-        ({"reminder_days": "500"}, "Days are from 30 before to 120 after"), ({"reason": " "}, "Say why"),
+        ({"reminder_days": "500"}, "Days are from 30 before to 120 after"), ({"reason": " "}, "Give a reason"),
         ({"charges_at": "never"}, "leave the days empty"), ({"retry_days": "1, 1"}, "stands twice"),
     ):  # fmt: skip
         refused = Page(maker.post(url, data=form | {"reason": "x"} | wrong))
