@@ -444,7 +444,7 @@ _OPERATOR = {
         "Book the movement", movement_id="open_movement_id", send={"seller": "house", "reason": "Monthly fee"}
     ),
     "/operator/provider-balance/payouts": page("Payouts"),
-    "/operator/provider-balance/payouts/<payout_id>": page("Payout of USD 10.00", payout_id="payout_id"),
+    "/operator/provider-balance/payouts/<payout_id>": page("Payout of USD 95.80", payout_id="payout_id"),
     "/operator/dunning": page("Dunning"),
     "/operator/dunning/sellers/<seller_id>/change": page(
         "Change the calendar",
@@ -458,14 +458,6 @@ _OPERATOR = {
         send={"charges_at": "issue", "retry_days": "2", "reminder_days": "5", "reason": "As agreed"},
     ),
     "/operator/accounts/<account_id>/dunning/end": act(account_id="account_id"),
-    "/operator/provider-balance": page("Balance at the provider"),
-    "/operator/provider-balance.csv": answer("text/csv"),
-    "/operator/provider-balance/movements/<movement_id>": page("Payment of USD 100.00", movement_id="movement_id"),
-    "/operator/provider-balance/movements/<movement_id>/book": page(
-        "Book the movement", movement_id="open_movement_id", send={"seller": "house", "reason": "Monthly fee"}
-    ),
-    "/operator/provider-balance/payouts": page("Payouts"),
-    "/operator/provider-balance/payouts/<payout_id>": page("Payout of USD 10.00", payout_id="payout_id"),
     "/operator/refunds": page("Refunds"),
     "/operator/refunds/made-at-provider": page("Refunds made at the provider"),
     "/operator/refunds/made-at-provider/<case_id>": page("USD 1.00 refunded at the provider", case_id="case_id"),
@@ -746,6 +738,8 @@ _API = {
     "/api/v1/v3/platform/finance/payment-sessions": answer(JSON),
     "/api/v1/v3/platform/finance/payment-sessions/<session_id>": answer(JSON, session_id="payment_session_id"),
     "/api/v1/v3/platform/finance/reconciliation": answer(JSON),
+    "/api/v1/v3/platform/finance/refunds": answer(JSON),
+    "/api/v1/admin/billing/refunds": answer(JSON),
     "/api/v1/billing/refunds": answer(
         JSON,
         body={
