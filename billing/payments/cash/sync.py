@@ -88,7 +88,9 @@ def _read_movements(database: Database, provider: Provider, now: datetime) -> in
                 cursor.pass_after = page.after
                 continue
             cursor.read_until, cursor.pass_since, cursor.pass_until, cursor.pass_after = at[1], None, None, None
-            return new
+            if at[1] is None or at[1] >= now:
+                return new
+            # That was the rest of an earlier run's pass: what came since follows, or the balance would be held against too little.
 
 
 _Place = tuple[datetime | None, datetime | None, str | None]

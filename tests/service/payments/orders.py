@@ -192,7 +192,7 @@ class Orders:
             with self.database.reading("jobs") as session:
                 found = selfcheck.run(session, now=self.now + timedelta(minutes=20))
                 assert found.checked > 0
-                assert not found.differences
+                assert not found.differences, found.differences
                 self.ends[equality.read(session).movements] += 1
 
     def _standing(self) -> str:

@@ -511,3 +511,36 @@ def test_sandbox_takes_fees_pays_out_and_is_explained_to_the_cent(database: Data
             # 100.00 - 3.20 and 50.00 - 1.75; the payout of 96.80 came back.
             assert (held.ours_minor, sent.amount.minor) == (14_505, 9_680)
             assert reconciliation.compare(session, now=NOW + timedelta(hours=2)).found == []
+
+
+def test_a_reading_that_was_cut_short_is_caught_up_before_the_balance_is_held_against_it(till: Till) -> None:
+    till.customer.peer.fail_next("drop_before", "/v1/balance_transactions")
+    with pytest.raises(sync.SyncFailed):
+        till.sync()
+    row = till.world.start(10_000)
+    till.later(hours=2)
+    till.customer.pay(row)
+    till.later(hours=2)
+    till.sync()
+    assert len(till.movements()) == 1
+    assert [subject for subject, _ in till.found() if subject == "provider_balance"] == []
+
+
+@pytest.mark.parametrize("name", ["sandbox", "stripe"])
+def test_dispute_that_is_lost_and_one_that_is_won_are_explained_with_their_fees(name: str, database: Database) -> None:
+    with customer_of(name, database) as customer:
+        world = open_world(database, customer)
+        bank = disputing.bank_of(world)
+        for outcome in ("won", "lost"):
+            payment = world.top_up(10_000)
+            world.deliver(*bank.dispute(payment))
+            sync.sync(database, world.providers, now=world.now)
+            world.deliver(*bank.decide(outcome))
+        sync.sync(database, world.providers, now=world.now)
+        with database.reading("jobs") as session:
+            states = session.execute(select(BalanceTransaction.state).distinct()).scalars().all()
+            [held] = holdings.list_holdings(session)
+            found = reconciliation.compare(session, now=world.now + timedelta(hours=2)).found
+        assert [each.sentence for each in found] == []
+        assert set(states) == {"explained"}
+        assert held.difference_minor == 0
