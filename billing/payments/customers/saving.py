@@ -125,9 +125,16 @@ def fetch_page(provider: Provider, row: SetupRow) -> SetupFacts | None:
 
 
 def choose_default(provider: Provider, row: SetupRow, facts: SetupFacts) -> None:
-    """Make the new method the default at the provider, once: not again after the person has chosen another."""
-    if facts.saving == "succeeded" and row.state != "saved" and row.makes_default and facts.customer_id is not None:
+    """Make the new method the default at the provider, once: not again after the person has chosen another.
+
+    One that was taken off again meanwhile is no default, and the setup is saved all the same.
+    """
+    if facts.saving != "succeeded" or row.state == "saved" or not row.makes_default or facts.customer_id is None:
+        return
+    try:
         provider.set_default_method(facts.customer_id, facts.method_id or "")
+    except ProviderRefused as refused:
+        _log.warning("default not taken", extra={"setup_id": row.id, "cause": str(refused)})
 
 
 def make_default(

@@ -24,6 +24,7 @@ from tests.service.payments.customers_world import (
     saved,
     setup,
     shown,
+    told,
 )
 from tests.service.payments.world import ASKER, StripeCustomer, World, customer_of, open_world
 
@@ -261,3 +262,45 @@ def test_a_provider_that_does_not_answer_leaves_the_default_as_it_was(
     found = default(world)
     assert found is not None
     assert found.id == second.id
+
+
+def test_a_bank_that_asks_while_a_card_is_saved_is_answered_first(stripe_world: tuple[World, StripeCustomer]) -> None:
+    world, customer = stripe_world
+    row = begin_setup(world)
+    world.deliver(*save_at_provider(world, row, "3155"))
+    assert (setup(world, row).state, shown(world)) == ("open", [])
+    with customer.peer.playing() as objects:
+        intent_id = objects.by_id[str(row.provider_session_id)]["setup_intent"]
+    world.deliver(*told(world, lambda objects: objects.authenticate(intent_id, is_confirmed=True)))
+    assert (setup(world, row).state, [method.last4 for method in shown(world)]) == ("saved", ["3155"])
+
+
+def test_a_method_is_saved_for_a_new_customer_when_the_old_one_was_deleted(world: World) -> None:
+    first = saved(world, "4242")
+    delete_at_provider(world, first.customer_id)
+    second = saved(world, "4444")
+    assert second.customer_id != first.customer_id
+    assert [method.last4 for method in shown(world)] == ["4444"]
+
+
+def test_a_method_taken_off_before_we_hear_of_it_is_no_default_and_no_fault(world: World) -> None:
+    row = begin_setup(world)
+    deliveries = save_at_provider(world, row)
+    method_id = str(world.provider.fetch_setup(str(row.provider_session_id)).method_id)
+    for _twice in range(2):
+        world.provider.detach_method(method_id)
+    assert "failed" not in world.deliver(*deliveries)
+    assert (setup(world, row).state, shown(world)) == ("saved", [])
+
+
+def test_a_delayed_payment_is_on_its_way_and_credited_when_it_has_arrived(
+    stripe_world: tuple[World, StripeCustomer],
+) -> None:
+    world, _customer = stripe_world
+    row = world.start()
+    page_id = str(row.provider_session_id)
+    world.deliver(*told(world, lambda objects: objects.pay_later(page_id)))
+    waiting = world.session(row)
+    assert (waiting.is_final, waiting.is_processing, world.held()) == (False, True, 0)
+    world.deliver(*told(world, lambda objects: objects.settle(page_id, is_paid=True)))
+    assert (world.session(row).state, world.session(row).is_processing, world.held()) == ("paid", False, 5000)
