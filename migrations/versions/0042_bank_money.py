@@ -221,7 +221,7 @@ def _alter_subscriptions(*, has_take: bool) -> None:
 def _alter_payments(*, session_is_needed: bool) -> None:
     """A payment without a session is bank money; SQLite writes the table anew under its name."""
     if op.get_bind().dialect.name != "sqlite":
-        op.alter_column("payments", "session_id", nullable=session_is_needed)
+        op.alter_column("payments", "session_id", nullable=not session_is_needed)
         if session_is_needed:
             for name, _ in (_SESSION, _REVERSED):
                 op.drop_constraint(op.f(name), "payments", type_="check")
