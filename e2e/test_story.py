@@ -50,6 +50,7 @@ def test_a_cent_is_followed_from_usage_to_invoice_and_money_there_and_back(
     sees_it_done(tenant, refund_url)
     tenant.menu("Balance")
     assert tenant.figure("Balance") == balance + cents(PAID) - cents(BACK)
+    finds_it_on_the_statement(tenant, refund_url)
 
 
 def reads_usage(tenant: Visitor, jobs: list[raw_log.Job]) -> None:
@@ -209,6 +210,17 @@ def sees_it_done(tenant: Visitor, refund_url: str) -> None:
         time.sleep(0.5)
     expect(done.first).to_be_visible()
     expect(tenant.page.locator(".timeline")).to_contain_text("Approved by a second person")
+
+
+def finds_it_on_the_statement(tenant: Visitor, refund_url: str) -> None:
+    """The statement shows what went back, and leads from its entries to the refund."""
+    page = tenant.page
+    held = page.locator("#movements tbody tr", has_text="Refund approved").first
+    expect(held).to_contain_text(BACK)
+    held.get_by_role("link").first.click()
+    expect(page.locator("#entry-list")).to_contain_text("Held for a refund")
+    page.locator(f"a[href$='{refund_url}']").first.click()
+    expect(page.locator("h1")).to_have_text(f"Refund of USD {BACK}")
 
 
 def cents(amount: str) -> int:
