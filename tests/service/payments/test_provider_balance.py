@@ -23,6 +23,7 @@ from billing.storage.database import Database
 from tests import staff
 from tests.peers import drive
 from tests.peers.stripe.play import Play
+from tests.service.payments import disputing
 from tests.service.payments.world import NOW, StripeCustomer, World, customer_of, open_world
 
 Booked = list[tuple[str, str, str, int, str]]
@@ -530,7 +531,7 @@ def test_a_reading_that_was_cut_short_is_caught_up_before_the_balance_is_held_ag
 def test_dispute_that_is_lost_and_one_that_is_won_are_explained_with_their_fees(name: str, database: Database) -> None:
     with customer_of(name, database) as customer:
         world = open_world(database, customer)
-        bank = disputing.bank_of(world)
+        bank = disputing.Bank(world)
         for outcome in ("won", "lost"):
             payment = world.top_up(10_000)
             world.deliver(*bank.dispute(payment))
