@@ -1,5 +1,6 @@
 """An issued invoice as it can be credited: its document, with what earlier credit notes took back of it, read from their rows."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Select, func, select
@@ -67,7 +68,7 @@ def read(
         credited_tax_minor={treatments[category, rate_bp]: int(amount) for category, rate_bp, amount in by_group},
         rounding_before_minor=0 if invoice.prices_include_tax else int(rounding or 0),
         includes_tax=invoice.prices_include_tax,
-        charges_credited_minor=_of_charges(session, header.id),
+        charges_credited_minor=_of_charges(session, header.id, treatments),
     )
 
 
@@ -80,8 +81,13 @@ def notes_of(invoice_id: str) -> Select[str]:
     )
 
 
-def _of_charges(session: Session, invoice_id: str) -> dict[tax.Treatment, int]:
-    """{treatment: gross minor units} that issued credit notes of charges of their own gave back, naming this invoice."""
+def _of_charges(
+    session: Session, invoice_id: str, treatments: Mapping[tuple[str, int], tax.Treatment]
+) -> dict[tax.Treatment, int]:
+    """{treatment of the invoice: gross minor units} that issued credit notes of charges of their own gave back, naming this invoice.
+
+    What they gave back at a rate that the invoice does not bear counts with its first.
+    """
     rows = session.scalars(
         select(InvoiceTax)
         .join(InvoiceHeader, InvoiceHeader.id == InvoiceTax.invoice_id)
@@ -93,7 +99,7 @@ def _of_charges(session: Session, invoice_id: str) -> dict[tax.Treatment, int]:
     )
     found: dict[tax.Treatment, int] = {}
     for row in rows:
-        treatment = lines.treatment_of(row)
+        treatment = treatments.get((row.category, row.rate_bp)) or next(iter(treatments.values()))
         found[treatment] = found.get(treatment, 0) + row.taxable_minor + row.tax_minor
     return found
 

@@ -233,7 +233,7 @@ def as_billed_again(document: InvoiceDocument) -> InvoiceDocument:
         for line in document.lines
         if line.charge_id is not None
     ]
-    return replace(document, lines=charged)
+    return replace(document, lines=tuple(charged))
 
 
 def require(
