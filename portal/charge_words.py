@@ -68,6 +68,8 @@ def reason(row: AttemptRow, *, is_staff: bool = False) -> str | None:
     then = _VERDICTS.get(row.verdict or "")
     if row.next_try_on is not None:
         then = f"Next try on {filters.day(row.next_try_on)}."
+    elif row.verdict == "soft" and row.trigger == "auto_top_up":
+        then = "It is tried again after a day while the balance is low."
     return f"{said} {then}" if then else said
 
 
@@ -100,7 +102,7 @@ def charge_days(calendar: Calendar) -> str:
 
 
 def reminder_days(calendar: Calendar) -> str:
-    """ "3 days before it is due, and 1, 7, 14 and 30 days after it"."""
+    """When people are reminded: "3 days before it is due and 1, 7, 14 and 30 days after it"."""
     before = [str(-day) for day in calendar.reminder_days if day < 0]
     on_it = 0 in calendar.reminder_days
     after = [str(day) for day in calendar.reminder_days if day > 0]
@@ -116,5 +118,5 @@ def days(values: tuple[int, ...]) -> str:
 
 
 def and_list(parts: list[str]) -> str:
-    """ "1, 3 and 7"."""
+    """Words in a row: "1, 3 and 7"."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

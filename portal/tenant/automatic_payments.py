@@ -7,7 +7,7 @@ from flask import Response, flash, make_response, render_template, request, url_
 from wtforms import BooleanField, HiddenField
 from wtforms.validators import Optional
 
-from billing.accounts import directory
+from billing.accounts import directory, people
 from billing.controls.dunning import calendars, preview
 from billing.invoicing import availability
 from billing.kernel import periods
@@ -49,6 +49,7 @@ def automatic_payments() -> str:
         seller_id = directory.get_account(session, account.id).seller_id
         month = periods.label_of(now, "month", account.zone)
         spent_minor = intents.counted_minor(session, account.id, month)
+        consents = agreements.list_consents(session, account.id)
         return render_template(
             "tenant/automatic_payments/index.html",
             agreement=agreement,
@@ -57,7 +58,8 @@ def automatic_payments() -> str:
             month=date.fromisoformat(f"{month}-01"),
             spent_minor=spent_minor,
             attempts=_shown(history.list_attempts(session, account_id=account.id, limit=_SHOWN)),
-            consents=agreements.list_consents(session, account.id),
+            consents=consents,
+            people=people.names_of(session, [one.actor for one in consents]),
             held=availability.of_account(session, now=now, account_id=account.id, currency=agreement.currency)[0],
             words=charge_words,
             may_write="billing.write" in account.permissions,
