@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from billing.accounts import currencies, directory, users
 from billing.catalog import bootstrap, onboarding
 from billing.controls import budgets
-from billing.demo import cash, charges, disputes, rates, refunds, settling
+from billing.demo import cash, charges, disputes, rates, recovery, refunds, settling
 from billing.demo.settling import Cloud
 from billing.demo.tenants import PASSWORD, PEOPLE, TENANTS, Tenant
 from billing.demo.timeline import Run, half_shape_of, months_until, runs, shape_of, stored_gib_on
@@ -71,6 +71,7 @@ def load(
             *_rates_of_month(database, month, now),
             *cash.acts_of_month(cloud, month, number=number, is_present=is_present),
             *disputes.acts_of_month(cloud, month, number=number, is_present=is_present),
+            *recovery.acts_of_month(cloud, is_present=is_present),
         ]
         for at, act in sorted(planned, key=lambda pair: pair[0]):
             if at <= now:

@@ -17,6 +17,7 @@ _ALIASES = {
     "/api/billing/usage:ingest": "ingest_usage",
     f"{_FINANCE}/payment-sessions": "list_finance_sessions",
     f"{_FINANCE}/payment-sessions/<session_id>": "show_finance_session",
+    f"{_FINANCE}/refunds": "list_finance_refunds",
     f"{_FINANCE}/reconciliation": "list_differences",
 }
 

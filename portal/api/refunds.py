@@ -86,6 +86,15 @@ def list_user_refunds(user_id: str) -> Response:
     return answers.of(FinanceRefundPage(data=[FinanceRefund(**_finance(row)) for row in page], next_cursor=next_cursor))
 
 
+@keys.needs_staff("finance.read")
+def list_finance_refunds() -> Response:
+    """All accounts', newest first."""
+    parameters.refuse_unknown("limit", "cursor", "state")
+    with services.database().reading() as session:
+        page, next_cursor = _page(session, None)
+    return answers.of(FinanceRefundPage(data=[FinanceRefund(**_finance(row)) for row in page], next_cursor=next_cursor))
+
+
 @keys.needs_staff("finance.run")
 def request_user_refund(user_id: str) -> Response:
     """Ask for a refund on a customer's behalf; somebody else decides."""
@@ -117,10 +126,10 @@ def _ask(session: Session, account_id: str, asked: RefundRequest) -> RefundRow:
     )
 
 
-def _page(session: Session, account_ids: list[str]) -> tuple[list[RefundRow], str | None]:
-    """A part of the accounts' requests, as the query says."""
+def _page(session: Session, account_ids: list[str] | None) -> tuple[list[RefundRow], str | None]:
+    """A part of the accounts' requests, or of everybody's, as the query says."""
     limit, state = cursors.limit(), parameters.choice("state", STATES, None)
-    signed_for = ",".join(account_ids)
+    signed_for = ",".join(account_ids or ())
     before = cursors.read(signed_for)
     if before is not None and not isinstance(before, str):
         raise Invalid(field="cursor", reason="bad_cursor")

@@ -16,6 +16,8 @@ from billing.payments.disputes import listing as dispute_listing
 from portal.api import (
     accounts,
     allocations,
+    automatic_payment_schemas,
+    automatic_payments,
     balance,
     bank_transfers,
     budgets,
@@ -590,6 +592,16 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         method="GET",
+        path="/admin/billing/refunds",
+        view=refunds.list_finance_refunds,
+        tag="Operations",
+        words="Refunds of all accounts, newest first",
+        query=("limit", "cursor", "state"),
+        choices=refunds.STATES,
+        response=refund_schemas.FinanceRefundPage,
+    ),
+    Route(
+        method="GET",
         path="/admin/users/<user_id>/refunds",
         view=refunds.list_user_refunds,
         tag="Operations",
@@ -638,6 +650,15 @@ ROUTES: tuple[Route, ...] = (
             "bank_reference": "2026-11-20/4711",
             "payer": "Calla Labs GmbH",
         },
+    ),
+    Route(
+        method="GET",
+        path="/billing/automatic-payments",
+        view=automatic_payments.show_automatic_payments,
+        tag="Payments",
+        words="What is paid automatically, and the newest charges",
+        query=("account",),
+        response=automatic_payment_schemas.AutomaticPayments,
     ),
     Route(
         method="GET",

@@ -665,6 +665,7 @@ _API = {
     ),
     "/api/v1/admin/billing/pricing-plans": answer(JSON),
     "/api/v1/billing/statement/bundle": Sample(mimetype="application/zip", expects=409, leaves=ROOT),
+    "/api/v1/billing/automatic-payments": answer(JSON),
     "/api/v1/billing/budgets": answer(
         JSON, body={"name": "All of it", "amount": {"amount_minor": 100_000, "currency": "USD"}}
     ),
