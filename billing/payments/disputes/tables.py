@@ -169,7 +169,7 @@ class DisputeSubmission(Base):
         CheckConstraint("state IN ('created', 'unknown', 'submitted', 'failed')", name="state"),
         Index("ix_dispute_submissions_state", "state", "created_at"),
         Index("ix_dispute_submissions_correlation_id", "correlation_id"),
-        guard="OLD.state IN ('submitted', 'failed')",
+        guard="OLD.ended_at IS NOT NULL",
     )
 
 
