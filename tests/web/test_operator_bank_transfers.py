@@ -101,3 +101,17 @@ def test_what_is_entered_for_an_invoice_is_read_and_bounded(browser: Browser, da
     assert viewer.get(url).status_code == 403
     with database.reading() as session:
         assert session.get_one(BillingAccount, invoice.billing_account_id).code == "dahlia"
+
+
+def test_an_invoice_says_how_to_pay_it_by_transfer_until_nothing_is_open(browser: Browser, database: Database) -> None:
+    world.open_account(database, "dahlia")
+    world.move_seller(database, bank_account=IBAN, bic="COBADEFFXXX")
+    invoice = world.invoice_of(database, 10_000, code="calla")
+    client = browser("calla")
+    page = Page(client.get(f"/invoices/{invoice.number}"))
+    assert "Pay by bank transfer" in page.text
+    assert all(said in page.text for said in (IBAN, "COBADEFFXXX", "USD 119.00", str(invoice.number)))
+    world.pay(database, invoice, 1_900)
+    assert "USD 100.00" in Page(client.get(f"/invoices/{invoice.number}")).text
+    world.pay(database, invoice, 10_000)
+    assert "Pay by bank transfer" not in Page(client.get(f"/invoices/{invoice.number}")).text
