@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Literal, cast
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -13,6 +14,10 @@ from billing.payments.charges.tables import ChargeAttempt
 from billing.payments.tables import Payment, PaymentSession
 
 
+Trigger = Literal["auto_pay", "auto_top_up"]
+Outcome = Literal["pending", "processing", "paid", "declined", "action_required", "never_sent"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class AttemptRow:
     """One try. `outcome` is pending, processing, paid, declined, action_required or never_sent; `state` the payment session's."""
@@ -20,14 +25,14 @@ class AttemptRow:
     session_id: str
     account_id: str
     account_code: str
-    trigger: str
+    trigger: Trigger
     step: str
     invoice_id: str | None
     invoice_number: str | None
     amount_minor: int
     currency: str
     method_label: str
-    outcome: str
+    outcome: Outcome
     state: str
     decline_code: str | None
     verdict: str | None
@@ -90,14 +95,14 @@ def _rows(
             session_id=item.id,
             account_id=item.billing_account_id,
             account_code=code,
-            trigger=item.trigger,
+            trigger=cast(Trigger, item.trigger),
             step=attempt.step,
             invoice_id=item.invoice_id,
             invoice_number=number,
             amount_minor=item.amount_minor,
             currency=item.currency,
             method_label=attempt.method_label,
-            outcome=attempt.outcome,
+            outcome=cast(Outcome, attempt.outcome),
             state=item.state,
             decline_code=attempt.decline_code,
             verdict=attempt.verdict,
