@@ -13,7 +13,6 @@ from billing.kernel.errors import NotFound
 from billing.payments.charges.tables import ChargeAttempt
 from billing.payments.tables import Payment, PaymentSession
 
-
 Trigger = Literal["auto_pay", "auto_top_up"]
 Outcome = Literal["pending", "processing", "paid", "declined", "action_required", "never_sent"]
 
