@@ -23,6 +23,10 @@ PUBLIC = {
     "public.verify_document",  # whoever was given a document; it says genuine or not, and nothing else
     "sandbox.checkout",
     "sandbox.decide",
+    "sandbox.setup",
+    "sandbox.decide_setup",
+    "sandbox.portal",
+    "sandbox.manage",
     "api_docs.description",  # how the API is used, by whoever writes a program
     "api_docs.page",
     "style.index",  # only outside production
