@@ -193,6 +193,9 @@ def _submissions() -> None:
         sa.CheckConstraint(
             "state IN ('created', 'unknown', 'submitted', 'failed')", name=op.f("ck_dispute_submissions_state")
         ),
+        sa.CheckConstraint(
+            "(ended_at IS NOT NULL) = (state IN ('submitted', 'failed'))", name=op.f("ck_dispute_submissions_ended")
+        ),
         _reference(table, "dispute_id", "payment_disputes"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_dispute_submissions")),
         sa.UniqueConstraint("dispute_id", "form_key", name=op.f("uq_dispute_submissions_dispute_id_form_key")),

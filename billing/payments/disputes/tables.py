@@ -167,6 +167,7 @@ class DisputeSubmission(Base):
         UniqueConstraint("dispute_id", "form_key"),
         CheckConstraint("kind IN ('evidence', 'acceptance')", name="kind"),
         CheckConstraint("state IN ('created', 'unknown', 'submitted', 'failed')", name="state"),
+        CheckConstraint("(ended_at IS NOT NULL) = (state IN ('submitted', 'failed'))", name="ended"),
         Index("ix_dispute_submissions_state", "state", "created_at"),
         Index("ix_dispute_submissions_correlation_id", "correlation_id"),
         guard="OLD.ended_at IS NOT NULL",
