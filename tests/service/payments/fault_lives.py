@@ -42,7 +42,8 @@ Result = TypeVar("Result")
 
 BEGUN_AT = datetime.fromisoformat("2026-03-02T09:00:00+00:00")
 OPENED_AT = datetime.fromisoformat("2026-01-01T00:00:00+00:00")
-# Without those that hold a caller until it gives up: they end as `drop_*` do, seconds later. Half of all runs that are not quick have them.
+# Without those that hold a caller until it gives up: they end as `drop_*` do, but cost the time of giving up. A tenth of all lives
+# has them too.
 QUICK: tuple[Kind, ...] = (
     "rate_limit",
     "lock_timeout",
@@ -54,8 +55,15 @@ QUICK: tuple[Kind, ...] = (
     "reset_after",
     "reset_within",
 )
+PATIENT: tuple[Kind, ...] = (*QUICK, "timeout_before", "timeout_after", "delay")
 _FINAL = {"paid", "failed", "expired"}
 _REFUND_FINAL = {"succeeded", "failed", "rejected"}
+
+
+class Impatient(StripeProvider):
+    """Ours, which gives up sooner."""
+
+    read_timeout_s = 0.5
 
 
 @dataclass
@@ -82,9 +90,7 @@ class Life:
     def __post_init__(self) -> None:
         self.random = random.Random(f"life:{self.seed}")
         self.fate = self.database.fate
-        inner = StripeProvider(
-            secret_key="sk_test_peer", webhook_secret=self.peer.webhook_secret, api_base=self.peer.url
-        )
+        inner = Impatient(secret_key="sk_test_peer", webhook_secret=self.peer.webhook_secret, api_base=self.peer.url)
         self.provider: Any = MortalProvider(inner, self.fate)
         self.account_id = self.open_account()
 

@@ -11,7 +11,7 @@ from billing.assurance import reconciliation, selfcheck
 from billing.payments import webhooks
 from tests import databases, staff
 from tests.peers.stripe.server import StripeServer
-from tests.service.payments.fault_lives import BEGUN_AT, QUICK, Life
+from tests.service.payments.fault_lives import BEGUN_AT, PATIENT, QUICK, Life
 from tests.service.payments.mortal import Fate, MortalDatabase
 from tests.service.payments.world import ASKER, DECIDER
 from tests.session import run_dir
@@ -36,7 +36,7 @@ def live(engine: str, seed: int) -> Life:
             with database.transaction("jobs") as session:
                 staff.hire(session, ASKER, DECIDER)
             life = Life(seed=seed, database=database, peer=peer, code="life")
-            peer.faults.by_chance(seed, per_mille=_FAULTS_PER_MILLE, kinds=QUICK)
+            peer.faults.by_chance(seed, per_mille=_FAULTS_PER_MILLE, kinds=QUICK if seed % 10 else PATIENT)
             life.fate.per_mille = _DEATHS_PER_MILLE
             life.live()
             told = f"seed {seed}\n" + "\n".join(life.story) + f"\n{peer.faults.met}"

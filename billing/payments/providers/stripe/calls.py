@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from stripe import StripeClient
 
 Result = TypeVar("Result")
-_CONNECT_TIMEOUT_S, _READ_TIMEOUT_S = 5, 20
+_CONNECT_TIMEOUT_S = 5
 
 
 class StripeCalls:
@@ -18,6 +18,8 @@ class StripeCalls:
 
     `webhook_secret` may be several while one takes the place of another.
     """
+
+    read_timeout_s: float = 20
 
     def __init__(self, *, secret_key: str, webhook_secret: str | Sequence[str], api_base: str | None = None) -> None:
         self._secret_key = secret_key
@@ -52,6 +54,6 @@ class StripeCalls:
         return stripe.StripeClient(
             self._secret_key,
             base_addresses={"api": self._api_base, "files": self._api_base} if self._api_base else {},
-            http_client=stripe.RequestsClient(timeout=(_CONNECT_TIMEOUT_S, _READ_TIMEOUT_S)),
+            http_client=stripe.RequestsClient(timeout=(_CONNECT_TIMEOUT_S, self.read_timeout_s)),
             max_network_retries=0,
         )
