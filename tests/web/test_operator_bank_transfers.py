@@ -1,4 +1,4 @@
-"""Booking a bank transfer on its pages: form, check, booking, taking back; the same by the API and on the command line."""
+"""Booking a bank transfer on its pages: form, check, booking, taking back; and how an invoice says to pay by one."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
