@@ -83,7 +83,7 @@ _PAGES: tuple[tuple[str, Callable[..., Any], tuple[str, ...]], ...] = (
     ("/payments/<session_id>", payments.payments_detail, _READ),
     ("/payments/<session_id>/recover", payments.payments_recover, _ACT),
     ("/provider-events", webhook_inbox.webhook_inbox, _READ),
-    ("/provider-events/again", webhook_inbox.webhook_inbox_again, _ACT),
+    ("/provider-events/chosen/again", webhook_inbox.webhook_inbox_again, _ACT),
     ("/provider-events/<event_id>", webhook_inbox.webhook_inbox_event, _READ),
     ("/provider-events/<event_id>/again", webhook_inbox.webhook_inbox_retry, _ACT),
     ("/provider-events/<event_id>/close", webhook_inbox.webhook_inbox_close, _FORM),

@@ -308,7 +308,7 @@ _OPERATOR = {
     ),
     "/operator/payments/<session_id>/recover": act(session_id="payment_session_id"),
     "/operator/provider-events": page("Provider events"),
-    "/operator/provider-events/again": act(send={"event": "{event_id}"}),
+    "/operator/provider-events/chosen/again": act(send={"event": "{event_id}"}),
     "/operator/provider-events/<event_id>": page("checkout.session.completed", event_id="event_id"),
     "/operator/provider-events/<event_id>/again": act(event_id="event_id"),
     "/operator/provider-events/<event_id>/close": page(

@@ -157,11 +157,11 @@ def test_the_inbox_shows_what_failed_and_lets_it_be_tried_again_or_closed(
     assert '"amount_total": 700' in page.text
     assert press(viewer, "/operator/provider-events/pev_1/again", "/operator/provider-events").status_code == 403
     listed = "/operator/provider-events?state=failed"
-    answer = press(maker, "/operator/provider-events/again", listed, event="pev_1")
+    answer = press(maker, "/operator/provider-events/chosen/again", listed, event="pev_1")
     assert answer.status_code == 303
     assert "1 event will be applied again" in Page(maker.get(answer.headers["Location"])).text
     assert state_of(database, "pev_1") == "received"
-    assert press(maker, "/operator/provider-events/again", listed, event="pev_3").status_code == 303
+    assert press(maker, "/operator/provider-events/chosen/again", listed, event="pev_3").status_code == 303
     assert state_of(database, "pev_3") == "ignored"
     close = "/operator/provider-events/pev_2/close"
     assert act(maker, close, reason=" ").status_code == 422
