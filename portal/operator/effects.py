@@ -7,13 +7,14 @@ from typing import Any
 
 from flask import url_for
 
-from billing.accounts import manual_rates
+from billing.accounts import manual_rates, permissions
 from billing.accounts.approval_list import ApprovalRow
 from billing.accounts.approvals import ACTS
 from billing.catalog import activations, overrides
 from billing.kernel.money import Money
 from billing.ledger import adjustments, balances, reversal, write_offs
 from billing.ledger.entries import BALANCE_NAMES
+from billing.payments import refund_authority
 from billing.payments.bank import reversals as bank_reversals
 from billing.payments.cash import booking as cash_booking
 from billing.payments.recovery import linking
@@ -156,6 +157,8 @@ def _facts(row: ApprovalRow) -> tuple[dict[str, Any], ...]:
         return ({"label": "Movement", "id": str(row.content.get("movement")), "url": url}, seller)
     if row.act == manual_rates.ACT:
         return tuple(_rate_facts(row.content))
+    if row.act == refund_authority.ACT:
+        return tuple(_limit_facts(row.content))
     if row.act == "ledger.reopen_period" and isinstance(row.content.get("month"), str):
         first_on = date.fromisoformat(f"{row.content['month']}-01")
         return ({"label": "Month", "text": formats.month(first_on, locale=reader_locale())},)
@@ -166,6 +169,17 @@ def _facts(row: ApprovalRow) -> tuple[dict[str, Any], ...]:
         relief = "is claimed back in its share" if row.content["with_tax"] else "is not claimed back"
         return ({"label": "Invoice", "text": str(row.content.get("number"))}, {"label": "Tax", "text": relief})
     return ()
+
+
+def _limit_facts(content: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Whose limit of refunds it would be, and how much."""
+    yield {"label": "Role", "text": permissions.staff_label(str(content.get("role")))}
+    for label, name in (("One refund", "per_refund_minor"), ("One person in a day", "per_day_minor")):
+        minor = content.get(name)
+        currency = str(content.get("currency"))
+        shown = formats.money(minor, currency, locale=reader_locale()) if isinstance(minor, int) else "No limit"
+        yield {"label": label, "text": shown}
+    yield {"label": "Currency", "text": str(content.get("currency"))}
 
 
 def _rate_facts(content: dict[str, Any]) -> Iterator[dict[str, Any]]:

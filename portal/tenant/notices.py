@@ -8,6 +8,8 @@ from billing.notices.inbox import Notice
 from portal import filters
 from portal.tenant import words
 
+_REFUNDS = {"sent": "Refund on its way", "action_required": "A refund waits for details from you"}
+
 
 def shown(notice: Notice) -> dict[str, Any]:
     """A notice for the `timeline` macro."""
@@ -90,7 +92,7 @@ def _refund(state: str, facts: dict[str, Any]) -> Words:
     key = facts.get("refund_id")
     href = url_for("tenant.refunds_detail", key=key) if key else None
     tone = {"succeeded": "good", "failed": "bad", "rejected": "bad"}.get(state)
-    return f"Refund {state}", _money(facts, "amount_minor"), href, tone
+    return _REFUNDS.get(state, f"Refund {state}"), _money(facts, "amount_minor"), href, tone
 
 
 def _disputed(facts: dict[str, Any]) -> Words:

@@ -68,7 +68,7 @@ def test_the_search_finds_a_topic_that_nobody_named(tmp_path: Path) -> None:
 
 def test_a_refund_is_told_in_every_state_that_tells() -> None:
     told = {name.partition(".")[2] for name in TOPICS if name.startswith("refund.")}
-    assert told == {"requested", "approved", "rejected", "succeeded", "failed"}
+    assert told == {"requested", "approved", "sent", "action_required", "rejected", "succeeded", "failed"}
 
 
 @pytest.mark.parametrize("template", sorted({topic.template for topic in TOPICS.values() if topic.template}))
