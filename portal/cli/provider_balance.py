@@ -53,9 +53,14 @@ def provider_balance() -> None:
 
 
 @provider_balance.command("sync")
+@click.option("--all", "everything", is_flag=True, help="From the first movement on, not only what is new.")
 @with_format
-def sync_now(form: str) -> None:
+def sync_now(everything: bool, form: str) -> None:
     """Read what is new at every configured provider and explain it; exit 1 when one does not answer. Safe to repeat."""
+    if everything:
+        with context.database().transaction("jobs") as session:
+            for name in context.providers():
+                sync.read_anew(session, provider=name)
     try:
         done = sync.sync(context.database(), context.providers(), now=context.now())
     except sync.SyncFailed as failed:

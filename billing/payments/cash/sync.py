@@ -53,6 +53,13 @@ def sync(database: Database, providers: Mapping[str, Provider], *, now: datetime
     return done
 
 
+def read_anew(session: Session, *, provider: str) -> None:
+    """Let the next reading begin with the provider's first movement; what is kept stays as it is. For movements that showed up later
+    than the overlap covers: the provider's own balance then differs from their sum."""
+    cursor = _lock_cursor(session, provider)
+    cursor.read_until, cursor.pass_since, cursor.pass_until, cursor.pass_after = None, None, None, None
+
+
 def explain_due(database: Database, *, now: datetime) -> int:
     """Explain every movement that waits, one transaction a batch; how many became whole."""
     done = 0
