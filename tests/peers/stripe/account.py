@@ -33,7 +33,9 @@ class Account:
         self.by_id: dict[str, Item] = {}
         self.request: Item = {"id": None, "idempotency_key": None}  # what events say caused them
         self.refunds_start_pending = False  # as with bank debits, whose refunds take days
-        self.refunds_ask_customer = False  # as with bank transfers, whose refunds wait for the customer's account number
+        self.refunds_ask_customer = (
+            False  # as with bank transfers, whose refunds wait for the customer's account number
+        )
         self.settles: dict[str, tuple[str, str]] = {}  # currency -> (the one it is settled in, rate)
         self.paid_out: dict[str, str] = {}  # balance transaction -> the automatic payout that took it along
         self.listeners: list[Callable[[Item], None]] = []  # told of every event

@@ -8,6 +8,7 @@ import pytest
 
 from billing.payments import acts
 from billing.storage.database import DatabaseUrls
+from tests import databases
 from tests.peers.stripe.play import Play
 from tests.peers.stripe.server import StripeServer
 from tests.service.payments.orders import Life, Movement, Orders, Remembering, Step
@@ -41,6 +42,12 @@ DISPUTING = (
 )
 TWICE_TOLD = ("charge.succeeded", "charge.failed", "refund.created", "charge.refund.updated")
 MOST = ("charge.succeeded", "refund.created")
+
+
+@pytest.fixture(params=databases.engines_of_pages())
+def engine(request: pytest.FixtureRequest) -> str:
+    """SQLite; at full depth both."""
+    return str(request.param)
 
 
 @contextmanager
