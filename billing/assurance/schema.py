@@ -45,11 +45,13 @@ ROOMS = (
     _payments,
     _bank,
     _cash,
+    _charges,
     _customers,
     _refunds,
     _disputes,
     _recovery,
     _controls,
+    _dunning,
     _assurance,
 )
 metadata: MetaData = Base.metadata

@@ -106,7 +106,7 @@ def row_of(session: Session, item: PaymentSession) -> SessionRow:
     return _session_row(item, payment.id if payment else None, payment.transaction_id if payment else None)
 
 
-def _payments() -> Select[Payment, str, str]:
+def _payments() -> Select[Payment, str, str | None]:
     return select(Payment, PaymentSession.purpose, PaymentSession.invoice_id).outerjoin(
         PaymentSession, PaymentSession.id == Payment.session_id
     )

@@ -10,12 +10,13 @@ from billing.payments.disputes import states
 from billing.payments.disputes.tables import Dispute
 from billing.storage import audit, outbox
 
+# State -> the last word of the notice that finance gets of it.
 _TOLD = {
-    "opened": "dispute.opened",
-    "needs_response": "dispute.opened",
-    "evidence_due": "dispute.evidence_due",
-    "won": "dispute.won",
-    "lost": "dispute.lost",
+    "opened": "opened",
+    "needs_response": "opened",
+    "evidence_due": "evidence_due",
+    "won": "won",
+    "lost": "lost",
 }
 
 
@@ -40,14 +41,14 @@ def tell(
         facts=_facts(item) | {"before": state_before},
     )
     if state_before is None:
-        _notice(session, item, now, "dispute.opened")
+        _tell_finance(session, item, now, "opened")
         if not item.is_inquiry:
-            _notice(session, item, now, "payment.disputed")
-    topic = _TOLD.get(item.state)
-    if topic is not None:
-        _notice(session, item, now, topic)
+            _tell_tenant(session, item, now, "disputed")
+    word = _TOLD.get(item.state)
+    if word is not None:
+        _tell_finance(session, item, now, word)
     if item.state in ("won", "lost") and not item.is_inquiry:
-        _notice(session, item, now, "payment.dispute_ended", suffix=f":{item.state}")
+        _tell_tenant(session, item, now, "dispute_ended", suffix=f":{item.state}")
 
 
 def is_standing(item: Dispute) -> bool:
@@ -68,14 +69,25 @@ def _mark_invoice(session: Session, item: Dispute, now: datetime, was_standing: 
         )
 
 
-def _notice(session: Session, item: Dispute, now: datetime, topic: str, *, suffix: str = "") -> None:
-    if topic.startswith("payment.") and item.billing_account_id is None:
+def _tell_finance(session: Session, item: Dispute, now: datetime, word: str) -> None:
+    outbox.enqueue(
+        session,
+        now=now,
+        topic=f"dispute.{word}",
+        dedup_key=f"dispute.{word}:{item.id}",
+        payload=_facts(item),
+        billing_account_id=item.billing_account_id,
+    )
+
+
+def _tell_tenant(session: Session, item: Dispute, now: datetime, word: str, *, suffix: str = "") -> None:
+    if item.billing_account_id is None:
         return
     outbox.enqueue(
         session,
         now=now,
-        topic=topic,
-        dedup_key=f"{topic}:{item.id}{suffix}",
+        topic=f"payment.{word}",
+        dedup_key=f"payment.{word}:{item.id}{suffix}",
         payload=_facts(item),
         billing_account_id=item.billing_account_id,
     )

@@ -62,10 +62,10 @@ def payload_of(
         "receipt.issued": {**money, "receipt_id": receipt_id, "number": word, "invoice_id": None},
         "recipient.confirmation": {"recipient_id": "rcp_1", "link_id": "rcp_1"},
         "payment.received": {**money, "invoice_id": None, "payment_id": "pmt_1", "payment_session_id": word},
-        **dict.fromkeys(("payment.failed", "payment.action_required", "top_up.automatic"), {
+        **{name: {
             **money, "payment_session_id": "pay_1", "invoice_id": None, "invoice_number": word, "method_label": word,
             "trigger": "auto_pay", "decline_code": word, "verdict": "soft", "next_try_on": "2026-12-08", "is_turned_off": False,
-        }),
+        } for name in ("payment.failed", "payment.action_required", "top_up.automatic")},
         "top_up.cap_reached": {"month": "2026-11", "spent_minor": 20_000, "cap_minor": 25_000, **money},
         **{
             name: {

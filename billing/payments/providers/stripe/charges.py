@@ -53,7 +53,7 @@ class Charges(StripeCalls):
 
         def find(client: "StripeClient") -> str | None:
             for item in client.v1.payment_intents.list(params).auto_paging_iter():
-                if item.metadata is not None and item.metadata.to_dict().get(envelopes.METADATA_KEY) == reference:
+                if item.metadata.to_dict().get(envelopes.METADATA_KEY) == reference:
                     return item.id
             return None
 
