@@ -18,13 +18,27 @@ def open_minor(session: Session, invoice_id: str) -> int:
 
     Raises NotFound for anything but an issued invoice.
     """
-    header = session.get(InvoiceHeader, invoice_id)
-    if header is None or header.kind != "invoice" or header.state != "issued":
-        raise NotFound(invoice_id=invoice_id[:60])
+    header = _get(session, invoice_id)
     settled = session.scalars(
         select(func.sum(InvoiceSettlement.amount_minor)).where(InvoiceSettlement.invoice_id == invoice_id)
     ).one()
     return header.payable_minor - int(settled or 0)
+
+
+def asked_minor(session: Session, invoice_id: str) -> int:
+    """What an issued invoice asks for net of the credit notes that name it, paid or not, at least 0 (minor units of its currency).
+
+    Of the sale of a commitment that is all of it, however much was drawn since: what may still be credited is less. Raises NotFound.
+    """
+    header = _get(session, invoice_id)
+    credited = session.scalars(
+        select(func.sum(InvoiceHeader.total_minor + InvoiceHeader.rounding_minor)).where(
+            InvoiceHeader.corrects_id == invoice_id,
+            InvoiceHeader.kind == "credit_note",
+            InvoiceHeader.state == "issued",
+        )
+    ).one()
+    return max(0, header.payable_minor - int(credited or 0))
 
 
 def apply_payment(
@@ -92,3 +106,10 @@ def record(
             billing_account_id=header.billing_account_id,
         )
     return after
+
+
+def _get(session: Session, invoice_id: str) -> InvoiceHeader:
+    header = session.get(InvoiceHeader, invoice_id)
+    if header is None or header.kind != "invoice" or header.state != "issued":
+        raise NotFound(invoice_id=invoice_id[:60])
+    return header

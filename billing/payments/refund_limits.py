@@ -137,7 +137,8 @@ def is_disputed(session: Session, item: RefundRequest, found: Standing) -> bool:
 def rest_minor(session: Session, payment_id: str, *, but_for: str | None = None) -> int:
     """What of a payment was neither refunded nor taken back by its bank (minor units).
 
-    Refunds made at the provider's own pages count before anybody has adopted them, but for the one of that provider's id.
+    Refunds made at the provider's own pages count before anybody has adopted them, but for the one of that provider's id: that one
+    has left already, so that what a dispute took beside it does not stand against it.
     """
     payment = session.get_one(Payment, payment_id, populate_existing=True)
     if payment.reversed_at is not None:
@@ -151,7 +152,8 @@ def rest_minor(session: Session, payment_id: str, *, but_for: str | None = None)
     taken = select(func.coalesce(func.sum(Dispute.amount_minor), 0)).where(
         Dispute.payment_id == payment_id, Dispute.funds == "withdrawn", Dispute.currency == payment.currency
     )
-    gone = sum(int(session.execute(query).scalar_one()) for query in (foreign, taken))
+    queries = (foreign, taken) if but_for is None else (foreign,)
+    gone = sum(int(session.execute(query).scalar_one()) for query in queries)
     return payment.amount_minor - payment.refunded_minor - gone
 
 

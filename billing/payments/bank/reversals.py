@@ -10,8 +10,8 @@ from billing.accounts import approvals, heads, names
 from billing.accounts.access_tables import Approval
 from billing.accounts.approvals import Allowed
 from billing.accounts.tables import AccountHead
-from billing.invoicing import credit_notes, settlement
-from billing.invoicing.tables import InvoiceSettlement
+from billing.invoicing import settlement, write_offs
+from billing.invoicing.tables import InvoiceHeader, InvoiceSettlement
 from billing.kernel.errors import Conflict, NotFound
 from billing.kernel.money import Money
 from billing.ledger import book, reversal
@@ -138,11 +138,24 @@ def _mirror(session: Session, now: datetime, head: AccountHead, transaction_id: 
 def _owe_credited(
     session: Session, now: datetime, head: AccountHead, item: BankTransfer, invoice_id: str, actor: str
 ) -> None:
-    """More is open now than the invoice still asks for: a credit note gave the difference to the wallet, which pays it back."""
-    excess_minor = settlement.open_minor(session, invoice_id) - credit_notes.rest_minor(session, invoice_id)
+    """More is open or written off now than the invoice still asks for: a credit note gave the difference to the wallet, which pays it
+    back. As any payment it first undoes what is written off."""
+    header = session.get_one(InvoiceHeader, invoice_id)
+    written_off_minor, _ = write_offs.standing_minor(session, header)
+    unpaid_minor = settlement.open_minor(session, invoice_id) + written_off_minor
+    excess_minor = unpaid_minor - settlement.asked_minor(session, invoice_id)
     if excess_minor <= 0:
         return
     amount = Money(minor=excess_minor, currency=item.currency)
+    write_offs.undo_for_payment(
+        session,
+        now=now,
+        head=head,
+        invoice_id=invoice_id,
+        amount=amount,
+        actor=actor,
+        source_id=f"{item.id}/{invoice_id}",
+    )
     detail = {"bank_transfer_id": item.id, "invoice_id": invoice_id}
     posted = book.post(
         session,

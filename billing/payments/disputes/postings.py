@@ -6,8 +6,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from billing.accounts.tables import AccountHead
-from billing.invoicing import credit_notes, settlement, write_offs
-from billing.invoicing.tables import InvoiceSettlement
+from billing.invoicing import settlement, write_offs
+from billing.invoicing.tables import InvoiceHeader, InvoiceSettlement
 from billing.kernel.money import Money
 from billing.ledger import book
 from billing.ledger import write_offs as ledger_write_offs
@@ -184,10 +184,16 @@ def _lost_parts(session: Session, item: Dispute, settled: dict[str, int], wanted
     owing = {}
     for invoice_id in credited:
         if invoice_id != _WALLET:
-            free = credit_notes.rest_minor(session, invoice_id) - settlement.open_minor(session, invoice_id)
-            owing[invoice_id] = max(0, free) + settled.get(invoice_id, 0)
+            owing[invoice_id] = _paid_minor(session, invoice_id) + settled.get(invoice_id, 0)
     wanted = states.divide(wanted_minor, credited, owing, wallet=_WALLET)
     return {place: wanted.get(place, 0) - settled.get(place, 0) for place in wanted.keys() | settled.keys()}
+
+
+def _paid_minor(session: Session, invoice_id: str) -> int:
+    """What was paid of an invoice and not given back by a credit note: so much of it can be owed again."""
+    written_off_minor, _ = write_offs.standing_minor(session, session.get_one(InvoiceHeader, invoice_id))
+    unpaid_minor = settlement.open_minor(session, invoice_id) + written_off_minor
+    return max(0, settlement.asked_minor(session, invoice_id) - unpaid_minor)
 
 
 def _returned_parts(
