@@ -13,7 +13,7 @@ from billing.kernel import periods
 from billing.kernel.errors import Invalid, NotFound
 from billing.kernel.ids import new_id
 from billing.kernel.money import Money
-from billing.payments.charges import live, notes
+from billing.payments.charges import live, notes, turning_off
 from billing.payments.charges.tables import AutomaticPayments, ChargeAttempt
 from billing.payments.customers.methods import MethodRow
 from billing.payments.disputes import standing
@@ -140,8 +140,8 @@ def is_refused(session: Session, account_id: str, method_id: str) -> bool:
 def for_top_up(session: Session, *, now: datetime, account_id: str, method: MethodRow) -> Opened | Skipped:
     """Store the intent to fill the wallet, where it is below its threshold and the month's cap allows one more.
 
-    Locks the account's head. Skipped with not_agreed, enough, under_way, waits, stopped (the bank wants the person), cap_reached (and
-    the notice about it, once a month), expired, method_refused or not_payable.
+    Locks the account's head. Skipped with not_agreed, enough, under_way, disputed, dispute_lost (and turned off), waits, stopped (the
+    bank wants the person), cap_reached (and the notice about it, once a month), expired, method_refused or not_payable.
     """
     heads.lock_one(session, account_id)
     settings = session.get(AutomaticPayments, account_id, populate_existing=True)
@@ -151,6 +151,9 @@ def for_top_up(session: Session, *, now: datetime, account_id: str, method: Meth
         return Skipped(reason="under_way")
     if not is_below(session, now=now, settings=settings):
         return Skipped(reason="enough")
+    dispute = _dispute(session, now, settings)
+    if dispute is not None:
+        return Skipped(reason=dispute)
     last = last_top_up(session, account_id)
     is_fresh = last is not None and last.created_at > now - _PAUSE_AFTER_DECLINE
     if last is not None and is_fresh and last.outcome == "declined" and last.method_id == method.id:
@@ -180,6 +183,18 @@ def for_top_up(session: Session, *, now: datetime, account_id: str, method: Meth
         title="Automatic top-up",
         next_try_on=None,
     )
+
+
+def _dispute(session: Session, now: datetime, settings: AutomaticPayments) -> str | None:
+    """A wallet that is low because its last money is disputed is not filled from the same card; after a loss people agree anew."""
+    if standing.holds_account(session, settings.billing_account_id):
+        return "disputed"
+    if settings.updated_at is None or not standing.was_lost_since(
+        session, settings.billing_account_id, settings.updated_at
+    ):
+        return None
+    turning_off.turn_off(session, now=now, settings=settings, reason="dispute_lost", actor=ACTOR, facts={})
+    return "dispute_lost"
 
 
 def is_below(session: Session, *, now: datetime, settings: AutomaticPayments) -> bool:

@@ -5,12 +5,11 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from billing.payments import checkout, receipts
-from billing.payments.charges import declines, intents, notes
+from billing.payments.charges import declines, intents, notes, turning_off
 from billing.payments.charges.tables import AutomaticPayments, ChargeAttempt
 from billing.payments.errors import ProviderMismatch
 from billing.payments.providers.ports.charges import ChargeFacts
 from billing.payments.tables import PaymentSession
-from billing.storage import audit
 
 _NOT_ENDED = ("pending", "processing")
 
@@ -102,16 +101,12 @@ def _turn_off(session: Session, now: datetime, item: PaymentSession, attempt: Ch
     declined = intents.soft_declines(session, item.billing_account_id)
     if attempt.verdict == "soft" and declined < intents.SOFT_DECLINES_IN_A_ROW:
         return False
-    settings.is_topping_up, settings.off_reason = False, attempt.decline_code
-    settings.version, settings.updated_by, settings.updated_at = settings.version + 1, f"provider:{item.provider}", now
-    audit.record(
+    turning_off.turn_off(
         session,
         now=now,
+        settings=settings,
+        reason=attempt.decline_code or "declined",
         actor=f"provider:{item.provider}",
-        act="automatic_payments.turn_off",
-        subject_type="billing_account",
-        subject_id=item.billing_account_id,
-        billing_account_id=item.billing_account_id,
         facts={"payment_session_id": item.id, "decline_code": attempt.decline_code, "verdict": attempt.verdict},
     )
     return True

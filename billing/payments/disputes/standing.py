@@ -1,5 +1,7 @@
 """Whether a dispute stands in the way: asked before money is asked for again, and before it is given back."""
 
+from datetime import datetime
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -27,6 +29,20 @@ def is_open(
 def was_lost(session: Session, *, invoice_id: str | None = None, payment_id: str | None = None) -> bool:
     """Whether a dispute of that payment, or of a payment of that invoice, was lost: the card is not charged for it again unasked."""
     return _exists(session, invoice_id, payment_id, ("lost",), with_inquiries=True)
+
+
+def holds_account(session: Session, account_id: str) -> bool:
+    """Whether a dispute of any payment of the account has not ended, an inquiry among them."""
+    query = select(Dispute.id).where(Dispute.billing_account_id == account_id, Dispute.state.in_(OPEN_STATES))
+    return session.execute(query.limit(1)).first() is not None
+
+
+def was_lost_since(session: Session, account_id: str, since: datetime) -> bool:
+    """Whether a dispute of any payment of the account was lost at or after that time."""
+    query = select(Dispute.id).where(
+        Dispute.billing_account_id == account_id, Dispute.state == "lost", Dispute.ended_at >= since
+    )
+    return session.execute(query.limit(1)).first() is not None
 
 
 def _exists(

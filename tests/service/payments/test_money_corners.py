@@ -2,12 +2,15 @@
 
 from billing.invoicing import credit_notes, settlement
 from billing.invoicing.tables import InvoiceHeader
+from billing.payments.charges import agreements
 from billing.storage.database import Database
 from tests.service.invoicing import terms_world, test_write_offs
 from tests.service.invoicing import world as invoicing
 from tests.service.payments import refund_world as way
+from tests.service.payments.charging import charging_at
 from tests.service.payments.disputing import Bank
 from tests.service.payments.test_bank_transfers import book, held, line, taken_back
+from tests.service.payments.test_top_ups import low
 from tests.service.payments.world import NOW, SandboxCustomer, StripeCustomer, World, open_world
 
 
@@ -86,3 +89,23 @@ def test_a_foreign_refund_can_be_adopted_though_the_rest_was_charged_back(
     [case] = way.cases(world)
     ended = world.approve(way.ask_adoption(world, case.id))
     assert (ended.state, world.held("wallet")) == ("succeeded", -2000)
+
+
+def test_a_wallet_that_is_low_because_its_money_is_disputed_is_not_filled_from_the_same_card(
+    database: Database,
+) -> None:
+    with charging_at("sandbox", database) as charging:
+        low(charging)
+        assert charging.top_up() == "paid"
+        world, bank = charging.world, Bank(charging.world)
+        world.now = NOW
+        world.deliver(*bank.dispute(world.payments()[0]))
+        assert (charging.run(), charging.top_up()) == (0, "disputed")
+        world.later(minutes=1)
+        world.deliver(*bank.decide("lost"))
+        assert (charging.top_up(), charging.top_up()) == ("dispute_lost", "not_agreed")
+        with database.reading() as session:
+            assert agreements.get(session, world.account_id).off_reason == "dispute_lost"
+        world.later(minutes=1)
+        charging.agree(top_up=(2_000, 10_000, 25_000))
+        assert charging.top_up() == "paid"
