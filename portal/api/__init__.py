@@ -6,7 +6,7 @@ from werkzeug.routing import BaseConverter
 
 from portal import errors
 from portal.api import keys, rates
-from portal.api.routes import ROUTES
+from portal.api.routes.all import ROUTES
 from portal.api.tokens import Issuer
 
 _MAX_HEADER_BYTES = 32 * 1024

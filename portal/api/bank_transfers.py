@@ -32,7 +32,7 @@ class BankTransferRequest(In):
 
     account: Annotated[str, Field(min_length=1, max_length=64)]
     amount: Money
-    value_on: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+    value_on: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$", examples=["2026-11-20"])]
     bank_reference: Annotated[str, Field(min_length=1, max_length=64)]
     payer: Annotated[str, Field(min_length=1, max_length=140)]
     bank_account: Annotated[str, Field(min_length=1, max_length=42)] | None = None

@@ -16,7 +16,9 @@ from pydantic.json_schema import models_json_schema
 from portal.api import parameters, problems
 from portal.api.ingest import MAX_EVENTS
 from portal.api.problems import Kind, Problem
-from portal.api.routes import ROUTES, SIGNED_ROUTES, Route
+from portal.api.routes import signed
+from portal.api.routes.all import ROUTES
+from portal.api.routes.route import Route
 
 PREFIX = "/api/v1"
 _REF = "#/components/schemas/{model}"
@@ -58,7 +60,7 @@ up to 32 kB, JSON up to 20 levels deep.
 @cache
 def document(base_url: str) -> dict[str, Any]:
     """The whole description of the API at an address. The same for all callers; not to be changed by them."""
-    routes = (*ROUTES, *SIGNED_ROUTES)
+    routes = (*ROUTES, *signed.ROUTES)
     tags = list(dict.fromkeys(route.tag for route in routes))
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:

@@ -9,7 +9,8 @@ from flask.testing import FlaskClient
 
 from billing.accounts import keys, permissions
 from billing.storage.database import Database
-from portal.api.routes import ROUTES, Route
+from portal.api.routes.all import ROUTES
+from portal.api.routes.route import Route
 from tests.service.rating.world import Use
 from tests.web import operators
 from tests.web.api.machines import machine, problem, service_machine, staff_machine

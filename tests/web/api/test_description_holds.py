@@ -32,7 +32,8 @@ from billing.payments import receipt_issue
 from billing.storage.database import Database
 from portal import create_app
 from portal.api import openapi
-from portal.api.routes import ROUTES, SIGNED_ROUTES
+from portal.api.routes import signed
+from portal.api.routes.all import ROUTES
 from portal.services import Services
 from tests.web import operators, tenants
 from tests.web.api.machines import Machine, machine, staff_machine
@@ -174,7 +175,7 @@ def test_every_answer_to_a_key_with_all_scopes_is_as_described(walk: Walk, examp
     document = openapi.document("http://localhost")
     described = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
     assert walked == described
-    assert len(walked) == len(ROUTES) + len(SIGNED_ROUTES)
+    assert len(walked) == len(ROUTES) + len(signed.ROUTES)
 
 
 def test_every_example_and_every_real_object_is_answered_as_described(walk: Walk) -> None:
