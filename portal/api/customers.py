@@ -59,7 +59,7 @@ class ProviderCustomerRequest(In):
 
     account: str
     act: Literal["check", "relink", "renew"] = "check"
-    customer_id: Annotated[str, Field(min_length=3, max_length=255)] | None = None
+    customer_id: Annotated[str, Field(min_length=3, max_length=255, examples=["cus_NffrFeUfNV2Hib"])] | None = None
     reason: Annotated[str, Field(max_length=REASON_MAX)] | None = None
 
 

@@ -14,7 +14,7 @@ class PayeeIn(In):
     """Whose bank account the money goes to."""
 
     name: Annotated[str, Field(min_length=1, max_length=70)]
-    iban: Annotated[str, Field(min_length=15, max_length=42)]
+    iban: Annotated[str, Field(min_length=15, max_length=42, examples=["DE89 3704 0044 0532 0130 00"])]
 
 
 class RefundRequest(In):
