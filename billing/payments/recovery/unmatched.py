@@ -116,6 +116,24 @@ def keep(
     return True
 
 
+def find_open(session: Session, *, provider: str, payment_id: str) -> str | None:
+    """Our id of the open one of that payment of the provider's, or None."""
+    query = select(UnmatchedPayment.id).where(
+        UnmatchedPayment.provider == provider,
+        UnmatchedPayment.provider_payment_id == payment_id,
+        UnmatchedPayment.state == "open",
+    )
+    return session.execute(query).scalar_one_or_none()
+
+
+def note_given_back(session: Session, *, now: datetime, key: str) -> None:
+    """Some of it went back to who had paid it: it cannot be credited to anybody any more. Locks it."""
+    item = lock(session, key)
+    if item.state == "open":
+        item.is_given_back, item.last_seen_at = True, now
+        session.flush()
+
+
 def end_credited(session: Session, *, now: datetime, provider: str | None = None) -> int:
     """End the open ones that have been credited since; returns how many."""
     query = (

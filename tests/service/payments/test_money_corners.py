@@ -2,6 +2,7 @@
 
 from billing.invoicing import credit_notes, settlement
 from billing.invoicing.tables import InvoiceHeader
+from billing.payments import apply
 from billing.payments.charges import agreements
 from billing.storage.database import Database
 from tests.service.invoicing import terms_world, test_write_offs
@@ -10,8 +11,9 @@ from tests.service.payments import refund_world as way
 from tests.service.payments.charging import charging_at
 from tests.service.payments.disputing import Bank
 from tests.service.payments.test_bank_transfers import book, held, line, taken_back
+from tests.service.payments.test_payment_listing import foreign, found, read
 from tests.service.payments.test_top_ups import low
-from tests.service.payments.world import NOW, SandboxCustomer, StripeCustomer, World, open_world
+from tests.service.payments.world import NOW, Delivery, SandboxCustomer, StripeCustomer, World, open_world
 
 
 def credited(database: Database, invoice: InvoiceHeader, minor: int) -> None:
@@ -109,3 +111,33 @@ def test_a_wallet_that_is_low_because_its_money_is_disputed_is_not_filled_from_t
         world.later(minutes=1)
         charging.agree(top_up=(2_000, 10_000, 25_000))
         assert charging.top_up() == "paid"
+
+
+def test_a_refund_that_is_heard_of_before_its_payment_becomes_a_case(
+    stripe_world: tuple[World, StripeCustomer],
+) -> None:
+    world, customer = stripe_world
+    paid = customer.pay(world.start(5000))
+    assert set(world.deliver(*refunded(customer, "2000"))) == {"ignored", "received"}
+    world.deliver(*paid)
+    world.later(minutes=5)
+    assert apply.apply_pending(world.database, world.providers, now=world.now) == 1
+    assert [case.amount_minor for case in way.cases(world)] == [2000]
+
+
+def test_a_refund_of_a_payment_without_an_owner_is_noted_with_it(stripe_world: tuple[World, StripeCustomer]) -> None:
+    world, customer = stripe_world
+    foreign(customer)
+    world.later(minutes=2)
+    assert read(world) == 1
+    assert [one.is_given_back for one in found(world)] == [False]
+    assert set(world.deliver(*refunded(customer, "700"))) == {"processed"}
+    assert [one.is_given_back for one in found(world)] == [True]
+
+
+def refunded(customer: StripeCustomer, minor: str) -> list[Delivery]:
+    """The newest payment is refunded at the provider's own pages."""
+    with customer.peer.playing() as objects:
+        before, newest = len(objects.events), objects.all("payment_intent")[0]["id"]
+        objects.create_refund({"payment_intent": newest, "amount": minor})
+        return [customer.peer.signed(event) for event in objects.events[before:]]
