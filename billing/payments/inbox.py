@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
+from billing.accounts import names
 from billing.kernel.errors import Conflict, Invalid, NotFound
 from billing.payments.handlers.all import HANDLED_TYPES
 from billing.payments.recovery.tables import EventTry
@@ -163,9 +164,10 @@ def close(session: Session, *, now: datetime, key: str, reason: str, actor: str)
 
     Raises NotFound, Invalid for a reason that is missing or too long, Conflict (reason not_failed) in another state.
     """
-    reason = reason.strip()
+    reason = " ".join(reason.split())
     if not 1 <= len(reason) <= REASON_MAX:
         raise Invalid(field="reason", reason="reason_missing", limit=REASON_MAX)
+    reason = names.require_name(reason, "reason", max_length=REASON_MAX)
     item = _get(session, key, lock=True)
     if item.state == "closed":
         return item.id

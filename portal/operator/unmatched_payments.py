@@ -5,7 +5,7 @@ from werkzeug.wrappers import Response
 from wtforms import StringField, TextAreaField
 from wtforms.validators import DataRequired, Length
 
-from billing.accounts import approvals, directory, people
+from billing.accounts import approvals, directory, names, people
 from billing.assurance import timeline
 from billing.kernel.errors import Invalid, Refusal
 from billing.payments.recovery import linking, unmatched
@@ -168,7 +168,7 @@ def _read(unmatched_id: str) -> UnmatchedRow:
 def _ask(session: Session, row: UnmatchedRow, form: LinkForm) -> str:
     account = directory.find_account_by_code(session, (form.account.data or "").strip())
     if account is None or account.kind == "house":
-        raise Invalid(field="account", value=(form.account.data or "")[:60], reason="no_account_of_that_code")
+        raise Invalid(field="account", value=names.shown(form.account.data or ""), reason="no_account_of_that_code")
     return linking.request(
         session,
         now=services.now(),

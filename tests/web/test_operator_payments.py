@@ -201,6 +201,7 @@ def test_money_of_nobody_is_given_to_an_account_by_two_people_or_closed(
     other = "/operator/unmatched-payments/ump_2"
     assert "given this money back" in Page(maker.get(other)).text
     assert act(maker, f"{other}/link", account="calla", reason="x").status_code == 409
+    assert act(maker, f"{other}/close", reason="Refunded\x00there").status_code == 422
     assert act(maker, f"{other}/close", reason="Refunded there").status_code == 303
     assert "Refunded there" in Page(viewer.get(other)).text
 

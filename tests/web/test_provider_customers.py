@@ -99,7 +99,8 @@ def test_a_customer_is_linked_with_a_reason_after_it_was_looked_up(
     refused = operators.act(client, f"{url}/relink", customer_id="cus_nobody", reason="Merged")
     page = Page(refused)
     assert (refused.status_code, "has no customer cus_nobody" in page.text) == (409, True)
-    assert operators.act(client, f"{url}/relink", customer_id=desk.foreign_id, reason="").status_code == 422
+    for customer_id, reason in ((desk.foreign_id, ""), (desk.foreign_id, "\u202eMerged"), ("cus_\x00", "Merged")):
+        assert operators.act(client, f"{url}/relink", customer_id=customer_id, reason=reason).status_code == 422
     assert desk.link().customer_id == desk.customer_id
     done = operators.act(client, f"{url}/relink", customer_id=f" {desk.foreign_id} ", reason="Merged at the provider")
     assert (done.status_code, desk.link().customer_id) == (303, desk.foreign_id)

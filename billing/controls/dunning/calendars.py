@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing.accounts import directory, heads
+from billing.accounts import directory, heads, names
 from billing.accounts.tables import BillingAccount, Seller
 from billing.controls.dunning import calendar as values
 from billing.controls.dunning.calendar import Calendar, Step
@@ -180,6 +180,7 @@ def _store(
     reason = " ".join(reason.split())
     if not reason or len(reason) > _REASON_MAX:
         raise Invalid(field="reason", most=_REASON_MAX, reason="dunning_reason")
+    reason = names.require_name(reason, "reason", max_length=_REASON_MAX)
     # One writer per scope: the seller's row, or the account's head.
     if account_id is not None:
         heads.lock_one(session, account_id)

@@ -75,9 +75,9 @@ def relink(
 ) -> str:
     """An operator links another customer: verified at the provider first, then claimed there, with its methods copied.
 
-    Raises Invalid without a reason, CustomerUnfit (missing, deleted, other mode, another account's), CustomerBusy.
+    Raises Invalid without a reason or with an id that cannot be one, CustomerUnfit (missing, deleted, other mode, another account's), CustomerBusy.
     """
-    reason, customer_id = links.check_reason(reason), customer_id.strip()
+    reason, customer_id = links.check_reason(reason), links.check_customer_id(customer_id.strip())
     _require_fit(provider, customer_id, account_id)
     with database.transaction(role) as session:
         links.require_free(session, account_id=account_id, provider=provider.name, customer_id=customer_id)

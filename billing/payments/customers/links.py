@@ -7,7 +7,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from billing.accounts import directory, heads
+from billing.accounts import directory, heads, names
 from billing.accounts.tables import BillingAccount
 from billing.kernel.errors import Conflict, Invalid, NotFound
 from billing.kernel.ids import new_id
@@ -229,10 +229,8 @@ def record_gone(session: Session, *, now: datetime, account_id: str, provider: s
 def set_legacy_id(session: Session, *, now: datetime, account_id: str, customer_id: str | None, actor: str) -> None:
     """Remember what an older system knew, to be verified and adopted at the first use. Raises Conflict once there is a link."""
     heads.lock_one(session, account_id)
-    if customer_id is not None and not (
-        3 <= len(customer_id) <= 255 and customer_id.isascii() and customer_id.isprintable()
-    ):
-        raise Invalid(field="customer_id", reason="customer_id_malformed")
+    if customer_id is not None:
+        check_customer_id(customer_id)
     account = directory.get_account(session, account_id)
     linked = session.execute(
         select(ProviderCustomer.provider).where(ProviderCustomer.billing_account_id == account_id).limit(1)
@@ -257,12 +255,17 @@ def set_legacy_id(session: Session, *, now: datetime, account_id: str, customer_
 
 def check_reason(reason: str) -> str:
     """An operator's words, or Invalid."""
-    clean = reason.strip()
+    clean = " ".join(reason.split())
     if not clean:
         raise Invalid(field="reason", reason="reason_missing", limit=REASON_MAX)
-    if len(clean) > REASON_MAX:
-        raise Invalid(field="reason", reason="too_long", limit=REASON_MAX)
-    return clean
+    return names.require_name(clean, "reason", max_length=REASON_MAX)
+
+
+def check_customer_id(customer_id: str) -> str:
+    """An id as a provider gives them, or Invalid."""
+    if not 3 <= len(customer_id) <= 255 or not customer_id.isascii() or not customer_id.isprintable():
+        raise Invalid(field="customer_id", reason="customer_id_malformed")
+    return customer_id
 
 
 def _running(session: Session, account_id: str, provider: str, now: datetime) -> CustomerAct | None:

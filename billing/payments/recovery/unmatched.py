@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
+from billing.accounts import names
 from billing.accounts.tables import BillingAccount
 from billing.kernel.errors import Conflict, Invalid, NotFound
 from billing.kernel.ids import new_id
@@ -156,9 +157,10 @@ def end_credited(session: Session, *, now: datetime, provider: str | None = None
 def close(session: Session, *, now: datetime, key: str, reason: str, actor: str) -> UnmatchedRow:
     """Take one off the list without crediting it, with a reason. Raises NotFound, Invalid without a reason, Conflict (reason
     payment_credited)."""
-    reason = reason.strip()
+    reason = " ".join(reason.split())
     if not 1 <= len(reason) <= REASON_MAX:
         raise Invalid(field="reason", reason="reason_missing", limit=REASON_MAX)
+    reason = names.require_name(reason, "reason", max_length=REASON_MAX)
     item = lock(session, key)
     if item.state == "credited":
         raise Conflict(unmatched_payment_id=item.id, reason="payment_credited")
