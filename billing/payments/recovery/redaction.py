@@ -9,11 +9,13 @@ _PRIVATE = frozenset(
     {
         "account_number",
         "address",
+        "billing_address",
         "billing_details",
         "bank_account_number",
         "customer_details",
         "customer_email",
         "email",
+        "evidence",
         "fingerprint",
         "iban",
         "ip",
@@ -25,6 +27,7 @@ _PRIVATE = frozenset(
         "receipt_url",
         "routing_number",
         "shipping",
+        "shipping_address",
         "shipping_details",
         "tax_id",
         "user_agent",
@@ -45,10 +48,18 @@ def body(text: str) -> str:
 
 def _redacted(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: HIDDEN if _is_private(name) and inner else _redacted(inner) for name, inner in value.items()}
+        return {
+            name: HIDDEN if inner and (_is_private(name) or _opens(name, inner)) else _redacted(inner)
+            for name, inner in value.items()
+        }
     if isinstance(value, list):
         return [_redacted(one) for one in value]
     return value
+
+
+def _opens(name: str, value: Any) -> bool:
+    """Whoever holds the address of a payment page may pay or see it; addresses inside the provider's API open nothing."""
+    return name == "url" and isinstance(value, str) and value.startswith("https:")
 
 
 def _is_private(name: str) -> bool:

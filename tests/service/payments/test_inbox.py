@@ -127,6 +127,8 @@ def test_a_failed_event_is_closed_with_a_reason_and_opened_again(stripe_world: S
     assert (states(world)["failed"], states(world)["closed"]) == (1, 0)
     with pytest.raises(Invalid):
         close(world, event_id, "  ")
+    with pytest.raises(Invalid, match="control_character"):
+        close(world, event_id, "A test\x00")
     close(world, event_id, "A test of the old shop")
     close(world, event_id, "A second click")
     with world.database.reading("jobs") as session:
@@ -200,11 +202,13 @@ def test_body_is_shown_without_what_identifies_people() -> None:
     shown = redaction.body(
         '{"id":"evt_1","data":{"object":{"amount":500,"customer_details":{"email":"a@b.example","name":"Ann"},'
         '"client_secret":"pi_1_secret_2","receipt_email":"a@b.example","customer":"cus_1","name":null,'
-        '"charges":[{"billing_details":{"phone":"1"}}],"url":null}}}'
+        '"charges":[{"billing_details":{"phone":"1"}}],"url":null,'
+        '"evidence":{"billing_address":"1 Mill Lane","access_activity_log":"203.0.113.7"},"refunds":{"url":"/v1/refunds"},'
+        '"next":{"url":"https://checkout.stripe.com/c/pay/cs_1"}}}}'
     )
-    for hidden in ("a@b.example", "Ann", "pi_1_secret_2", '"phone"'):
+    for hidden in ("a@b.example", "Ann", "pi_1_secret_2", '"phone"', "Mill Lane", "203.0.113.7", "c/pay"):
         assert hidden not in shown
-    for kept in ('"amount": 500', "cus_1", "evt_1"):
+    for kept in ('"amount": 500', "cus_1", "evt_1", "/v1/refunds"):
         assert kept in shown
     assert redaction.body("not json") == '"[hidden]"'
 
