@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import text as sql
 
 from billing.assurance import audit_log
 from billing.assurance import search as finding
@@ -68,6 +69,24 @@ def test_a_providers_id_and_a_sources_id_lead_to_ours(tenant: Lived, database: D
     assert usage is not None
     assert ("payment", payment.id, "provider's id") in find(database, payment.provider_payment_id)
     assert ("usage_record", usage.id, "source's id") in find(database, usage.source_id)
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_disputes_payouts_and_charges_are_found_by_their_names_at_the_provider(database: Database) -> None:
+    rows = {
+        "payment_disputes": "id, provider, provider_dispute_id, is_inquiry, amount_minor, currency, reason, provider_state,"
+        " state, funds, finding, submission_count, version, opened_at, recorded_at, updated_at, looked_up_at)"
+        " VALUES ('dsp_1', 'stripe', 'dp_1', 0, 500, 'USD', 'fraudulent', 'needs_response', 'opened', 'none',"
+        " 'payment_unknown', 0, 1, 1, 1, 1, 1",
+        "provider_payouts": "id, provider, provider_id, state, amount_minor, currency, is_automatic, created_at, updated_at)"
+        " VALUES ('ppo_1', 'stripe', 'po_1', 'paid', 500, 'USD', 1, 1, 1",
+    }
+    with database.transaction("jobs") as session:
+        for table, values in rows.items():
+            session.execute(sql(f"INSERT INTO {table} ({values})"))
+    assert find(database, "dsp_1") == [("payment_dispute", "dsp_1", "id")]
+    assert find(database, "dp_1") == [("payment_dispute", "dsp_1", "provider's id")]
+    assert find(database, "po_1") == [("payout", "ppo_1", "provider's id")]
 
 
 def test_what_names_nothing_finds_nothing(tenant: Lived, database: Database) -> None:
