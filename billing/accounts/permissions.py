@@ -110,7 +110,10 @@ SCOPE_WORDS: Mapping[str, str] = {
     "refund.request": "Ask for refunds",
     "usage.write": "Report usage and allocations",
     "finance.read": "Read every account's trials of prices and reconciliations",
-    "finance.run": "Start shadow ratings and reconciliations; draft months, close and void drafts, credit invoices; answer disputes",
+    "finance.run": (
+        "Start shadow ratings and reconciliations; draft months, close and void drafts, credit invoices; book bank transfers, ask for"
+        " refunds, answer disputes, fetch payments again and repair customers at the provider"
+    ),
     "prices.change": "Store plans and put accounts on them",
 }
 # Of the operator's own machines: such a key names no tenants and sees every account's rows.
