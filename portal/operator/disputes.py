@@ -18,6 +18,7 @@ from billing.payments.disputes.evidence import Draft
 from billing.payments.disputes.listing import DisputeRow, Filters, PostingRow
 from billing.payments.disputes.submissions import SubmissionRow
 from billing.payments.errors import OutcomeUnknown, ProviderRefused
+from billing.payments.recovery import session_list
 from billing.storage.database import Session
 from portal import access, dispute_words, errors, htmx, sentences, services
 from portal.fields import KeyedForm
@@ -70,6 +71,7 @@ class Case:
     """One dispute with everything that an answer stands on."""
 
     row: DisputeRow
+    payment_session_id: str | None
     history: list[dict[str, object]]
     postings: list[PostingRow]
     draft: Draft
@@ -284,7 +286,7 @@ def _work(case: Case, form: EvidenceForm, typed: dict[str, str], step: str) -> s
                 now=now,
                 dispute_id=case.row.id,
                 field=str(form.field.data),
-                name=sent.filename,
+                name=sent.filename.replace("\\", "/").rpartition("/")[2],
                 content=sent.read(),
                 version=draft.version,
                 actor=actor,
@@ -313,6 +315,7 @@ def _case(session: Session, key: str) -> Case:
     actors: list[str | None] = [draft.updated_by, *(answer.submitted_by for answer in answers)]
     return Case(
         row=row,
+        payment_session_id=session_list.find_session_of_payment(session, row.provider_payment_id),
         history=dispute_words.timeline(listing.list_history(session, row.id), places=places),
         postings=list(listing.list_postings(session, row.id, with_house=True)),
         draft=draft,
