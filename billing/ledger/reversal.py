@@ -26,7 +26,14 @@ ACT, SUBJECT = "ledger.reverse", "ledger_transaction"
 HELD_ELSEWHERE = frozenset({"unbilled", "receivable", "refund_pending", "disputed"})
 """Figures that charges, invoices, refunds and disputes account for: those are corrected where they are made."""
 
-_OWN_WAY = frozenset({"bank_transfer"})  # a booking from a bank statement is taken back where it was made
+_OWN_WAY = {
+    "bank_transfer": "bank_transfer",  # a booking from a bank statement is taken back where it was made
+    "refund_request": "refund_request",  # a refund says itself what of its payment has gone
+    # What a provider's balance shows stays there, and its payment could be refunded on: a refund gives it back.
+    "balance_transaction": "of_the_provider",
+    "provider_payment": "of_the_provider",
+}
+"""Source of a transaction -> why it is not mirrored here: something beside the books holds the same figure."""
 
 
 def request(
@@ -150,7 +157,7 @@ def _require_reversible(session: Session, original: LedgerTransaction, moved: li
     if reversed_by is not None:
         raise NotReversible(transaction_id=original.id, reason="already_reversed", reversal_id=reversed_by)
     if original.source_type in _OWN_WAY:
-        raise NotReversible(transaction_id=original.id, reason=original.source_type)
+        raise NotReversible(transaction_id=original.id, reason=_OWN_WAY[original.source_type])
     for entry in moved:
         for name in (entry.debit, entry.credit):
             if entries.base_of(name) in HELD_ELSEWHERE:

@@ -17,6 +17,8 @@ REASONS: dict[str, Sentence] = {
         f"This transaction moves {fields.get('ledger_account')}, which charges, invoices, refunds or disputes account for: "
         "correct it there, by correction usage, a credit note or a refund."
     ),
+    "of_the_provider": "The payment provider's balance shows this movement, so it stands: a refund gives the money back.",
+    "refund_request": "This is a step of a refund, which says what of its payment has gone: correct it there.",
     "unknown_pair": "Choose what to give or to take.",
     "only_gifts_expire": "Only a gift can have an end.",
     "in_the_past": "Choose a time that is still to come.",

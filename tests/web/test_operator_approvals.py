@@ -12,6 +12,7 @@ from billing.accounts import users
 from billing.kernel.money import Money
 from billing.ledger import adjustments, balances, periods, statement
 from billing.storage.database import Database, DatabaseUrls, owner_engine
+from tests.service.ledger import books
 from tests.web import operators
 from tests.web.operators import NOW, House, act
 from tests.web.pages import Page
@@ -132,13 +133,19 @@ def test_a_transaction_is_reversed_by_two_people(
 ) -> None:
     with database.reading() as session:
         paid = statement.movements(session, account_id=account_id).rows[0].transaction_id
-    url = f"/operator/accounts/{account_id}/transactions/{paid}"
+    at_provider = f"/operator/accounts/{account_id}/transactions/{paid}"
+    assert "Reverse this transaction" not in Page(maker.get(at_provider)).links()
+    refused = maker.get(f"{at_provider}/reverse")
+    assert (refused.status_code, "a refund gives the money back" in Page(refused).text) == (409, True)
+    with database.transaction() as session:
+        given = books.post(session, account_id, "goodwill", books.entry("adjustment", "bad_debt", "wallet", 20_000))
+    url = f"/operator/accounts/{account_id}/transactions/{given.transaction_id}"
     assert "Reverse this transaction" in Page(maker.get(url)).links()
     empty = act(maker, f"{url}/reverse")
     assert (empty.status_code, "Say why" in Page(empty).text) == (422, True)
     page = Page(maker.get(f"{url}/reverse"))
-    assert "Ask for reversal of USD 500.00" in page.text
-    assert page.rows("after-table")[0] == ["Wallet", "USD 500.00", "USD 0.00"]
+    assert "Ask for reversal of USD 200.00" in page.text
+    assert page.rows("after-table")[0] == ["Wallet", "USD 700.00", "USD 500.00"]
     location = act(maker, f"{url}/reverse", reason="Booked to the wrong tenant").headers["Location"]
     waiting = Page(maker.get(url))
     assert ("A reversal is asked for" in waiting.text, "Reverse this transaction" in waiting.links()) == (True, False)
@@ -148,7 +155,7 @@ def test_a_transaction_is_reversed_by_two_people(
     assert "Reverse this transaction" not in Page(checker.get(url)).links()
     assert checker.get(f"{url}/reverse").status_code == 403
     assert act(checker, f"{location}/approve").status_code == 303
-    assert held(database, account_id) == (0, 0)
+    assert held(database, account_id) == (50_000, 0)
     assert "This was reversed" in Page(maker.get(url)).text
     gone = maker.get(f"{url}/reverse")
     assert (gone.status_code, "reversed already" in Page(gone).text) == (409, True)

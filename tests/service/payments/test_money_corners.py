@@ -1,7 +1,11 @@
 """Where two ways of money cross: a booking taken back, a loss, a refund nobody asked us for, and what was written off, credited or drawn."""
 
+import pytest
+
 from billing.invoicing import credit_notes, settlement
 from billing.invoicing.tables import InvoiceHeader
+from billing.ledger import reversal
+from billing.ledger.errors import NotReversible
 from billing.payments import apply
 from billing.payments.charges import agreements
 from billing.storage.database import Database
@@ -133,6 +137,15 @@ def test_a_refund_of_a_payment_without_an_owner_is_noted_with_it(stripe_world: t
     assert [one.is_given_back for one in found(world)] == [False]
     assert set(world.deliver(*refunded(customer, "700"))) == {"processed"}
     assert [one.is_given_back for one in found(world)] == [True]
+
+
+def test_money_that_a_provider_holds_is_not_taken_back_in_the_books_alone(database: Database) -> None:
+    """Its payment could be refunded on, from the next top-up, and the provider's balance would differ for ever."""
+    world = open_world(database, SandboxCustomer(database))
+    payment = world.top_up(5_000)
+    with database.reading() as session, pytest.raises(NotReversible) as refused:
+        reversal.content_of(session, payment.transaction_id)
+    assert refused.value.fields["reason"] == "of_the_provider"
 
 
 def refunded(customer: StripeCustomer, minor: str) -> list[Delivery]:
