@@ -39,6 +39,7 @@ def init_app(app: Flask, config: PortalConfig) -> None:
     app.jinja_env.globals["csp_nonce"] = csp_nonce
     # First in, last out: every record of a request carries its id. The token is looked at after the origin.
     app.before_request(_begin_correlation)
+    app.before_request(_refuse_unnameable)
     app.before_request(_refuse_foreign_origin)
     csrf.init_app(app)
     app.after_request(_add_headers)
@@ -68,6 +69,12 @@ def _end_correlation(_error: BaseException | None) -> None:
     scope = g.pop("correlation", None)
     if scope is not None:
         scope.__exit__(None, None, None)
+
+
+def _refuse_unnameable() -> None:
+    """A NUL in the path names nothing: PostgreSQL holds none, and asking it for one is a fault."""
+    if "\x00" in request.path:
+        abort(404)
 
 
 def _refuse_foreign_origin() -> None:

@@ -1,5 +1,6 @@
 """The doors of the portal: where a sign-in leads, which hosts are served, whom it tells apart, and how large a request may be."""
 
+import re
 import statistics
 import time
 from urllib.parse import urlsplit
@@ -121,6 +122,16 @@ def test_a_failed_sign_in_does_not_tell_whether_the_address_is_known(own_walk: W
     assert known[0][0] == 422
     fast, slow = sorted(statistics.median(answer[2] for answer in group) for group in (known, unknown))
     assert slow < 3 * fast, f"{fast:.4f} s and {slow:.4f} s tell them apart"
+
+
+def test_a_path_with_a_nul_names_nothing(walk: Walk) -> None:
+    rules = [rule for rule in walk.app.url_map.iter_rules() if rule.arguments]
+    assert len(rules) > 100
+    for rule in rules:
+        method = "GET" if "GET" in (rule.methods or ()) else "POST"
+        path = re.sub(r"<[^>]+>", "a%00b", rule.rule)
+        answer = walk.app.test_client().open(path, method=method)
+        assert answer.status_code == 404, (rule.rule, answer.status_code)
 
 
 @pytest.mark.parametrize(
