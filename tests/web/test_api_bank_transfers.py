@@ -57,6 +57,7 @@ def test_a_machine_names_invoices_and_is_refused_in_words(app: Flask, database: 
     assert problem(ops.post(URL, too_much, Idempotency_Key="c1"))[0] == 422
     for wrong in (
         {"account": "nobody"},
+        {"account": "house:house"},
         {"pays": [{"invoice": "INV-0", "amount_minor": 1}]},
     ):
         assert problem(ops.post(URL, LINE | wrong, Idempotency_Key=f"d{len(str(wrong))}"))[0] == 404

@@ -97,10 +97,12 @@ def book(
 
     `shares` None pays what is open, oldest first. One ledger transaction on the value date, or the first open day after it (Law 3).
     Locks the account's head. Raises Invalid, AmountOutOfRange for a share above what its invoice can take or above the amount,
-    NotFound for an invoice of another account, Conflict(line_booked) when the line was booked for another account or amount.
+    NotFound for an invoice of another account and for a house, Conflict(line_booked) when it was booked for another account or amount.
     """
     head = heads.lock_one(session, account_id)
     account = directory.get_account(session, account_id)
+    if account.kind == "house":
+        raise NotFound(account=account.code)
     seller = directory.get_seller(session, account.seller_id)
     line = _checked(line, seller, now=now)
     locks.take(session, f"bank_line:{seller.id}:{line.bank_account}:{line.bank_reference}")
