@@ -340,7 +340,7 @@ _OPERATOR = {
         "Payment received, transaction 4", account_id="account_id", transaction_id="transaction_id"
     ),
     "/operator/accounts/<account_id>/transactions/<transaction_id>/reverse": page(
-        "Reverse this transaction", account_id="account_id", transaction_id="transaction_id", send={"reason": "Wrong"}
+        "Reverse this transaction", account_id="account_id", transaction_id="reversible_id", send={"reason": "Wrong"}
     ),
     "/operator/business": page("Business"),
     "/operator/business.csv": answer("text/csv"),

@@ -69,6 +69,7 @@ from portal.config import PortalConfig
 from tests import databases, postgres, staff
 from tests import keys as signing_keys
 from tests.service.invoicing import world as invoicing_world
+from tests.service.ledger import books as ledger
 from tests.service.rating.world import Use
 from tests.web import conftest as web
 from tests.web import operators, tenants
@@ -653,10 +654,14 @@ def _access(database: Database) -> dict[str, str]:
 
 
 def _numbered(database: Database, account_id: str) -> dict[str, str]:
-    """Ids that only a list gives: the newest ledger transaction."""
+    """Ids that only a list gives: the newest ledger transaction; and one that may be reversed, for what a provider holds may not."""
     with database.reading() as session:
         newest = statement.movements(session, account_id=account_id, currency="USD").rows[0]
-    return {"transaction_id": newest.transaction_id}
+    with database.transaction() as session:
+        given = ledger.post(
+            session, account_id, "goodwill", ledger.entry("adjustment", "bad_debt", "wallet", 1), now=NOW
+        )
+    return {"transaction_id": newest.transaction_id, "reversible_id": given.transaction_id}
 
 
 def _reconciled(database: Database, ids: dict[str, str]) -> dict[str, str]:
