@@ -189,9 +189,7 @@ def _dispute(session: Session, now: datetime, settings: AutomaticPayments) -> st
     """A wallet that is low because its last money is disputed is not filled from the same card; after a loss people agree anew."""
     if standing.holds_account(session, settings.billing_account_id):
         return "disputed"
-    if settings.updated_at is None or not standing.was_lost_since(
-        session, settings.billing_account_id, settings.updated_at
-    ):
+    if not standing.was_lost_since(session, settings.billing_account_id, settings.updated_at):
         return None
     turning_off.turn_off(session, now=now, settings=settings, reason="dispute_lost", actor=ACTOR, facts={})
     return "dispute_lost"
