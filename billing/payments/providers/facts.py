@@ -154,10 +154,14 @@ def _id_of(member: Any) -> str | None:
 
 
 def _fee(balance: object) -> Money | None:
-    """The provider's fee, when it is taken in a currency that can be read."""
+    """The provider's fee, when it can be read: money that was paid is credited all the same, and the movement becomes a finding."""
     if not isinstance(balance, dict) or not isinstance(balance.get("fee"), int) or balance["fee"] <= 0:
         return None
-    return shapes.money(balance, "fee")
+    try:
+        return shapes.money(balance, "fee")
+    except ProviderMismatch as mismatch:
+        _log.warning("fee at the provider cannot be read", extra={"facts": dict(mismatch.fields)})
+        return None
 
 
 def _method_label(details: object) -> str | None:

@@ -111,6 +111,15 @@ def test_fee_and_card_are_taken_from_the_expanded_charge() -> None:
     assert found.paid_at.isoformat() == "2025-11-21T12:00:00+00:00"
 
 
+@pytest.mark.parametrize("currency", ["isk", "xxy"])
+def test_a_fee_that_cannot_be_read_does_not_hold_up_what_was_paid(currency: str) -> None:
+    """Stripe has 500.00 ISK in steps of 100: a fee of 1.75 has no unit in ISO's table."""
+    balance = {"id": "txn_1", "object": "balance_transaction", "fee": 175, "currency": currency}
+    intent = {"id": "pi_1", "status": "succeeded", "amount": 50_000, "amount_received": 50_000, "currency": "isk"}
+    found = facts.payment_facts(intent | {"latest_charge": {"id": "ch_1", "balance_transaction": balance}})
+    assert (found.received, found.source_id, found.fee) == (Money(minor=500, currency="ISK"), "txn_1", None)
+
+
 def test_never_more_than_four_digits_of_a_card() -> None:
     details = {"type": "card", "card": {"brand": "visa", "last4": "4242424242424242"}}
     intent = {"id": "pi_1", "status": "succeeded", "amount": 1, "amount_received": 1, "currency": "usd"}
