@@ -233,13 +233,12 @@ def _parts(one: Balance) -> list[dict[str, Any]]:
 
 def movement_of(row: MovementRow) -> dict[str, Any]:
     """A movement with its words, its page and the page of its cause."""
-    link = words.link_of(row)
     return {
         "row": row,
         "title": words.movement(row.type),
         "detail": row.memo[:1].upper() + row.memo[1:],
         "url": url_for("tenant.balance_transaction", transaction_id=row.transaction_id),
-        "cause_url": url_for(link[0], key=link[1]) if link else None,
+        "cause_url": words.cause_url(row),
         "kinds": [{"label": words.kind(kind), "minor": minor} for kind, minor in row.by_kind.items()],
         "effects": [
             {"label": words.book_account(name), "value": filters.money(minor, row.currency, signed=True)}
@@ -251,15 +250,8 @@ def movement_of(row: MovementRow) -> dict[str, Any]:
 
 def _links(detail: dict[str, Any]) -> list[dict[str, str | None]]:
     """The ids an entry names, each with the page that shows it where there is one."""
-    endpoints = {
-        "charge_id": lambda value: url_for("tenant.rated_lines", charge=value),
-        "invoice": lambda value: url_for("tenant.invoices_detail", key=value),
-        "invoice_id": lambda value: url_for("tenant.invoices_detail", key=value),
-        "credit_note": lambda value: url_for("tenant.invoices_detail", key=value),
-        "refund_id": lambda value: url_for("tenant.refunds_detail", key=value),
-    }
     return [
-        {"id": str(value), "url": endpoints[key](value) if key in endpoints else None}
+        {"id": value, "url": words.reference_url(key, value)}
         for key, value in detail.items()
         if value and isinstance(value, str)
     ]

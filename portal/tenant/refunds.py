@@ -114,6 +114,7 @@ def refunds_detail(key: str) -> str:
         row=row,
         mode=refund_words.mode(row),
         steps=refund_words.steps_of_tenant(history, row),
+        credit_note=next((step.facts.get("credit_note") for step in history if step.type == "credited"), None),
         policy=refund_words.policy(row),
         failure=refund_words.failure(row.failure),
         payee=f"{row.payee_name}, {refund_words.masked(row.payee_iban)}" if row.payee_iban else None,

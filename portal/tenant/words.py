@@ -1,6 +1,9 @@
 """What stored codes are called on a tenant's pages. A code without words is shown as its own words."""
 
 from datetime import date
+from typing import Any
+
+from flask import url_for
 
 from billing.catalog.items import Item
 from billing.catalog.skus import SKUS
@@ -95,6 +98,16 @@ _ACTORS = {
 }
 # A meter is called what it is sold as where nothing tells its items apart.
 _METERS = {sku.meter_code: sku.name for sku in SKUS.values() if sku.item == Item(sku.meter_code)}
+# What a ledger entry names -> its page, and the page's argument.
+_PAGES: dict[str, tuple[str, str]] = {
+    "charge_id": ("tenant.rated_lines", "charge"),
+    "credit_note": ("tenant.invoices_detail", "key"),
+    "dispute_id": ("tenant.disputes_detail", "key"),
+    "invoice": ("tenant.invoices_detail", "key"),
+    "invoice_id": ("tenant.invoices_detail", "key"),
+    "payment_id": ("tenant.payments_detail", "payment_id"),
+    "refund_id": ("tenant.refunds_detail", "key"),
+}
 
 
 def meter(code: str, variant: str = "") -> str:
@@ -134,18 +147,20 @@ def plain(code: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def link_of(row: MovementRow) -> tuple[str, str] | None:
-    """The endpoint and id of what caused a movement, where a page shows it."""
-    for key, endpoint in (
-        ("invoice", "tenant.invoices_detail"),
-        ("credit_note", "tenant.invoices_detail"),
-        ("refund_id", "tenant.refunds_detail"),
-        ("invoice_id", "tenant.invoices_detail"),
-    ):
-        found = row.references.get(key)
+def cause_url(row: MovementRow) -> str | None:
+    """Where the page of what caused a movement is, where there is one."""
+    for name in ("invoice", "credit_note", "refund_id", "dispute_id", "invoice_id", "payment_id"):
+        found = row.references.get(name)
         if found and found[0]:
-            return endpoint, found[0]
+            return reference_url(name, found[0])
     return None
+
+
+def reference_url(name: str, value: str) -> str | None:
+    """The page of what a ledger entry names, such as "payment_id"; None where no page shows it."""
+    endpoint, argument = _PAGES.get(name, (None, ""))
+    values: dict[str, Any] = {argument: value}
+    return url_for(endpoint, **values) if endpoint else None
 
 
 def month_name(label: str | None) -> str:

@@ -1,5 +1,6 @@
 """Adding funds and paying invoices: checked before, once whatever is clicked, and believed only when the provider says so."""
 
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -77,6 +78,9 @@ def test_funds_are_added_by_amount_check_provider_and_confirmation(calla: Lived,
     assert ("Payment received" in done, "hx-trigger" in done) == (True, False)
     assert world.balance(calla.database, calla.account_id).wallet_minor == 10_000 + 123_450
     assert "USD 1,334.50" in Page(client.get(url)).text
+    paid = re.search(r'href="(/payments/pmt_[^"]+)"', client.get("/balance").text)
+    assert paid is not None
+    assert "USD 1,234.50" in Page(client.get(paid[1])).text
     assert world.balance(calla.database, calla.account_id).wallet_minor == 133_450
 
 
