@@ -1,5 +1,6 @@
 """Disputes and early warnings of Stripe's shape in our words. The sandbox answers in the same shapes."""
 
+import logging
 from datetime import datetime
 from fractions import Fraction
 from typing import Any
@@ -10,6 +11,7 @@ from billing.payments.errors import ProviderMismatch
 from billing.payments.providers import shapes
 from billing.payments.providers.ports.disputes import DisputeFacts, DisputeMovement, WarningFacts
 
+_log = logging.getLogger("billing.payments")
 _INQUIRY = "warning_"
 
 
@@ -60,9 +62,18 @@ def _movement(item: dict[str, Any], disputed: Money) -> DisputeMovement:
     return DisputeMovement(
         id=shapes.text(item, "id"),
         amount=moved if moved.currency == disputed.currency else _presented(item, moved, disputed),
-        fee=shapes.money(item, "fee"),
+        fee=_fee(item, moved),
         created_at=_created(item),
     )
+
+
+def _fee(item: dict[str, Any], moved: Money) -> Money:
+    """Nothing where it has no unit in our table: the dispute has its deadline, and the movement becomes a finding."""
+    try:
+        return shapes.money(item, "fee")
+    except ProviderMismatch as mismatch:
+        _log.warning("fee of a dispute cannot be read", extra={"facts": dict(mismatch.fields)})
+        return Money(minor=0, currency=moved.currency)
 
 
 def _presented(item: dict[str, Any], moved: Money, disputed: Money) -> Money:

@@ -8,7 +8,7 @@ import pytest
 
 from billing.kernel.money import Money
 from billing.payments.errors import ProviderMismatch
-from billing.payments.providers import facts
+from billing.payments.providers import dispute_facts, facts
 
 CHECKOUT: dict[str, Any] = {
     "id": "cs_1",
@@ -118,6 +118,13 @@ def test_a_fee_that_cannot_be_read_does_not_hold_up_what_was_paid(currency: str)
     intent = {"id": "pi_1", "status": "succeeded", "amount": 50_000, "amount_received": 50_000, "currency": "isk"}
     found = facts.payment_facts(intent | {"latest_charge": {"id": "ch_1", "balance_transaction": balance}})
     assert (found.received, found.source_id, found.fee) == (Money(minor=500, currency="ISK"), "txn_1", None)
+
+
+def test_a_dispute_is_read_whatever_its_fee_is() -> None:
+    movement = {"id": "txn_1", "amount": -50_000, "fee": 175, "currency": "isk", "created": 1_763_726_400}
+    item = {"id": "dp_1", "amount": 50_000, "currency": "isk", "status": "needs_response", "created": 1_763_726_400}
+    [found] = dispute_facts.dispute_facts(item | {"balance_transactions": [movement]}).movements
+    assert (found.amount, found.fee) == (Money(minor=-500, currency="ISK"), Money(minor=0, currency="ISK"))
 
 
 def test_never_more_than_four_digits_of_a_card() -> None:
