@@ -162,7 +162,7 @@ def _build(urls: DatabaseUrls) -> dict[str, str]:
         ids |= _priced(database)
         ids |= _committed(database, ids["account_id"])
         ids |= _changing(database, ids["account_id"])
-        ids |= _transferred(database, ids["other_account_id"])
+        ids |= _transferred(database, ids["other_account_id"], ids["account_id"])
         ids |= _selling(database, ids["account_id"])
         ids |= _disputed(database, lived)
         ids |= _moved(database, lived)
@@ -182,6 +182,14 @@ def _moved(database: Database, lived: Lived) -> dict[str, str]:
             amount=-500,
             now=NOW,
         )
+        sandbox.move(
+            session,
+            type="topup",
+            source={"id": "tu_gates", "object": "topup", "currency": "usd"},
+            amount=10_000,
+            now=NOW,
+            available_after=timedelta(0),
+        )  # something to pay out
     cash_sync.sync(database, {sandbox.name: sandbox}, now=NOW)
     with database.reading("jobs") as session:
         [paid] = movement_list.list_movements(session, movement_list.Filters(text=lived.payment.id, type="charge"))
@@ -258,27 +266,32 @@ def _changing(database: Database, account_id: str) -> dict[str, str]:
         return {"subscription_id": made.id}
 
 
-def _transferred(database: Database, account_id: str) -> dict[str, str]:
-    """A line of the bank statement that was booked."""
+def _transferred(database: Database, account_id: str, tenant_account_id: str) -> dict[str, str]:
+    """Two lines of the bank statement that were booked, one of them the tenant's."""
     with database.transaction() as session:
-        done = transfers.book(
-            session,
-            now=NOW,
-            account_id=account_id,
-            line=transfers.Line(
-                amount=Money(minor=2_000, currency="USD"),
-                value_on=NOW.date(),
-                bank_account="DE89370400440532013000",
-                bank_reference="GATES-1",
-                payer="Aloe GmbH",
-            ),
-            actor="usr_gates",
-        )
+        _booked(session, tenant_account_id, "GATES-0")
+        done = _booked(session, account_id, "GATES-1")
         return {
             "transfer_id": done.id,
             "value_on": NOW.date().isoformat(),
             "transfer_refund_id": _refunded_by_transfer(session, account_id),
         }
+
+
+def _booked(session: Session, account_id: str, bank_reference: str) -> transfers.TransferRow:
+    return transfers.book(
+        session,
+        now=NOW,
+        account_id=account_id,
+        line=transfers.Line(
+            amount=Money(minor=2_000, currency="USD"),
+            value_on=NOW.date(),
+            bank_account="DE89370400440532013000",
+            bank_reference=bank_reference,
+            payer="Aloe GmbH",
+        ),
+        actor="usr_gates",
+    )
 
 
 def _refunded_by_transfer(session: Session, account_id: str) -> str:

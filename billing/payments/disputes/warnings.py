@@ -84,14 +84,14 @@ def list_warnings(session: Session, *, actionable_only: bool = True, limit: int 
         .outerjoin(BillingAccount, BillingAccount.id == FraudWarning.billing_account_id)
     )
     if actionable_only:
-        query = query.where(FraudWarning.is_actionable.is_(True))
+        query = query.where(FraudWarning.is_actionable)
     rows = session.execute(query.order_by(FraudWarning.id.desc()).limit(limit)).all()
     return [_row(*found) for found in rows]
 
 
 def count_actionable(session: Session) -> int:
     """How many warnings a refund may still help."""
-    query = select(func.count(FraudWarning.id)).where(FraudWarning.is_actionable.is_(True))
+    query = select(func.count(FraudWarning.id)).where(FraudWarning.is_actionable)
     return int(session.execute(query).scalar_one())
 
 
