@@ -105,8 +105,10 @@ def attach(
 
 
 def detach(session: Session, *, now: datetime, dispute_id: str, field: str, version: int, actor: str) -> Draft:
-    """Take the file out of a field. Raises as `save`."""
+    """Take the file out of a field. Raises as `save`, and Invalid(unknown_field) where the field holds none."""
     row = _lock(session, now, dispute_id, version, actor)
+    if field not in row.files:
+        raise Invalid(field=field[:60], reason="unknown_field")
     row.files = {name: file_id for name, file_id in row.files.items() if name != field}
     return _saved(session, now, row, actor, {"field": field, "removed": True})
 
