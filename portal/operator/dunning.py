@@ -34,9 +34,19 @@ class CalendarForm(KeyedForm):
             SelectChoice("never", "Never: nothing is charged automatically"),
         ],
     )
-    retry_days = StringField("Charged again, days after the due date", [Length(max=100)])
-    reminder_days = StringField("Reminders, days after the due date", [Length(max=100)])
-    reason = StringField("Reason", [InputRequired("Say why, for whoever looks at it later."), Length(max=300)])
+    retry_days = StringField(
+        "Charged again, days after the due date", [Length(max=100, message="Use at most 100 characters.")]
+    )
+    reminder_days = StringField(
+        "Reminders, days after the due date", [Length(max=100, message="Use at most 100 characters.")]
+    )
+    reason = StringField(
+        "Reason",
+        [
+            InputRequired("Say why, for whoever looks at it later."),
+            Length(max=300, message="Use at most 300 characters."),
+        ],
+    )
     version = HiddenField()
 
 

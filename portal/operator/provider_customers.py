@@ -56,7 +56,10 @@ class RelinkForm(ReasonForm):
 
     customer_id = StringField(
         "Customer at the provider",
-        [InputRequired("Enter the customer's id, such as cus_NffrFeUfNV2Hib."), Length(max=255)],
+        [
+            InputRequired("Enter the customer's id, such as cus_NffrFeUfNV2Hib."),
+            Length(max=255, message="Use at most 255 characters."),
+        ],
     )
 
 

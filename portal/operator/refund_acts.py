@@ -37,7 +37,11 @@ class NotLeftForm(KeyedForm):
     """Why it did not leave."""
 
     reason = TextAreaField(
-        "Why it cannot be sent", [DataRequired("Say why: it is kept with the refund."), Length(max=_REASON_MAX)]
+        "Why it cannot be sent",
+        [
+            DataRequired("Say why: it is kept with the refund."),
+            Length(max=_REASON_MAX, message=f"Use at most {_REASON_MAX} characters."),
+        ],
     )
 
 
@@ -46,7 +50,11 @@ class ReturnedForm(KeyedForm):
 
     returned_on = DateField("Day on the bank statement", [InputRequired("Enter the day, such as 2026-11-21.")])
     reason = TextAreaField(
-        "Why it came back", [DataRequired("Say why: it is kept with the refund."), Length(max=_REASON_MAX)]
+        "Why it came back",
+        [
+            DataRequired("Say why: it is kept with the refund."),
+            Length(max=_REASON_MAX, message=f"Use at most {_REASON_MAX} characters."),
+        ],
     )
 
 

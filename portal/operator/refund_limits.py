@@ -24,10 +24,14 @@ _WORDS = {
 class LimitForm(KeyedForm):
     """Another limit of a role in a currency; an empty amount is no limit."""
 
-    role = SelectField("Role", choices=[SelectChoice(role, _WORDS[role]) for role in room.ROLES])
+    role = SelectField(
+        "Role", [InputRequired("Choose a role.")], choices=[SelectChoice(role, _WORDS[role]) for role in room.ROLES]
+    )
     currency = StringField("Currency", [InputRequired("Enter a currency, such as USD.")])
-    per_refund = StringField("At most for one refund", [Length(max=40)])
-    per_day = StringField("At most for one person in a day (UTC)", [Length(max=40)])
+    per_refund = StringField("At most for one refund", [Length(max=40, message="Use at most 40 characters.")])
+    per_day = StringField(
+        "At most for one person in a day (UTC)", [Length(max=40, message="Use at most 40 characters.")]
+    )
     reason = TextAreaField(
         "Reason",
         [DataRequired("Say why: whoever decides reads it."), Length(max=500, message="At most 500 characters.")],

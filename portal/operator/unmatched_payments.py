@@ -22,8 +22,11 @@ _SIZE = 50
 class LinkForm(KeyedForm):
     """Whose the payment is, and why one thinks so."""
 
-    account = StringField("Billing account", [DataRequired("Enter the account's code."), Length(max=200)])
-    invoice = StringField("Invoice number", [Length(max=60)])
+    account = StringField(
+        "Billing account",
+        [DataRequired("Enter the account's code."), Length(max=200, message="Use at most 200 characters.")],
+    )
+    invoice = StringField("Invoice number", [Length(max=60, message="Use at most 60 characters.")])
     reason = TextAreaField(
         "Reason",
         [

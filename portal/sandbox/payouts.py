@@ -26,6 +26,7 @@ class PayOutForm(FlaskForm):
     currency = SelectField("Currency", [InputRequired("Choose a currency.")])
     how = SelectField(
         "How",
+        [InputRequired("Choose how.")],
         choices=[
             SelectChoice("automatic", "By schedule: the payout knows what is in it"),
             SelectChoice("manual", "By hand: an amount and nothing more"),
