@@ -1,8 +1,7 @@
 """How commands print data: a table for people, JSON or CSV for programs; and progress on a terminal only."""
 
-import csv
-import io
 import json
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -11,6 +10,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from billing.rendering import csv_cells
+
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 with_format: Callable[[Command], Command] = click.option(
@@ -29,11 +31,8 @@ def emit(rows: Sequence[dict[str, Any]], form: str, *, columns: Sequence[str] | 
     if form == "json":
         click.echo(json.dumps(list(rows) if data is None else data, ensure_ascii=False, default=str))
     elif form == "csv":
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(names)
-        writer.writerows([_flat(row.get(name)) for name in names] for row in rows)
-        click.echo(text.getvalue(), nl=False)
+        lines = [names, *([_flat(row.get(name)) for name in names] for row in rows)]
+        click.echo("".join(",".join(map(_cell, line)) + "\n" for line in lines), nl=False)
     else:
         _table(rows, names)
 
@@ -47,6 +46,11 @@ def _table(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> None:
         table.add_row(*(_flat(row.get(name)) for name in names))
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False, markup=False)
     console.print(table) if rows else console.print("nothing to show")
+
+
+def _cell(text: str) -> str:
+    """A cell that is safe to open in a spreadsheet: names come from outside here as they do in downloads. Figures stay figures."""
+    return text if _NUMBER.fullmatch(text) else csv_cells.text(text)
 
 
 def _flat(value: Any) -> str:

@@ -83,7 +83,7 @@ def test_the_command_line_books_lists_and_asks_to_take_back(
     staff.hired(database, staff.MAKER, role="maker")
     staff.hired(database, staff.CHECKER)
     said = ["transfers", "book", "--account", "dahlia", "--amount", "50.00", "--value-date", "2026-11-20"]
-    said += ["--reference", "S-1", "--payer", "Dahlia", "--bank-account", IBAN, "--format", "json"]
+    said += ["--reference", "S-1", "--payer", "=Dahlia()", "--bank-account", IBAN, "--format", "json"]
 
     def run(*words: str) -> Result:
         return command_line.invoke(main, list(words))
@@ -99,5 +99,7 @@ def test_the_command_line_books_lists_and_asks_to_take_back(
     assert (row["pays"], row["wallet_minor"], row["state"]) == (f"{number}=2000", 3_000, "booked")
     [listed] = json.loads(run("transfers", "list", "--format", "json").stdout)
     assert listed == row
+    table = run("transfers", "list", "--format", "csv").stdout
+    assert ('"\'=Dahlia()"' in table, ",5000," in table) == (True, True)  # text is disarmed, figures stay figures
     asked = run("transfers", "reverse", row["id"], "--reason", "Of another customer", *person, "--format", "json")
     assert json.loads(asked.stdout)[0]["state"] == "requested"
