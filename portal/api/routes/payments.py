@@ -133,7 +133,7 @@ ROUTES: tuple[Route, ...] = (
         is_keyed=True,
         example={
             "account": "calla",
-            "amount": {"amount_minor": 11900, "currency": "EUR"},
+            "amount": {"amount_minor": 11900, "currency": "USD"},
             "value_on": "2026-11-20",
             "bank_reference": "2026-11-20/4711",
             "payer": "Calla Labs GmbH",

@@ -27,8 +27,10 @@ from schemathesis.specs.openapi.checks import (
 from sqlalchemy import select
 
 from billing.accounts import permissions
+from billing.catalog import subscriptions
 from billing.invoicing.documents.receipt_tables import Receipt
 from billing.payments import receipt_issue
+from billing.payments.disputes import acts, listing
 from billing.storage.database import Database
 from portal import create_app
 from portal.api import openapi
@@ -130,6 +132,32 @@ def receipted(database: Database) -> str:
         return str(session.scalars(select(Receipt.number).order_by(Receipt.id)).first())
 
 
+def refunded(caller: Machine, payment_id: str) -> str:
+    """The id of a refund that the tenant's machine asked for."""
+    body = {
+        "mode": "card",
+        "payment_id": payment_id,
+        "amount": {"amount_minor": 1, "currency": "USD"},
+        "reason": "Twice",
+    }
+    return str(caller.post("/billing/refunds", body, Idempotency_Key="refunded").json["id"])
+
+
+def disputed(lived: tenants.Lived) -> str:
+    """The id of a bank's question about the tenant's payment, which moves no money."""
+    sandbox = lived.house.sandbox
+    sandbox.open_dispute(lived.payment.provider_payment_id, now=operators.NOW, is_inquiry=True)
+    acts.find_untold(lived.database, {sandbox.name: sandbox}, now=operators.NOW)
+    with lived.database.reading("jobs") as session:
+        return listing.list_disputes(session, listing.Filters(account_id=lived.account_id))[0].id
+
+
+def subscribed(database: Database, account_id: str) -> str:
+    """The id of the subscription that the account is on: it has begun, so it is not withdrawn."""
+    with database.reading("jobs") as session:
+        return subscriptions.list_subscriptions(session, account_id)[0].id
+
+
 @pytest.fixture
 def walk(app: Flask, database: Database) -> Iterator[Walk]:
     config = replace(
@@ -152,6 +180,11 @@ def walk(app: Flask, database: Database) -> Iterator[Walk]:
         "tenant": ["calla"],
         "trial_id": [tried(staff)],
         "receipt_id": [receipted(database)],
+        "session_id": [str(lived.payment.session_id)],
+        "refund_id": [refunded(caller, lived.payment.id)],
+        "dispute_id": [disputed(lived)],
+        "user_id": ["calla"],
+        "subscription_id": [subscribed(database, lived.account_id)],
     }
     yield Walk(made, schema, caller, staff, ids, lived.payment.id)
     services: Services = made.extensions["plumbline"]
@@ -212,7 +245,9 @@ def test_every_example_and_every_real_object_is_answered_as_described(walk: Walk
 def filled(path: str, ids: dict[str, list[str]]) -> list[str]:
     """The path with each id there is."""
     name = next(iter(re.findall(r"<(\w+)>", path)), None)
-    return [path] if name is None else [path.replace(f"<{name}>", known) for known in ids[name]]
+    if name is None:
+        return [path]
+    return [whole for known in ids[name] for whole in filled(path.replace(f"<{name}>", known), ids)]
 
 
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)

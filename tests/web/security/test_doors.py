@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from portal.api.routes.all import ROUTES
 from tests.gates.walk import Walk, login_of_person
 from tests.web import conftest as web
 from tests.web.pages import Page
@@ -144,6 +145,15 @@ def test_a_body_above_four_megabytes_is_413(walk: Walk, path: str) -> None:
     assert answer.status_code == 413, answer.status_code
 
 
+CONTENT_WITH_NOTHING = (
+    "/reconciliation",
+    "/customer-portal-session",
+    "/evidence",
+)  # every member of theirs may be left out
+# Acts that the address alone says: whatever is sent with them is not read.
+BODILESS = {f"/api/v1{route.path}" for route in ROUTES if route.method == "POST" and route.request is None}
+
+
 @pytest.mark.parametrize(
     ("body", "content"),
     [
@@ -163,7 +173,8 @@ def test_a_body_that_is_none_is_a_fault_of_its_sender(walk: Walk, body: bytes, c
             answer = walk.open(
                 stop, method="POST", data=body, headers={"Content-Type": content, "Idempotency-Key": "k"}
             )
-            assert 400 <= answer.status_code < 500, (str(stop), answer.status_code)
+            least = 200 if str(stop) in BODILESS else 400
+            assert least <= answer.status_code < 500, (str(stop), answer.status_code)
 
 
 @pytest.mark.parametrize(
@@ -183,8 +194,10 @@ def test_json_that_is_none_or_too_deep_is_a_problem_document(walk: Walk, body: b
         answer = walk.open(stop, method="POST", data=body, headers=headers)
         assert answer.status_code < 500, (str(stop), answer.status_code)
         asked += 1
-        if body == b"{}" and str(stop).endswith("/reconciliation"):  # which compares everything when nothing narrows it
-            assert answer.status_code == 201, str(stop)
+        if str(stop) in BODILESS:
+            continue
+        if body == b"{}" and str(stop).endswith(CONTENT_WITH_NOTHING):
+            assert answer.status_code in (200, 201), str(stop)
             continue
         if not str(stop).endswith(":ingest") or answer.mimetype != "application/json":  # which answers item by item
             assert answer.mimetype == "application/problem+json", str(stop)
