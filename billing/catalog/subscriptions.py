@@ -86,7 +86,7 @@ def subscribe(
         subject_type="subscription",
         subject_id=subscription.id,
         billing_account_id=account_id,
-        facts={"plan": plan_code, "valid_from": to_rfc3339(valid_from)},
+        facts={"plan": plan_code, "valid_from": to_rfc3339(valid_from)} | ({"take": len(before)} if before else {}),
     )
     session.flush()  # whoever rates next in this act must find it
     return subscription

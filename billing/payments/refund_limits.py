@@ -112,7 +112,7 @@ def standing(
         left = funds(session, now=now, account_id=item.billing_account_id, currency=item.currency)
     if item.origin == "request":
         bounds.append(_funds_bound(session, item, left))
-    limit_minor, reason = min(bounds)
+    limit_minor, reason = min(bounds, key=lambda bound: bound[0])  # of equal bounds the first one named binds
     return Standing(
         rest_minor=rest, creditable_minor=creditable_minor, funds=left, limit_minor=max(0, limit_minor), reason=reason
     )

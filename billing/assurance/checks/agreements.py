@@ -160,6 +160,7 @@ def _check_plans(session: Session, tally: Tally) -> None:
                 ("billing_account_id", row.billing_account_id, made[0].billing_account_id),
                 ("plan", codes.get(row.plan_id), made[0].facts.get("plan")),
                 ("valid_from", to_rfc3339(row.valid_from), made[0].facts.get("valid_from")),
+                ("take", row.take, made[0].facts.get("take", 0)),
             ]
             _compare(tally, row.id, pairs)
         taken_back = session.get(SubscriptionWithdrawal, row.id)

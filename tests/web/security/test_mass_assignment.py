@@ -113,6 +113,7 @@ def test_a_body_of_the_api_takes_its_own_fields_and_no_others(own_walk: Walk, ho
             "variant",
             "allocation_id",
             "price_book_id",
+            "reason",
         }
         extra = {name: value for name, value in hostile.items() if name not in known}
         answer, made = effect(own_walk, stop, extra)
