@@ -68,6 +68,13 @@ def read_bytes(*query: str) -> bytes:
     return request.get_data()
 
 
+def require_none() -> None:
+    """For acts that their address alone says: nothing is sent with them, or an empty object. Raises NotJson, BadShape."""
+    sent = request.get_data()
+    if sent and parse(sent) != {}:
+        raise BadShape([("", "This act takes no body.")])
+
+
 def shaped(model: type[Model], value: Any) -> Model:
     """A plain value in the shape of a model. Raises BadShape naming every fault."""
     try:

@@ -15,7 +15,7 @@ from billing.payments.recovery.cases import Recovered
 from billing.payments.recovery.session_list import Filters, ListedSession, Position
 from billing.storage.database import Session
 from portal import errors, services
-from portal.api import answers, cursors, keys, parameters
+from portal.api import answers, bodies, cursors, keys, parameters
 from portal.api.payment_schemas import (
     ComparedField,
     FinanceSession,
@@ -92,6 +92,7 @@ def show_finance_session(session_id: str) -> Response:
 @keys.needs_staff("finance.run")
 def recover_session(session_id: str) -> Response:
     """200 with both sides after the provider was asked; credited at most once. 503 when it gives no clear answer."""
+    bodies.require_none()
     with answers.claimed() as claim:
         if isinstance(claim, Response):
             return claim

@@ -99,6 +99,7 @@ def subscribe(tenant: str) -> Response:
 @keys.needs_staff("prices.change")
 def withdraw_subscription(tenant: str, subscription_id: str) -> Response:
     """Take a coming change back; 409 once it has begun. The answer is what the tenant's accounts are and will be on."""
+    bodies.require_none()
 
     def act(session: Session) -> Response:
         accounts = _accounts(session, tenant)

@@ -64,6 +64,7 @@ def request_refund() -> Response:
 @keys.needs("refund.request")
 def cancel_refund(refund_id: str) -> Response:
     """Take back what this key asked for, while nobody has decided it."""
+    bodies.require_none()
     parameters.refuse_unknown("account")
 
     def act(session: Session) -> Response:

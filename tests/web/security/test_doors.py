@@ -150,7 +150,7 @@ CONTENT_WITH_NOTHING = (
     "/customer-portal-session",
     "/evidence",
 )  # every member of theirs may be left out
-# Acts that the address alone says: whatever is sent with them is not read.
+# Acts that the address alone says: they take nothing, or an empty object.
 BODILESS = {f"/api/v1{route.path}" for route in ROUTES if route.method == "POST" and route.request is None}
 
 
@@ -173,7 +173,7 @@ def test_a_body_that_is_none_is_a_fault_of_its_sender(walk: Walk, body: bytes, c
             answer = walk.open(
                 stop, method="POST", data=body, headers={"Content-Type": content, "Idempotency-Key": "k"}
             )
-            least = 200 if str(stop) in BODILESS else 400
+            least = 200 if str(stop) in BODILESS and not body else 400
             assert least <= answer.status_code < 500, (str(stop), answer.status_code)
 
 
@@ -194,7 +194,7 @@ def test_json_that_is_none_or_too_deep_is_a_problem_document(walk: Walk, body: b
         answer = walk.open(stop, method="POST", data=body, headers=headers)
         assert answer.status_code < 500, (str(stop), answer.status_code)
         asked += 1
-        if str(stop) in BODILESS:
+        if body == b"{}" and str(stop) in BODILESS:
             continue
         if body == b"{}" and str(stop).endswith(CONTENT_WITH_NOTHING):
             assert answer.status_code in (200, 201), str(stop)
